@@ -1,0 +1,1 @@
+"""Which call goes to which worker, and when."""

@@ -1,0 +1,1 @@
+"""The JSON Schema dialect of inputs and outputs, compiled once."""

@@ -1,0 +1,1 @@
+"""What will run: pure functions from a Spec to a Plan."""

@@ -1,0 +1,1 @@
+"""Alive or not: states, restarts, processes, pools."""

@@ -1,0 +1,1 @@
+"""What travels between the processes: frames, messages, channels."""
