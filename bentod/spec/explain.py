@@ -1,0 +1,130 @@
+"""pydantic's errors → problems in the words of a spec, and the data without what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from bentod.spec import model
+from bentod.spec.found import did_you_mean, shown
+from bentod.spec.node import Path
+from bentod.spec.report import Report
+
+SECTIONS: dict[Path, type[model.Section]] = {
+    (): model.Spec,
+    ("server",): model.Server,
+    ("services", "*"): model.Service,
+    ("services", "*", "hooks"): model.Hooks,
+    ("services", "*", "restart"): model.Restart,
+    ("apis", "*"): model.Api,
+    ("apis", "*", "examples", "*"): model.Example,
+}
+"""Where the format defines the keys; `*` stands for any name or index."""
+
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a map",
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+_PLACEHOLDERS: dict[str, Any] = {"bentod": 1, "name": "unnamed", "apis": {}}
+"""What stands for a missing key, so that the rest can still be judged."""
+
+
+def section_at(path: Path) -> type[model.Section] | None:
+    """The section whose keys are written at `path`."""
+    for pattern, section in SECTIONS.items():
+        if len(pattern) == len(path) and all(want in ("*", part) for want, part in zip(pattern, path, strict=True)):
+            return section
+    return None
+
+
+def keys_of(section: type[model.Section]) -> list[str]:
+    """The keys that a section has, as they are written."""
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def settle(data: dict[str, Any], report: Report) -> model.Spec:
+    """The spec that `data` says. What is wrong is reported and left out, so that the rest can be judged."""
+    try:
+        return model.Spec.model_validate(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    for detail in details:
+        _explain(detail, report)
+    for detail in details:
+        _leave_out(data, detail)
+    try:
+        return model.Spec.model_validate(data)
+    except ValidationError:
+        # Something else was hidden behind what was left out; the next run of the author will show it.
+        return model.Spec.model_validate(_PLACEHOLDERS)
+
+
+def _explain(detail: ErrorDetails, report: Report) -> None:
+    path, kind = _path(detail), detail["type"]
+    context = detail.get("ctx", {})
+    if kind == "missing":
+        if not report.broken(path):
+            report.at_key(path, "missing-key", f"the key `{path[-1]}` is missing")
+    elif kind == "extra_forbidden":
+        section = section_at(path[:-1])
+        hint = did_you_mean(str(path[-1]), keys_of(section)) if section else ""
+        report.at_key(path, "unknown-key", f"unknown key `{path[-1]}`", hint)
+    elif kind == "bentod":
+        add = report.at_key if detail["loc"][-1] == "[key]" else report.at_value
+        add(path, context["code"], context["message"], context["hint"])
+    elif kind in _EXPECTED:
+        hint = "put it in quotes" if kind == "string_type" and isinstance(detail["input"], (int, float)) else ""
+        message = f"expected {_EXPECTED[kind]}, found {shown(detail['input'])}"
+        report.at_value(path, "wrong-type", message, hint)
+    elif kind == "literal_error":
+        message = f"expected {context['expected']}, found {shown(detail['input'])}"
+        report.at_value(path, "wrong-value", message)
+    else:
+        report.at_value(path, "wrong-value", f"{shown(detail['input'])}: {_lowered(detail['msg'])}")
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:].replace("Input ", "")
+
+
+def _path(detail: ErrorDetails) -> Path:
+    loc = detail["loc"]
+    return loc[:-1] if loc and loc[-1] == "[key]" else loc
+
+
+def _leave_out(data: dict[str, Any], detail: ErrorDetails) -> None:
+    path = _path(detail)
+    if detail["type"] == "missing":
+        if len(path) == 1:
+            data[str(path[0])] = _PLACEHOLDERS[str(path[0])]
+            return
+        path = path[:-1]
+    elif len(path) == 1 and path[0] in _PLACEHOLDERS:
+        data[str(path[0])] = _PLACEHOLDERS[str(path[0])]
+        return
+    drop(data, path)
+
+
+def drop(data: Any, path: Path) -> None:
+    """Remove what is at `path`; an item of a list takes the whole list with it, or the others would move."""
+    parents = [data]
+    for part in path[:-1]:
+        inside = parents[-1]
+        exists = part in inside if isinstance(inside, dict) else isinstance(inside, list) and part in range(len(inside))
+        if not exists:
+            return
+        parents.append(inside[part])
+    while path and not isinstance(parents[-1], dict):
+        parents.pop()
+        path = path[:-1]
+    if path:
+        parents[-1].pop(path[-1], None)

@@ -1,0 +1,80 @@
+"""Files → a complete Spec, or all that is wrong with them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bentod.errors import Problem, SpecError
+from bentod.spec import check, complete, resolve, source, unsupported
+from bentod.spec.explain import settle
+from bentod.spec.found import plain
+from bentod.spec.model import Spec
+from bentod.spec.node import Node, Place, dotted, merge, places
+from bentod.spec.report import Report
+
+NAMES = ("bentofile.yaml", "bentofile.yml", "bentofile.toml")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A spec with where it came from. `resolved` is plain data, after merging and interpolation."""
+
+    spec: Spec
+    directory: Path
+    files: tuple[Path, ...]
+    origins: Mapping[str, Place]
+    env_file_values: dict[str, str]
+    resolved: dict[str, Any]
+
+
+def find(directory: Path) -> Path:
+    """The bentofile in `directory`. Raises SpecError if there is none, or more than one."""
+    found = [directory / name for name in NAMES if (directory / name).is_file()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(f"`{path.name}`" for path in found)
+        problem = Problem("ambiguous-spec", f"{names} are both in {directory}", hint="say which with `-f FILE`")
+    else:
+        names = ", ".join(f"`{name}`" for name in NAMES)
+        problem = Problem(
+            "no-spec", f"no bentofile in {directory}", hint=f"expected one of {names}; `bentod init` writes one"
+        )
+    raise SpecError([problem])
+
+
+def load(files: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
+    """The spec that `files` say together, merged left to right. Raises SpecError with every problem."""
+    root, problems = _merged(files)
+    directory = resolve.absolute(files[0]).parent
+    report = Report(root)
+    for problem in problems:
+        report.at_file(problem)
+    data = resolve.without_extensions(root.plain())
+    unsupported.take_out(data, report)
+    env_values = resolve.env_files(data, root, directory, environ, report)
+    data = resolve.interpolated(data, {**env_values, **environ}, directory, report)
+    resolved = plain(data)
+    spec = complete.complete(settle(data, report), directory, root, report)
+    check.check(spec, resolved, directory, report)
+    if report.problems:
+        raise SpecError(report.problems)
+    origins = {dotted(path): place for path, place in places(root)}
+    return Loaded(spec, directory, tuple(files), origins, env_values, resolved)
+
+
+def _merged(files: Sequence[Path]) -> tuple[Node, list[Problem]]:
+    roots: list[Node] = []
+    problems: list[Problem] = []
+    for file in files:
+        root, found = source.read(file)
+        problems += found
+        if root is not None:
+            roots.append(root)
+    if len(roots) < len(files):
+        raise SpecError(problems)
+    return functools.reduce(merge, roots), problems

@@ -1,0 +1,172 @@
+"""The spec of format 1: every key, its type and its default. The only home of defaults.
+
+What one value alone can tell is checked here; what needs two values, a file or Python's import path is in `check`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bentod.spec.fields import (
+    Data,
+    DnsLabel,
+    Duration,
+    DurationOrZero,
+    ExceptionName,
+    Flag,
+    Identifier,
+    Line,
+    Lines,
+    List,
+    Name,
+    Number,
+    Prefix,
+    Prose,
+    RoutePath,
+    Size,
+    Variable,
+    Whole,
+)
+from bentod.spec.listen import Listen
+
+MIB = 1024 * 1024
+
+
+class Section(BaseModel):
+    """A map whose keys the format defines."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Hooks(Section):
+    """Methods that bentod calls by itself."""
+
+    start: Identifier | None = Field(default=None, description="Method that runs before the worker is ready.")
+    stop: Identifier | None = Field(default=None, description="Method that runs before the worker ends.")
+    ready: Identifier | None = Field(default=None, description="Method that says whether the worker may get calls now.")
+
+
+class Restart(Section):
+    """When a worker that ended is started again."""
+
+    delay_s: DurationOrZero = Field(default=0.2, alias="delay", description="Wait before the first restart.")
+    factor: Number = Field(default=2.0, ge=1, le=100, description="How much longer each further wait is.")
+    max_delay_s: DurationOrZero = Field(default=30.0, alias="max_delay", description="The longest wait.")
+    window_s: Duration = Field(default=300.0, alias="window", description="The time in which restarts are counted.")
+    limit: Annotated[int, Whole(0, 1_000_000)] = Field(
+        default=10, description="More restarts than this within `window`: the service fails."
+    )
+
+
+class Service(Section):
+    """A pool of worker processes and the Python callable that each runs."""
+
+    target: Line = Field(description="`package.module`, `package.module:attribute` or `path/file.py[:attribute]`.")
+    init: dict[str, Data] = Field(default={}, description="Keyword arguments of a class's constructor.")
+    workers: Annotated[int, Whole(1, 1024)] = Field(default=1, description="Worker processes.")
+    threads: Annotated[int, Whole(1, 1024)] = Field(
+        default=1, description="Concurrent calls of synchronous methods in one worker."
+    )
+    concurrency: Annotated[int, Whole(1, 100_000)] = Field(
+        default=100, description="Concurrent calls of `async def` methods in one worker."
+    )
+    env: dict[Variable, Line] = Field(
+        default={}, description="Environment of the workers, added to the top-level `env`."
+    )
+    hooks: Hooks = Field(default=Hooks(), description="Methods that bentod calls by itself.")
+    start_timeout_s: Duration = Field(
+        default=60.0, alias="start_timeout", description="Limit of import, constructor and start hook."
+    )
+    stop_timeout_s: DurationOrZero = Field(
+        default=30.0, alias="stop_timeout", description="How long a worker may finish its calls."
+    )
+    restart: Restart = Field(default=Restart(), description="When a worker that ended is started again.")
+
+
+class Example(Section):
+    """An input, and maybe the output that it must give."""
+
+    name: Line = Field(description="What the example shows; unique within its API.")
+    input: Any = Field(description="A value that matches the API's `input`.")
+    output: Any = Field(default=None, description="The answer that is expected.")
+    tolerance: float | None = Field(default=None, ge=0, description="How far numbers of the answer may be off.")
+
+    @property
+    def has_output(self) -> bool:
+        """Whether an output is given, be it null."""
+        return "output" in self.model_fields_set
+
+
+class Api(Section):
+    """One public operation."""
+
+    service: Line = Field(default="", description="The service that answers. Default: implied by `target`.")
+    method: Line = Field(default="", description="The callable in the service. Default: the API's name.")
+    target: Line = Field(
+        default="", description="`module:function` or `module:Class.method`, in place of `service` and `method`."
+    )
+    route: RoutePath = Field(default="", description="The path. Default: `/` and the API's name.")
+    summary: Prose = Field(default="", description="One line for OpenAPI.")
+    description: Prose = Field(default="", description="Text for OpenAPI.")
+    tags: Lines = Field(default=(), description="Groups for OpenAPI.")
+    deprecated: Flag = Field(default=False, description="Whether OpenAPI calls it deprecated.")
+    input: Any = Field(default=True, description="JSON Schema of the request; `true` takes anything.")
+    output: Any = Field(default=True, description="JSON Schema of the answer; `true` takes anything.")
+    takes: Literal["item"] = Field(default="item", description="What the callable expects: `item` is one call.")
+    timeout_s: Duration = Field(default=30.0, alias="timeout", description="From arrival to the end of the answer.")
+    queue: Annotated[int, Whole(1, 1_000_000)] = Field(
+        default=256, description="Calls that may wait; one more is answered 503."
+    )
+    max_body: Size | None = Field(
+        default=None, description="Larger requests are answered 413. Default: `server.max_body`."
+    )
+    retry: Flag = Field(default=True, description="Whether a call whose worker died may run once more.")
+    errors: dict[ExceptionName, Annotated[int, Whole(400, 599)]] = Field(
+        default={}, description="Exceptions, as `module:Class`, and their status."
+    )
+    output_check: Flag = Field(default=True, description="Whether answers are checked against `output`.")
+    examples: Annotated[tuple[Example, ...], List] = Field(
+        default=(), description="Inputs with their expected outputs."
+    )
+
+
+class Server(Section):
+    """Listening and limits."""
+
+    listen: Listen = Field(
+        default=("127.0.0.1:3000",), description="`host:port`, `[v6]:port`, `unix:/path`, `fd://3`, or a list."
+    )
+    path_prefix: Prefix = Field(default="", description="Before every API's route and the docs.")
+    gateways: Annotated[int, Whole(1, 64)] = Field(
+        default=1, description="HTTP processes that share the listening sockets."
+    )
+    max_body: Size = Field(
+        default=16 * MIB, description="Larger requests are answered 413, unless the API says otherwise."
+    )
+    header_timeout_s: Duration = Field(
+        default=10.0, alias="header_timeout", description="Limit for a request's headers."
+    )
+    body_timeout_s: Duration = Field(default=60.0, alias="body_timeout", description="Limit for a request's body.")
+    keep_alive_s: Duration = Field(default=75.0, alias="keep_alive", description="How long an idle connection is kept.")
+    drain_timeout_s: DurationOrZero = Field(
+        default=30.0, alias="drain_timeout", description="How long calls may finish at shutdown."
+    )
+    docs: Flag = Field(default=True, description="Whether `/docs` and `/openapi.json` are served.")
+
+
+class Spec(Section):
+    """A bentofile, complete."""
+
+    bentod: Literal[1] = Field(description="The version of this format.")
+    name: DnsLabel = Field(description="Names the daemon, the image and the metrics' `app` label.")
+    version: Line = Field(default="0.0.0", max_length=128, description="The application's version.")
+    description: Prose = Field(default="", description="What the application does; shown in the docs.")
+    labels: dict[str, Line] = Field(default={}, description="Labels of the image.")
+    env_files: Lines = Field(default=(), description="dotenv files whose variables interpolation can use.")
+    env: dict[Variable, Line] = Field(default={}, description="Environment of every worker.")
+    types: dict[Name, Any] = Field(default={}, description='JSON Schemas, referred to as `{$ref: "#/types/NAME"}`.')
+    services: dict[Name, Service] = Field(default={}, description="Pools of worker processes and what they run.")
+    apis: dict[Name, Api] = Field(description="The public operations; at least one.")
+    server: Server = Field(default=Server(), description="Listening and limits.")

@@ -1,0 +1,39 @@
+"""Collects the problems of one spec and puts each at its place."""
+
+from __future__ import annotations
+
+from bentod.errors import Problem
+from bentod.spec.node import Node, Path, Place, dotted, key_place, value_place
+
+
+class Report:
+    """The problems found so far. A path is broken if a problem lies at it or below it."""
+
+    def __init__(self, root: Node) -> None:
+        self._root = root
+        self._broken: set[Path] = set()
+        self.problems: list[Problem] = []
+
+    def at_key(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        """Report a problem with the key at `path`, or with the part around it if the key is not there."""
+        self._add(path, key_place(self._root, path), code, message, hint)
+
+    def at_value(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        """Report a problem with the value at `path`."""
+        self._add(path, value_place(self._root, path), code, message, hint)
+
+    def at_file(self, problem: Problem) -> None:
+        """Report a problem that has its place already."""
+        self.problems.append(problem)
+
+    def broken(self, path: Path) -> bool:
+        """Whether something is wrong at `path` or below it, so that nothing can be concluded from it."""
+        return path in self._broken
+
+    def line(self, path: Path) -> int:
+        """The line of the key at `path`."""
+        return key_place(self._root, path).line
+
+    def _add(self, path: Path, place: Place, code: str, message: str, hint: str) -> None:
+        self._broken.update(path[:length] for length in range(1, len(path) + 1))
+        self.problems.append(Problem(code, message, place.file, place.line, place.column, dotted(path), hint))

@@ -1,0 +1,83 @@
+"""A file → its nodes: reads bytes within limits, decodes them, and picks the parser by the file's name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from bentod.errors import Problem
+from bentod.spec import toml_source, yaml_source
+from bentod.spec.node import Node, dotted
+from bentod.spec.node import Path as Route
+
+MAX_BYTES = 4 * 1024 * 1024
+_INTEGERS = range(-(2**63), 2**64)
+
+
+def read(path: Path) -> tuple[Node | None, list[Problem]]:
+    """The nodes of the file at `path` and its problems; None if it cannot be judged any further."""
+    file = str(path)
+    try:
+        if not path.is_file():
+            what = "is not a file" if path.exists() else "does not exist"
+            return None, [Problem("unreadable", f"the file {what}", file)]
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        size = path.stat().st_size
+    except OSError as error:
+        return None, [Problem("unreadable", f"the file cannot be read: {error.strerror or error}", file)]
+    if len(data) > MAX_BYTES:
+        message = f"the file has {size:,} bytes; a spec has at most {MAX_BYTES:,} (4 MiB)"
+        return None, [Problem("too-large", message, file, hint="keep data in files of their own")]
+    return parse(data, file)
+
+
+def parse(data: bytes, file: str) -> tuple[Node | None, list[Problem]]:
+    """The nodes of `data`; TOML if `file` ends in `.toml`, else YAML."""
+    try:
+        text = data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line, column = _position(data[: error.start].decode("utf-8"))
+        return None, [Problem("syntax", "the file is not UTF-8", file, line, column, hint="save it as UTF-8")]
+    if "\0" in text:
+        line, column = _position(text[: text.index("\0")])
+        return None, [Problem("syntax", "the file holds a NUL character", file, line, column)]
+    parser = toml_source.parse if file.endswith(".toml") else yaml_source.parse
+    root, problems = parser(text, file)
+    if root is None:
+        return None, problems
+    problems += [*_impossible(root, ())]
+    if not isinstance(root.value, dict):
+        message = "a spec is a map of keys and values"
+        return None, [*problems, Problem("wrong-type", message, file, root.place.line, root.place.column)]
+    return root, problems
+
+
+def _position(before: str) -> tuple[int, int]:
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def _impossible(node: Node, path: Route) -> Iterator[Problem]:
+    """Values that YAML and TOML can write but JSON, and so a spec, cannot hold."""
+    value: Any = node.value
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _impossible(entry.node, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _impossible(item, (*path, index))
+    elif message := _why_impossible(value):
+        yield Problem("wrong-value", message, node.place.file, node.place.line, node.place.column, dotted(path))
+
+
+def _why_impossible(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "infinity and NaN are not JSON values"
+    if isinstance(value, int) and value not in _INTEGERS:
+        return "this integer does not fit into 64 bits"
+    if isinstance(value, (datetime, date, time)):
+        return "dates and times are no JSON values: write it as a string, in quotes"
+    return ""
