@@ -1,0 +1,195 @@
+"""Every spec that bentod ships is valid and does what it says; the same for what README shows."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = sorted(path.parent for path in (ROOT / "specs").glob("*/bentofile.yaml"))
+SPECS = [*(folder / "bentofile.yaml" for folder in FOLDERS), ROOT / "specs/hello/hello.toml"]
+SCHEMA = ROOT / "schemas/bentofile.schema.json"
+TOUR = ROOT / "bentofile.example.yaml"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def named(path):
+    return str(path.relative_to(ROOT))
+
+
+def validate(*words, cwd=ROOT):
+    command = [sys.executable, "-m", "bentod", "validate", "--format", "json", *map(str, words)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["ok"] is True
+
+
+def require(folder):
+    """Skip the test if a package of the example's requirements.txt is missing."""
+    for line in (folder / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        if name := re.match(r"[a-z0-9-]+", line):
+            try:
+                version(name.group())
+            except PackageNotFoundError:
+                pytest.skip(f"{folder.name}/requirements.txt is not installed")
+
+
+def near(answer, wanted, tolerance):
+    """Whether two JSON values are equal, numbers up to `tolerance`."""
+    match wanted:
+        case dict():
+            return set(answer) == set(wanted) and all(near(answer[key], wanted[key], tolerance) for key in wanted)
+        case list():
+            return len(answer) == len(wanted) and all(map(near, answer, wanted, [tolerance] * len(wanted)))
+        case bool() | str() | None:
+            return answer == wanted
+        case _:
+            return abs(answer - wanted) <= tolerance
+
+
+def test_the_three_examples_are_there():
+    assert {"hello", "iris", "embeddings"} <= {folder.name for folder in FOLDERS}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=named)
+def test_an_example_has_a_readme_requirements_and_a_test(folder):
+    assert (folder / "README.md").is_file()
+    assert (folder / "requirements.txt").is_file()
+    assert list(folder.glob("test_*.py"))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=named)
+def test_an_example_leads_the_editor_to_the_schema(spec):
+    first = spec.read_text(encoding="utf-8").splitlines()[0]
+    assert (spec.parent / re.split(r"schema[ =]", first, maxsplit=1)[1]).resolve() == SCHEMA
+
+
+def test_module_names_are_unique_among_the_examples():
+    modules = [path.name for path in (ROOT / "specs").glob("*/*.py")]
+    assert len(modules) == len(set(modules))
+
+
+def test_hello_says_the_same_in_yaml_and_toml():
+    folder = ROOT / "specs/hello"
+    in_yaml = yaml.safe_load((folder / "bentofile.yaml").read_text(encoding="utf-8"))
+    assert tomllib.loads((folder / "hello.toml").read_text(encoding="utf-8")) == in_yaml
+
+
+@pytest.mark.parametrize("spec", [*SPECS, TOUR], ids=named)
+def test_a_spec_is_valid_without_importing(spec):
+    validate("--no-import", "-f", spec)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=named)
+def test_a_spec_fits_its_code(spec):
+    require(spec.parent)
+    validate("-f", spec)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("folder", FOLDERS, ids=named)
+def test_the_examples_in_a_spec_hold(folder):
+    from tests.support.daemon import running
+
+    require(folder)
+    spec = yaml.safe_load((folder / "bentofile.yaml").read_text(encoding="utf-8"))
+    with running(folder) as app:
+        for name, api in spec["apis"].items():
+            assert api["examples"], f"{name} has no example"
+            for example in api["examples"]:
+                status, _, answer = app.post(api.get("route", f"/{name}"), example["input"])
+                assert status == 200, answer
+                if "output" in example:
+                    assert near(answer, example["output"], example.get("tolerance", 0)), (name, example["name"], answer)
+
+
+# ── every key is documented ──────────────────────────────────────────────────────────────────────
+
+
+def sections(schema):
+    """Every object schema in the published schema that names its properties."""
+    return [part for part in [schema, *schema.get("$defs", {}).values()] if part.get("properties")]
+
+
+def keys_of(value):
+    """Every key of a decoded spec, at any depth."""
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
+def test_every_key_has_a_description_in_the_schema():
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    bare = [
+        (section.get("title"), name)
+        for section in sections(schema)
+        for name, key in section["properties"].items()
+        if not key.get("description")
+    ]
+    assert bare == []
+
+
+def test_every_key_is_shown_in_the_annotated_spec():
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    known = {name for section in sections(schema) for name in section["properties"]}
+    assert known - keys_of(yaml.safe_load(TOUR.read_text(encoding="utf-8"))) == set()
+
+
+# ── README ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def block(language):
+    """The only code block of README in this language."""
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return text
+
+
+@pytest.fixture
+def pasted(tmp_path):
+    """A folder into which README's spec and module were pasted."""
+    (tmp_path / "bentofile.yaml").write_text(block("yaml"))
+    (tmp_path / "mood.py").write_text(block("python"))
+    return tmp_path
+
+
+def test_the_spec_in_readme_has_ten_lines_and_is_valid(pasted):
+    assert len(block("yaml").splitlines()) == 10
+    validate(cwd=pasted)
+
+
+@pytest.mark.e2e
+def test_the_curl_in_readme_gets_the_answer_that_readme_shows(pasted):
+    from tests.support.daemon import running
+
+    with running(pasted) as app:
+        command = block("sh").replace("http://127.0.0.1:3000", app.url)
+        answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+    assert f"answers `{answer}`" in README
+
+
+def test_every_dependency_has_a_line_in_readme():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = [re.match(r"[a-z-]+", line).group() for line in project["project"]["dependencies"]]
+    section = README.partition("## Dependencies")[2].partition("## ")[0]
+    assert re.findall(r"^\| ([a-z-]+) \| \w", section, re.MULTILINE)[1:] == sorted(needed)
+    tools = [re.match(r"[a-z-]+", line).group() for line in project["dependency-groups"]["dev"]]
+    assert [name for name in tools if name not in section] == []
+
+
+def test_every_folder_has_its_job_in_readme():
+    jobs = README.partition("## Where to look")[2].partition("## ")[0]
+    folders = [path.parent.name for path in (ROOT / "bentod").glob("*/__init__.py")]
+    assert [name for name in folders if f"`bentod/{name}`" not in jobs] == []
+
+
+def test_every_dependency_is_pinned_with_a_hash_and_names_no_host():
+    for path in sorted((ROOT / "constraints").glob("*.txt")):
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+        assert [line for line in lines if not re.match(r"[a-z0-9-]+==|    --hash=sha256:[0-9a-f]{64}", line)] == []
+        assert not any("://" in line for line in lines)
