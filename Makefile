@@ -43,8 +43,9 @@ wheel: dist/.made
 
 # Debian's Python has no ensurepip: then its pip is asked to install another one.
 $(VENV)/.made:
-	@test -n "$(PYTHON)" || { echo 'bentod needs Python 3.11 or newer, and none was found on PATH.' \
-		'Name one with: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo 'bentod needs Python 3.11 or newer, and $(or $(PYTHON),nothing on PATH) is none.' \
+			'Name one with: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) -c 'import sys; print(sys.executable, sys.version.split()[0])')"
 	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 \
 		|| { $(PYTHON) -m venv --clear --without-pip $(VENV) \
