@@ -14,6 +14,7 @@ from bentod.spec.explain import settle
 from bentod.spec.found import plain
 from bentod.spec.model import Spec
 from bentod.spec.node import Node, Place, dotted, merge, places
+from bentod.spec.python_target import Finder
 from bentod.spec.report import Report
 
 NAMES = ("bentofile.yaml", "bentofile.yml", "bentofile.toml")
@@ -59,8 +60,9 @@ def load(files: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     env_values = resolve.env_files(data, root, directory, environ, report)
     data = resolve.interpolated(data, {**env_values, **environ}, directory, report)
     resolved = plain(data)
-    spec = complete.complete(settle(data, report), directory, root, report)
-    check.check(spec, resolved, directory, report)
+    finder = Finder(directory)
+    spec = complete.complete(settle(data, report), directory, root, finder, report)
+    check.check(spec, resolved, finder, report)
     if report.problems:
         raise SpecError(report.problems)
     origins = {dotted(path): place for path, place in places(root)}

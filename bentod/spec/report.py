@@ -5,6 +5,9 @@ from __future__ import annotations
 from bentod.errors import Problem
 from bentod.spec.node import Node, Path, Place, dotted, key_place, value_place
 
+_SHORTEST_SECRET = 4
+"""What is shorter hides nothing, and masking it would make other words unreadable."""
+
 
 class Report:
     """The problems found so far. A path is broken if a problem lies at it or below it."""
@@ -12,6 +15,7 @@ class Report:
     def __init__(self, root: Node) -> None:
         self._root = root
         self._broken: set[Path] = set()
+        self._secrets: set[str] = set()
         self.problems: list[Problem] = []
 
     def at_key(self, path: Path, code: str, message: str, hint: str = "") -> None:
@@ -26,6 +30,11 @@ class Report:
         """Report a problem that has its place already."""
         self.problems.append(problem)
 
+    def hide(self, value: str) -> None:
+        """Keep a value of the environment out of the messages to come."""
+        if len(value) >= _SHORTEST_SECRET:
+            self._secrets.add(value)
+
     def broken(self, path: Path) -> bool:
         """Whether something is wrong at `path` or below it, so that nothing can be concluded from it."""
         return path in self._broken
@@ -36,4 +45,10 @@ class Report:
 
     def _add(self, path: Path, place: Place, code: str, message: str, hint: str) -> None:
         self._broken.update(path[:length] for length in range(1, len(path) + 1))
+        message, hint = self._masked(message), self._masked(hint)
         self.problems.append(Problem(code, message, place.file, place.line, place.column, dotted(path), hint))
+
+    def _masked(self, text: str) -> str:
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text

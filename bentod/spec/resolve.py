@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from bentod.spec.node import Node, value_place
 from bentod.spec.node import Path as Route
 from bentod.spec.report import Report
 
+_NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 _VERBATIM: tuple[Route, ...] = (
     ("types",),
     ("apis", "*", "input"),
@@ -80,6 +82,8 @@ def interpolated(data: dict[str, Any], variables: Mapping[str, str], directory: 
     def visit(text: str, path: Route) -> str:
         if "$" not in text or any(_fits(path[: len(pattern)], pattern) for pattern in _VERBATIM):
             return text
+        for name in _NAMED.findall(text):
+            report.hide(variables.get(name, ""))
         try:
             return interpolate(text, _scope(path, variables, references))
         except InterpolationError as error:

@@ -166,7 +166,8 @@ class _Reader:
             elif key is not None:
                 entries[key] = Entry(key_place, node)
         for node in merged:
-            for name, entry in dict(node.value).items():
+            value: Any = node.value
+            for name, entry in value.items():
                 entries.setdefault(name, entry)
         return Node(entries, place, tree_size(entry.node for entry in entries.values()))
 
