@@ -12,27 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
+from bentod import errors
+from bentod.errors import CallError
+from bentod.gateway.problems import KINDS
+from bentod.gateway.problems import MEDIA_TYPE as PROBLEM
 from bentod.wire.messages import ApiRoute, Example, RouteTable
 
 JSON = "application/json"
-PROBLEM = "application/problem+json"
 SYSTEM_TAG = "system"
 
-# Every answer of an API that is not its output: status → component, description, further headers.
-_PROBLEMS: dict[int, tuple[str, str, tuple[str, ...]]] = {
-    400: ("MalformedBody", "The body is not what its media type says.", ()),
-    406: ("NotAcceptable", "The answer has no form that the client accepts.", ()),
-    408: ("BodyTimeout", "The body came too slowly.", ()),
-    413: ("BodyTooLarge", "The body is larger than the API takes.", ()),
-    415: ("UnsupportedMediaType", "The API takes no body of this media type; `Accept-Post` lists what it takes.",
-          ("Accept-Post",)),
-    422: ("InvalidInput", "The input does not match the schema; `errors` says where.", ()),
-    500: ("TargetFailed", "The model failed, or its answer is not what the API promises.", ()),
-    503: ("Unavailable", "The call cannot be served now; `code` says why, `Retry-After` when to try again.",
-          ("Retry-After",)),
-    504: ("DeadlineExceeded", "The call did not finish in time.", ()),
-}  # fmt: skip
-_REFUSED = ("Refused", "The model refused the call; `detail` says why.", ())
+_NO_CALL = (errors.NotFound, errors.MethodNotAllowed, errors.ClientGone)
+_REFUSED = "Refused"
+_REFUSED_TEXT = "The model refused the call (`target-raised`)"
 
 _HEADERS = {
     "X-Request-Id": ("The client's own request id, or a new one.", "string"),
@@ -41,6 +32,11 @@ _HEADERS = {
     "Retry-After": ("Seconds to wait before trying again.", "integer"),
 }
 _ALWAYS = ("X-Request-Id", "Server-Timing")
+_FURTHER: dict[type[CallError], str] = {
+    errors.UnsupportedMediaType: "Accept-Post",
+    errors.QueueFull: "Retry-After",
+    errors.NotReady: "Retry-After",
+}
 
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -86,9 +82,9 @@ def document(table: RouteTable) -> dict[str, Any]:
     info = {"title": table.name, "version": table.version, "description": table.description}
     paths: dict[str, Any] = {}
     for api in table.apis:
-        paths.setdefault(_path(api.path), {})["post"] = _operation(api, names)
+        paths[_path(api.path)] = {"post": _operation(api, names)}
     for path, operation in _system(table.path_prefix.rstrip("/")):
-        paths.setdefault(_path(path), {})["get"] = operation
+        paths.setdefault(_path(path), {"get": operation})
     return {
         "openapi": "3.1.0",
         "info": {key: value for key, value in info.items() if value or key != "description"},
@@ -150,25 +146,46 @@ def _outputs(examples: Iterable[Example]) -> dict[str, Any]:
 def _failures(api: ApiRoute) -> dict[str, Any]:
     """The problems of one API, by status. A status of its own `errors` map says that the model may be the one."""
     chosen = set(api.errors.values())
+    known = _errors_by_status()
     answers = {}
-    for status in sorted(_PROBLEMS.keys() | chosen):
-        name, text, _ = _PROBLEMS.get(status, _REFUSED)
+    for status in sorted(known.keys() | chosen):
+        name = _response_name(status) if status in known else _REFUSED
         answer = {"$ref": f"#/components/responses/{name}"}
-        if status in chosen and status in _PROBLEMS:
-            answer["description"] = f"{text} Or: {_REFUSED[1][0].lower()}{_REFUSED[1][1:]}"
+        if status in chosen and errors.TargetRaised not in known.get(status, [errors.TargetRaised]):
+            answer["description"] = f"{_described(known[status])} {_REFUSED_TEXT}."
         answers[str(status)] = answer
     return answers
 
 
+def _errors_by_status() -> dict[int, list[type[CallError]]]:
+    """What can become of a call, by status."""
+    found: dict[int, list[type[CallError]]] = {}
+    for error, kind in KINDS.items():
+        if error not in _NO_CALL:
+            found.setdefault(kind.status, []).append(error)
+    return dict(sorted(found.items()))
+
+
+def _response_name(status: int) -> str:
+    return f"Problem{status}"
+
+
+def _described(kinds: Iterable[type[CallError]]) -> str:
+    return " ".join(f"{KINDS[each].title} (`{KINDS[each].code}`)." for each in kinds)
+
+
 def _problem_responses(schema: str) -> dict[str, Any]:
-    return {
-        name: {
-            "description": text,
-            "headers": _headers((*_ALWAYS, *headers)),
-            "content": {PROBLEM: {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+    content = {PROBLEM: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    responses = {
+        _response_name(status): {
+            "description": _described(kinds),
+            "headers": _headers((*_ALWAYS, *(_FURTHER[each] for each in kinds if each in _FURTHER))),
+            "content": content,
         }
-        for name, text, headers in (*_PROBLEMS.values(), _REFUSED)
+        for status, kinds in _errors_by_status().items()
     }
+    refused = {"description": f"{_REFUSED_TEXT}.", "headers": _headers(_ALWAYS), "content": content}
+    return responses | {_REFUSED: refused}
 
 
 def _headers(names: Iterable[str]) -> dict[str, Any]:

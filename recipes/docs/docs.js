@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const JSON_TYPE = "application/json";
+  const AS_BASE64 = ["image", "file", "binary"];
   const MOST_ROWS = 400;
   const DEEPEST = 6;
   const LONGEST_SHOWN = 400000;
@@ -33,6 +34,9 @@
 
   const paragraph = (text, kind = "prose") => (text ? element("p", { class: kind }, prose(text)) : "");
 
+  /** Tells those who hear the page what others see. */
+  const say = (text) => { byId("said").textContent = text; };
+
   async function copy(text, source, button) {
     try {
       await navigator.clipboard.writeText(text);
@@ -41,8 +45,8 @@
       document.execCommand("copy");
     }
     button.textContent = "Copied";
-    byId("said").textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; byId("said").textContent = ""; }, 1500);
+    say("Copied");
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
   }
 
   const copyButton = (what, source) =>
@@ -252,18 +256,23 @@
     if (own.format === "tensor") return "tensor";
     if (typeof own.type === "string") return own.type === "array" ? listKind(own, depth) : withFormat(own);
     if (Array.isArray(own.type)) return own.type.join(" or ");
+    const joined = (list, word) => [...new Set(list.map((each) => kind(each, depth + 1)))].join(word);
+    if (depth < DEEPEST && own.allOf) return joined(own.allOf, " and ");
     const options = choices(own);
-    if (options.length && depth < DEEPEST) {
-      const kinds = [...new Set(options.map((option) => kind(option, depth + 1)))];
-      return kinds.length <= 4 ? kinds.join(" or ") : `one of ${options.length} forms`;
-    }
-    if (own.not === true || own.not && isObject(own.not) && !Object.keys(own.not).length) return "nothing";
-    if (Object.hasOwn(own, "const") || own.enum) return "value";
+    if (depth < DEEPEST && options.length) return options.length > 6 ? `one of ${options.length} forms` : joined(options, " or ");
+    if (own.not === true) return "nothing";
+    if (Object.hasOwn(own, "const")) return valueKind(own.const);
+    if (own.enum?.length) return [...new Set(own.enum.map(valueKind))].join(" or ");
     return own.properties ? "object" : "anything";
   }
 
+  function valueKind(value) {
+    if (value === null) return "null";
+    return Array.isArray(value) ? "list" : typeof value;
+  }
+
   function withFormat(own) {
-    return ["image", "file", "binary"].includes(own.format) ? `${own.format}, as base64` : own.type;
+    return AS_BASE64.includes(own.format) ? `${own.format}, as base64` : own.type;
   }
 
   function listKind(own, depth) {
@@ -277,20 +286,16 @@
     multipleOf: (value) => ["multiple of", value],
     minLength: (value) => ["characters ≥", value], maxLength: (value) => ["characters ≤", value],
     minItems: (value) => ["items ≥", value], maxItems: (value) => ["items ≤", value],
-    minContains: (value) => ["matching items ≥", value], maxContains: (value) => ["matching items ≤", value],
     minProperties: (value) => ["properties ≥", value], maxProperties: (value) => ["properties ≤", value],
     uniqueItems: (value) => value && ["no item twice"],
     pattern: (value) => ["matches", value, "raw"],
-    format: (value, own) => !["tensor", "image", "file", "binary"].includes(value) && ["format", value, "raw", own],
+    format: (value) => !["tensor", ...AS_BASE64].includes(value) && ["format", value, "raw"],
     contentMediaType: (value) => ["media type", value, "raw"],
-    contentEncoding: (value) => ["encoding", value, "raw"],
     dtype: (value) => ["dtype", value, "raw"],
     shape: (value) => ["shape", value],
     const: (value) => ["always", value],
     default: (value) => ["default", value],
     additionalProperties: (value) => value === false && ["no other properties"],
-    unevaluatedProperties: (value) => value === false && ["no other properties"],
-    readOnly: (value) => value && ["read only"],
     deprecated: (value) => value && ["deprecated"],
   };
 
@@ -329,17 +334,15 @@
       ...listed("prefixItems", (at) => `item ${at}`),
       ...(isObject(own.items) && !isBare(own.items) ? [{ words: own.prefixItems ? "every other item" : "each item", schema: own.items }] : []),
       ...single("contains", "at least one item"),
-      ...single("propertyNames", "property names"),
       ...listed("allOf", (at) => (at ? "and also" : "all of")),
       ...options.flatMap((key) => listed(key, (at) => (at ? "or" : "either"))),
       ...single("not", "but not"),
       ...single("if", "if"), ...single("then", "then"), ...single("else", "else"),
-      ...named("dependentSchemas", (name, schema) => ({ words: "if there is ", name, schema })),
     ];
   }
 
   function rows(part, depth, seen, out) {
-    if (out.length >= MOST_ROWS) return out;
+    if (out.length >= MOST_ROWS) return;
     const { schema: own, refs } = settled(part.schema);
     const again = refs.some((reference) => seen.includes(reference));
     out.push(element("tr", depth ? { class: `d${Math.min(depth, DEEPEST)}` } : {},
@@ -350,12 +353,12 @@
       element("td", {}, paragraph(own.title), paragraph(own.description), limits(own),
         again ? element("span", { class: "muted" }, "as above") : "")));
     if (!again && depth < DEEPEST) parts(own).forEach((each) => rows(each, depth + 1, [...seen, ...refs], out));
-    return out;
   }
 
   function schemaSection(title, id, schema) {
     const { schema: own, refs } = settled(schema);
-    const body = parts(own).flatMap((part) => rows(part, 0, refs, [])).slice(0, MOST_ROWS);
+    const body = [];
+    parts(own).forEach((part) => rows(part, 0, refs, body));
     const head = element("thead", {}, element("tr", {}, ["Name", "Type", "Meaning"].map((name) => element("th", { scope: "col" }, name))));
     return element("section", { class: "schema", "aria-labelledby": id },
       element("div", { class: "row" }, element("h3", { id }, title), element("span", { class: "muted" }, kind(schema))),
@@ -374,8 +377,10 @@
     if (own.examples?.length) return own.examples[0];
     if (own.format === "tensor") return zeros(own.shape || []);
     if (depth > DEEPEST) return null;
-    const options = [...choices(own), ...(Array.isArray(own.allOf) ? own.allOf : [])];
+    const options = choices(own);
     if (options.length && !own.type && !own.properties) return skeleton(options[0], depth + 1);
+    const all = (own.allOf || []).map((each) => skeleton(each, depth + 1));
+    if (all.length) return all.every(isObject) ? Object.assign(objectSkeleton(own, depth), ...all) : all[0];
     return ofType(Array.isArray(own.type) ? own.type[0] : own.type, own, depth);
   }
 
@@ -431,16 +436,19 @@
     };
     const select = (pointer) => {
       area.focus();
-      area.setSelectionRange(...locate(area.value, pointer));
+      if (!fault(area.value)) area.setSelectionRange(...locate(area.value, pointer));
     };
     return { area, note, show, fill, tidy, select, type: JSON_TYPE };
   }
 
   function tryPanel(api) {
     const command = element("code");
-    const editor = jsonEditor(api, (text) => { command.textContent = curl(api, text); });
     const answer = element("div", { class: "answer", id: "answer" });
     const status = element("p", { class: "muted", id: "progress", role: "status" });
+    const editor = jsonEditor(api, (text) => {
+      command.textContent = curl(api, text);
+      status.textContent = "";
+    });
     const button = element("button", { type: "submit", class: "send", id: "send" }, "Send");
     const call = caller(api, editor, { button, status, answer });
     editor.area.addEventListener("keydown", (event) => {
@@ -452,8 +460,8 @@
       element("div", { class: "editor" },
         element("div", { class: "row spread" }, element("label", { for: "body", class: "muted" }, `Body, ${JSON_TYPE}`),
           element("button", { type: "button", class: "plain", onclick: editor.tidy }, "Tidy")),
-        editor.area, editor.note),
-      element("div", { class: "row" }, button, status),
+        editor.area),
+      element("div", { class: "row" }, button, status, editor.note),
       answer,
       element("div", { class: "row spread" }, element("span", { class: "muted" }, "The same with curl"), copyButton("the curl command", command)),
       element("pre", { class: "well", id: "curl" }, command));
@@ -484,7 +492,8 @@
       answer.replaceChildren();
       try {
         const got = await send(address(api.path), editor, running.signal);
-        status.textContent = `${got.status} ${got.reason} in ${Math.round(got.ms)} ms`;
+        status.textContent = "";
+        say(`${got.status} ${got.reason} in ${Math.round(got.ms)} ms`);
         answer.replaceChildren(...answerView(got, editor));
       } catch (error) {
         status.textContent = error.name === "AbortError" ? "Cancelled." : `No answer: ${error.message}`;
@@ -515,15 +524,17 @@
 
   function answerView(got, editor) {
     const view = ANSWERS.find(([matches]) => matches(got.type))[1];
-    const head = element("div", { class: "row spread" },
-      element("span", {}, element("span", { class: `status ${got.ok ? "good" : "bad"}` }, `${got.status} ${got.reason}`),
-        element("span", { class: "muted" }, ` · ${size(got.size)}`)),
-      element("span", { class: "muted" }, timings(got)));
-    const id = got.headers.get("X-Request-Id");
-    return [head, ...view(got, editor), id ? element("p", { class: "muted" }, "Request id ", element("code", { id: "request-id" }, id)) : ""].filter(Boolean);
+    const head = element("p", { class: "row" }, element("span", { class: `status ${got.ok ? "good" : "bad"}` }, `${got.status} ${got.reason}`),
+      element("span", { class: "muted" }, `${Math.round(got.ms)} ms · ${size(got.size)}`));
+    return [head, ...view(got, editor), element("p", { class: "row muted", id: "facts" }, facts(got))];
   }
 
-  const size = (bytes) => (bytes < 1000 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+  function facts(got) {
+    const id = got.headers.get("X-Request-Id");
+    return [id && element("span", {}, "Request ", element("code", { id: "request-id" }, id)), element("span", {}, timings(got))];
+  }
+
+  const size = (bytes) => (bytes < 1000 ? `${bytes} bytes` : `${(bytes / 1000).toFixed(1)} kB`);
 
   function timings(got) {
     const named = (got.headers.get("Server-Timing") || "").split(",").flatMap((entry) => {
@@ -540,8 +551,8 @@
     }
     const pieces = fault(got.text) ? [got.text] : coloured(arranged(got.text));
     const code = element("code", { id: "answer-body" }, pieces);
-    return [element("pre", { class: "well", tabindex: "0", role: "region", "aria-label": "Answer" }, code),
-      element("div", { class: "row" }, copyButton("the answer", code))];
+    return [element("div", { class: "framed" }, copyButton("the answer", code),
+      element("pre", { class: "well", tabindex: "0", role: "region", "aria-label": "Answer" }, code))];
   }
 
   function problemView(got, editor) {
@@ -572,8 +583,9 @@
       element("div", { class: "head" },
         element("p", { class: "route" }, element("span", { class: "verb" }, "POST"), element("code", {}, decoded(api.path))),
         heading,
-        element("p", { class: "row" }, api.deprecated ? element("span", { class: "chip warn" }, "deprecated") : "",
-          api.tags.map((tag) => element("span", { class: "chip" }, tag))),
+        api.deprecated || api.tags.length ? element("p", { class: "row" },
+          api.deprecated ? element("span", { class: "chip warn" }, "deprecated") : "",
+          api.tags.map((tag) => element("span", { class: "chip" }, tag))) : "",
         paragraph(api.description)),
       element("div", { class: "api" },
         element("div", { class: "reference" },
@@ -624,7 +636,7 @@
 
   function listView() {
     const all = groups();
-    return all.map(([tag, members]) => element("section", {},
+    return all.map(([tag, members]) => element("div", { class: "group" },
       all.length > 1 || tag ? element("h2", {}, tag || "other") : "",
       element("ul", {}, members.map((api) => {
         const words = [api.name, api.path, api.title, ...api.tags].join(" ").toLowerCase();
@@ -640,7 +652,7 @@
       item.hidden = !words.every((word) => item.dataset.words.includes(word));
       count += item.hidden ? 0 : 1;
     }
-    for (const section of document.querySelectorAll("nav section")) section.hidden = !section.querySelector("li:not([hidden])");
+    for (const group of document.querySelectorAll(".group")) group.hidden = !group.querySelector("li:not([hidden])");
     byId("matches").textContent = words.length ? `${count} of ${apis.length}` : `${apis.length} APIs`;
   }
 
