@@ -115,6 +115,7 @@ class InvalidInput(CallError):
     """The input does not match the API's schema."""
 
 
+@dataclass(eq=False)
 class TargetRaised(CallError):
     """The callable raised; `status` is what the API's `errors` map says, if anything."""
 

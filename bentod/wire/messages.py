@@ -140,12 +140,13 @@ class ApiRoute:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRoute:
-    """One ready worker. `slots` is how many calls it runs at once."""
+    """One ready worker: how many synchronous calls (`threads`) and `async def` calls (`concurrency`) it runs at once."""
 
     index: int
     pid: int
     socket: str
-    slots: int
+    threads: int
+    concurrency: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,10 @@ class RouteTable:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """A gateway's orders, sent once: the inherited listening sockets and the limits of its connections."""
+    """A gateway's orders, sent once: the inherited listening sockets and the limits of its connections.
+
+    `access_log` is `text`, `json` or `off`; `access_file` is where its lines go, stderr if it is empty.
+    """
 
     index: int
     sockets: tuple[int, ...]
@@ -188,6 +192,7 @@ class ServerLimits:
     body_timeout_s: float
     keep_alive_s: float
     access_log: str
+    access_file: str
 
 
 @dataclass(frozen=True, slots=True)

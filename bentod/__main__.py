@@ -1,0 +1,5 @@
+"""`python -m bentod` is `bentod`."""
+
+from bentod.cli.main import run
+
+run()

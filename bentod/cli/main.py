@@ -1,0 +1,78 @@
+"""The command line: finds the verb, imports only its file, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+
+import bentod
+from bentod.errors import BentodError, PlanError, SpecError, StartError
+
+VERBS: dict[str, str] = {
+    "init": "write a new project that works at once",
+    "validate": "say everything that is wrong with a spec",
+    "config": "print the spec as it is understood",
+    "schema": "print the JSON Schema of a spec",
+    "up": "run the spec: daemon, gateways, workers",
+    "status": "say what is running",
+    "call": "call an API of the running daemon",
+    "logs": "show what the daemon and the workers said",
+    "down": "stop the daemon, after the calls that it has",
+}
+
+FINE, BUG, BAD_SPEC, BAD_HOST, NOT_STARTED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+"""The exit codes."""
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb. Returns the exit code; nothing is raised but what argparse raises for `--help`."""
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    module = importlib.import_module(f"bentod.cli.{verb}") if verb in VERBS else None
+    args = _parser(verb, module).parse_args(arguments)
+    if module is None:
+        _parser("", None).print_help()
+        return BAD_SPEC
+    try:
+        return int(module.run(args))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FINE
+    except BentodError as error:
+        return _told(error)
+    except Exception:  # noqa: BLE001 - the last place where a bug of ours can be told
+        traceback.print_exc()
+        print(f"bentod {bentod.__version__}: this is a bug of bentod's, please report it", file=sys.stderr)
+        return BUG
+
+
+def _parser(verb: str, module: ModuleType | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bentod", description=bentod.__doc__)
+    parser.add_argument("--version", action="version", version=f"bentod {bentod.__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
+    for name, text in VERBS.items():
+        described = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name == verb and module is not None:
+            module.configure(described)
+    return parser
+
+
+def _told(error: BentodError) -> int:
+    if isinstance(error, SpecError | PlanError):
+        from bentod.cli.problems import show  # only what is wrong needs it
+
+        print(show(error.problems, "text"), file=sys.stderr)
+        return BAD_SPEC if isinstance(error, SpecError) else BAD_HOST
+    print(f"bentod: {error}", file=sys.stderr)
+    return NOT_STARTED if isinstance(error, StartError) else BAD_HOST

@@ -1,0 +1,38 @@
+"""What most verbs begin with: which spec is meant, and where its daemon keeps what."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from bentod.daemon.folders import Folders, folders
+from bentod.settings import Settings
+from bentod.spec import load
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """The `-f` option."""
+    parser.add_argument(
+        "-f",
+        "--file",
+        dest="files",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="the spec; several are merged from left to right (default: bentofile.yaml or .toml in this folder)",
+    )
+
+
+def chosen(args: argparse.Namespace) -> list[Path]:
+    """The files of `-f`, or the one in the current folder. Raises SpecError."""
+    return [path.absolute() for path in args.files] or [load.find(Path.cwd())]
+
+
+def loaded(args: argparse.Namespace) -> tuple[load.Loaded, Folders, Settings]:
+    """The spec and its folders. Raises SpecError, UnusableFolder."""
+    found = load.load(chosen(args), os.environ)
+    settings = Settings()
+    where = folders(found.spec.name, found.files[0], os.environ, settings.run, settings.state)
+    return found, where, settings

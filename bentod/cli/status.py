@@ -1,0 +1,59 @@
+"""`bentod status`: what is running."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from bentod.cli.client import Client
+from bentod.cli.project import add_files, loaded
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    add_files(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON (schemas/status.schema.json)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: told. Raises SpecError, NotRunning."""
+    _, folders, _ = loaded(args)
+    status = asyncio.run(Client(folders.control).get("/status"))
+    print(json.dumps(status, indent=2) if args.json else "\n".join(_lines(status)))
+    return 0
+
+
+def _lines(status: dict[str, Any]) -> Iterator[str]:
+    daemon = status["daemon"]
+    yield f"{status['name']} {status['version']}  {status['state']}  generation {status['generation']}"
+    yield f"  {'  '.join(status['urls'])}"
+    yield f"  daemon   pid {daemon['pid']}  {_mebibytes(daemon['memory'])}"
+    for gateway in status["gateways"]:
+        yield f"  gateway  pid {gateway['pid'] or '-'}  {_mebibytes(gateway['memory'])}  {gateway['state']}"
+    for name, service in status["services"].items():
+        reason = f"  {service['reason']}" if service["reason"] else ""
+        yield f"\nservice {name}  {service['state']}  {service['ready']}/{service['wanted']} ready{reason}"
+        for worker in service["workers"]:
+            yield "  " + "  ".join(_worker(worker))
+    for name, api in status["apis"].items():
+        counts = ", ".join(f"{count} {code}" for code, count in sorted(api.get("calls", {}).items())) or "no calls yet"
+        yield f"\napi {name}  POST {api['path']}  →  {api['service']}\n  {counts}"
+
+
+def _worker(worker: dict[str, Any]) -> Iterator[str]:
+    yield f"worker {worker['index']}"
+    yield f"pid {worker['pid'] or '-'}"
+    yield worker["state"]
+    yield f"{worker['calls']} calls"
+    yield _mebibytes(worker["memory"])
+    if worker["restarts"]:
+        yield f"{worker['restarts']} restart(s)"
+    if worker["reason"]:
+        yield f"({worker['reason']})"
+
+
+def _mebibytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 1024 / 1024:.0f} MiB"

@@ -1,0 +1,108 @@
+"""The run folder (sockets, one daemon's lock) and the state folder (what survives)."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentod.errors import BentodError
+
+_MAX_SOCKET_PATH = 100
+
+
+class AlreadyRunning(BentodError):
+    """Another daemon runs this spec."""
+
+
+class UnusableFolder(BentodError):
+    """A folder cannot be used, and the reason is something that the user must mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where one spec's daemon keeps what."""
+
+    run: Path
+    state: Path
+
+    @property
+    def control(self) -> Path:
+        """The control socket."""
+        return self.run / "control.sock"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of log files."""
+        return self.state / "logs"
+
+    @property
+    def daemon_log(self) -> Path:
+        """The daemon's events and the workers' output, JSON lines."""
+        return self.logs / "daemon.log"
+
+
+def folders(name: str, spec: Path, environ: Mapping[str, str], run: Path | None, state: Path | None) -> Folders:
+    """The folders of the spec that is made of the file `spec` (the first, absolute). Raises UnusableFolder."""
+    if run is None:
+        runtime = environ.get("XDG_RUNTIME_DIR")
+        run = Path(runtime) / "bentod" if runtime and Path(runtime).is_dir() else Path(f"/tmp/bentod-{os.getuid()}")  # noqa: S108 - made 0700, checked below
+    short = hashlib.sha256(str(spec.resolve()).encode()).hexdigest()[:8]
+    found = Folders((run / f"{name}-{short}").absolute(), (state or spec.parent / ".bentod").absolute())
+    longest = found.run / "w" / "999999"
+    if len(os.fsencode(max(longest, found.control, key=lambda path: len(str(path))))) > _MAX_SOCKET_PATH:
+        raise UnusableFolder(f"the run folder {found.run} is too long for Unix sockets: set BENTOD_RUN to a shorter one")
+    return found
+
+
+class RunFolder:
+    """The run folder, taken by this process until it ends: the lock goes with the process, however that ends."""
+
+    def __init__(self, where: Folders) -> None:
+        self._where = where
+        self._lock = -1
+
+    def take(self) -> None:
+        """Make the folder ours, and clean away what a killed daemon left. Raises AlreadyRunning, UnusableFolder."""
+        run = self._where.run
+        try:
+            for folder in (run.parent, run):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _check_private(folder)
+            self._lock = os.open(run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UnusableFolder(f"cannot use the run folder {run}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"a daemon already runs this spec (see `bentod status`); its run folder is {run}") from None
+        self._clean()
+        (run / "w").mkdir(mode=0o700)
+        try:
+            self._where.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnusableFolder(
+                f"cannot use the state folder {self._where.state}: {error.strerror}; BENTOD_STATE names another"
+            ) from None
+
+    def release(self) -> None:
+        """Leave nothing behind but the empty folder's lock file, which must not be removed while others may wait."""
+        self._clean()
+        os.close(self._lock)
+
+    def _clean(self) -> None:
+        self._where.control.unlink(missing_ok=True)
+        shutil.rmtree(self._where.run / "w", ignore_errors=True)
+
+
+def _check_private(folder: Path) -> None:
+    """Raises UnusableFolder for a folder of somebody else: who owns it decides what is in it."""
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():
+        raise UnusableFolder(f"{folder} belongs to somebody else, or is no folder; BENTOD_RUN names another")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)

@@ -1,0 +1,205 @@
+"""The gateway processes: started, given every new route table, replaced when they die, drained."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bentod.daemon.launch import launch_gateway
+from bentod.errors import StartError, WireError
+from bentod.supervise.process import ChildProcess
+from bentod.wire.messages import (
+    Acknowledged,
+    Drain,
+    Drained,
+    RouteTable,
+    ServerLimits,
+    Stats,
+    StatsRequest,
+    Stuck,
+)
+
+_ACKNOWLEDGE_S = 10.0
+_STATS_S = 1.0
+_END_S = 2.0
+_RESTART_DELAY_S = (0.0, 0.0, 0.1, 0.5, 1.0, 5.0)
+_STABLE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """One gateway as `status` shows it."""
+
+    index: int
+    pid: int | None
+    state: str
+    restarts: int
+
+
+class Gateway:
+    """One supervised gateway. A successor inherits the same sockets, so clients only wait a moment longer."""
+
+    def __init__(
+        self,
+        limits: ServerLimits,
+        environ: Mapping[str, str],
+        log: Callable[..., None],
+        stuck: Callable[[str, int], None],
+    ) -> None:
+        self._limits = limits
+        self._environ = environ
+        self._log = log
+        self._stuck = stuck
+        self._child: ChildProcess | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._table: RouteTable | None = None
+        self._acknowledged: dict[int, asyncio.Event] = {}
+        self._stats: dict[int, asyncio.Future[Stats]] = {}
+        self._stopping = False
+        self._restarts = 0
+        self._state = "starting"
+        self.abandoned = 0
+
+    def start(self) -> None:
+        """Start supervising."""
+        self._task = asyncio.create_task(self._run())
+
+    def status(self) -> GatewayStatus:
+        """What it does now."""
+        pid = self._child.pid if self._child is not None and self._child.exit_code is None else None
+        return GatewayStatus(self._limits.index, pid, self._state, self._restarts)
+
+    async def push(self, table: RouteTable) -> None:
+        """Give it a table, and wait until it serves by it. Raises StartError if that takes too long."""
+        self._table = table
+        event = self._acknowledged.setdefault(table.number, asyncio.Event())
+        if self._child is not None:
+            self._child.channel.send(table)
+        try:
+            await asyncio.wait_for(event.wait(), _ACKNOWLEDGE_S)
+        except TimeoutError:
+            raise StartError(f"gateway {self._limits.index} does not acknowledge its routes") from None
+
+    async def stats(self, number: int) -> Stats | None:
+        """What it counted; None if it does not answer soon."""
+        if self._child is None:
+            return None
+        answer = self._stats[number] = asyncio.get_running_loop().create_future()
+        self._child.channel.send(StatsRequest(number))
+        try:
+            return await asyncio.wait_for(answer, _STATS_S)
+        except TimeoutError:
+            return None
+        finally:
+            del self._stats[number]
+
+    async def stop(self, timeout_s: float) -> None:
+        """Drain for at most `timeout_s`, then kill."""
+        self._stopping = True
+        self._state = "draining"
+        if self._child is not None:
+            self._child.channel.send(Drain(timeout_s))
+            try:
+                await asyncio.wait_for(self._child.wait(), timeout_s + _END_S)
+            except TimeoutError:
+                self._child.kill()
+        if self._task is not None:
+            await self._task
+        self._state = "stopped"
+        self._log("gateway.stopped", gateway=self._limits.index, abandoned=self.abandoned)
+
+    async def _run(self) -> None:
+        deaths = 0  # in a row: a gateway that lived for a while is replaced at once
+        while not self._stopping:
+            begun = asyncio.get_running_loop().time()
+            self._child = child = await launch_gateway(self._limits.sockets, self._environ)
+            self._log("gateway.started", gateway=self._limits.index, pid=child.pid)
+            child.channel.send(self._limits)
+            if self._table is not None:
+                child.channel.send(self._table)
+            await self._follow(child)
+            code = await self._ended(child)
+            if not self._stopping:
+                self._state = "starting"
+                self._log("gateway.lost", level="error", gateway=self._limits.index, pid=child.pid, reason=code)
+                deaths = 0 if asyncio.get_running_loop().time() - begun > _STABLE_S else deaths + 1
+                await asyncio.sleep(_RESTART_DELAY_S[min(deaths, len(_RESTART_DELAY_S) - 1)])
+                self._restarts += 1
+
+    async def _follow(self, child: ChildProcess) -> None:
+        """Listen to a gateway until its channel ends."""
+        try:
+            while (message := await child.channel.receive()) is not None:
+                self._heard(child, message)
+        except WireError:
+            child.kill()
+
+    def _heard(self, child: ChildProcess, message: object) -> None:
+        if isinstance(message, Acknowledged):
+            if self._state != "draining":
+                if self._state != "ready":
+                    self._log("gateway.ready", gateway=self._limits.index, pid=child.pid)
+                self._state = "ready"
+            for number in [number for number in self._acknowledged if number <= message.number]:
+                self._acknowledged.pop(number).set()
+        elif isinstance(message, Stats):
+            waiting = self._stats.get(message.number)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+        elif isinstance(message, Stuck):
+            self._stuck(message.service, message.pid)
+        elif isinstance(message, Drained):
+            self.abandoned = message.abandoned
+
+    async def _ended(self, child: ChildProcess) -> str:
+        try:
+            code = await asyncio.wait_for(child.wait(), _END_S)
+        except TimeoutError:
+            child.kill()
+            code = await child.wait()
+        child.channel.close()
+        return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+class Gateways:
+    """All gateways of a daemon."""
+
+    def __init__(
+        self,
+        count: int,
+        limits: ServerLimits,
+        environ: Mapping[str, str],
+        log: Callable[..., None],
+        stuck: Callable[[str, int], None],
+    ) -> None:
+        each: Sequence[ServerLimits] = [
+            replace(limits, index=index, access_file=limits.access_file.replace("{index}", str(index)))
+            for index in range(count)
+        ]
+        self._gateways = [Gateway(one, environ, log, stuck) for one in each]
+        self._number = 0
+
+    def start(self) -> None:
+        """Start all."""
+        for gateway in self._gateways:
+            gateway.start()
+
+    async def push(self, table: RouteTable) -> None:
+        """Give all of them a table, and wait until all serve by it. Raises StartError."""
+        await asyncio.gather(*(gateway.push(table) for gateway in self._gateways))
+
+    async def stats(self) -> list[Stats]:
+        """What those count that answer soon."""
+        self._number += 1
+        answers = await asyncio.gather(*(gateway.stats(self._number) for gateway in self._gateways))
+        return [answer for answer in answers if answer is not None]
+
+    async def stop(self, timeout_s: float) -> int:
+        """Drain all. Returns how many requests were cut off."""
+        await asyncio.gather(*(gateway.stop(timeout_s) for gateway in self._gateways))
+        return sum(gateway.abandoned for gateway in self._gateways)
+
+    def status(self) -> tuple[GatewayStatus, ...]:
+        """What they do now."""
+        return tuple(gateway.status() for gateway in self._gateways)

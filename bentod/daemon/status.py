@@ -1,0 +1,76 @@
+"""What `status` says: the daemon's state as plain data. Its schema is `schemas/status.schema.json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bentod.daemon.gateways import GatewayStatus
+from bentod.supervise.pool import ServiceStatus
+from bentod.supervise.worker import WorkerStatus
+from bentod.wire.messages import Stats
+
+
+def gateway_document(gateway: GatewayStatus) -> dict[str, Any]:
+    """One gateway."""
+    return {
+        "index": gateway.index,
+        "pid": gateway.pid,
+        "state": gateway.state,
+        "restarts": gateway.restarts,
+        "memory": memory(gateway.pid),
+    }
+
+
+def service_document(service: ServiceStatus, stats: Sequence[Stats]) -> dict[str, Any]:
+    """One service with its workers."""
+    calls: Counter[str] = Counter()
+    for one in stats:
+        calls.update(one.workers)
+    return {
+        "state": service.state.value,
+        "ready": service.ready,
+        "wanted": service.wanted,
+        "reason": service.reason,
+        "workers": [_worker_document(worker, calls) for worker in service.workers],
+    }
+
+
+def _worker_document(worker: WorkerStatus, calls: Counter[str]) -> dict[str, Any]:
+    return {
+        "index": worker.index,
+        "pid": worker.pid,
+        "state": worker.state.value,
+        "calls": calls[str(worker.pid)],
+        "restarts": worker.restarts,
+        "reason": worker.reason,
+        "start_seconds": worker.started_s,
+        "memory": memory(worker.pid),
+    }
+
+
+def api_documents(stats: Sequence[Stats]) -> dict[str, Any]:
+    """Each API's counters, summed over the gateways."""
+    documents: dict[str, Any] = {}
+    for one in stats:
+        for api in one.apis:
+            found = documents.setdefault(api.name, {"waiting": 0, "running": 0, "calls": Counter()})
+            found["waiting"] += api.waiting
+            found["running"] += api.running
+            found["calls"].update(api.codes)
+    return {name: {**found, "calls": dict(found["calls"])} for name, found in documents.items()}
+
+
+def memory(pid: int | None) -> int | None:
+    """Proportional set size in bytes, where the system tells: shared pages count once among those who share them."""
+    if pid is None:
+        return None
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None

@@ -1,0 +1,207 @@
+"""Joins the waiting calls of one service with its free workers, and sees to it that each call finishes exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from bentod.dispatch.call import Answer, Call, TargetFailure
+from bentod.dispatch.lane import Lane
+from bentod.dispatch.link import Link
+from bentod.errors import DeadlineExceeded, NotReady, WorkerLost
+from bentod.wire.entries import CANCEL, DONE, DONE_WITH, RAISED, Entry, EntryPacker
+from bentod.wire.messages import ServiceRoute, WorkerRoute
+
+Connect = Callable[[str, EntryPacker, Callable[[list[Entry]], None], Callable[[], None]], Awaitable[Link]]
+"""Opens a link: path, packer, what gets entries, what is called when it is lost. Raises OSError."""
+
+
+class _Worker:
+    """A connected worker and the calls it holds, oldest first."""
+
+    def __init__(self, route: WorkerRoute) -> None:
+        self.pid = route.pid
+        self.slots = {False: route.threads, True: route.concurrency}
+        self.held: dict[int, Call] = {}
+        self.busy = {False: 0, True: 0}
+        self.link: Link | None = None
+        self.leaving = False
+        self.answered = 0
+
+
+class Dispatcher:
+    """One service's calls and workers. `stuck` is called with a worker's pid that holds a call far too long."""
+
+    def __init__(self, name: str, connect: Connect, stuck: Callable[[int], None]) -> None:
+        self._name = name
+        self._connect = connect
+        self._stuck = stuck
+        self._packer = EntryPacker()
+        self._lanes = {False: Lane(), True: Lane()}
+        self._workers: dict[int, _Worker] = {}
+        self._open: list[_Worker] = []
+        self._admit = False
+        self._reason = ""
+        self._stop_timeout_s = 30.0
+
+    @property
+    def ready(self) -> int:
+        """Workers that can be reached now."""
+        return len(self._open)
+
+    def answered(self) -> dict[int, int]:
+        """Calls that each connected worker has answered, by its pid."""
+        return {worker.pid: worker.answered for worker in self._workers.values()}
+
+    async def update(self, route: ServiceRoute) -> None:
+        """Connect to new workers, let go of those that are no longer named, take the new limits."""
+        self._admit, self._reason, self._stop_timeout_s = route.admit, route.reason, route.stop_timeout_s
+        wanted = {worker.pid: worker for worker in route.workers}
+        for pid in self._workers.keys() - wanted.keys():
+            self._leave(self._workers[pid])
+        await asyncio.gather(*(self._join(wanted[pid]) for pid in wanted.keys() - self._workers.keys()))
+        if not self._admit and not self._open:
+            for lane in self._lanes.values():
+                for call in lane.take_all():
+                    call.fail(self._not_ready())
+
+    def submit(self, call: Call) -> None:
+        """Send a call to a free worker, or let it wait. Raises QueueFull or NotReady."""
+        lane = self._lanes[call.is_async]
+        if not self._open and not self._admit:
+            raise self._not_ready()
+        worker = None if lane else self._free(call.is_async)
+        if worker is None:
+            lane.put(call)
+        else:
+            self._send(worker, call)
+
+    def expire(self, call: Call) -> None:
+        """The deadline of a call has passed: its caller is told now, its slot is free when its worker says so."""
+        call.fail(DeadlineExceeded("the call did not finish in time"))
+        self._give_up(call)
+
+    def abandon(self, call: Call) -> None:
+        """Nobody waits for this call any more."""
+        if call.finished.cancel():
+            self._give_up(call)
+
+    def _give_up(self, call: Call) -> None:
+        for worker in self._workers.values():
+            if call.id in worker.held:
+                if worker.link is not None:
+                    worker.link.send(self._packer.entry((CANCEL, call.id)))
+                if not call.is_async:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(self._stop_timeout_s, self._check_stuck, worker, call.id)
+                return
+        self._lanes[call.is_async].leave(call)
+
+    def _check_stuck(self, worker: _Worker, call: int) -> None:
+        if call in worker.held:
+            self._stuck(worker.pid)
+
+    def _not_ready(self) -> NotReady:
+        return NotReady(f"no worker of {self._name} can serve now", headers={"retry-after": "1"})
+
+    async def _join(self, route: WorkerRoute) -> None:
+        worker = self._workers[route.pid] = _Worker(route)
+        try:
+            received, lost = partial(self._received, worker), partial(self._lost, worker)
+            worker.link = await self._connect(route.socket, self._packer, received, lost)
+        except OSError:  # it died at once: the daemon knows, or will
+            self._workers.pop(route.pid, None)
+            return
+        self._open.append(worker)
+        self._fill(is_async=False)
+        self._fill(is_async=True)
+
+    def _leave(self, worker: _Worker) -> None:
+        """No more calls for this worker; it keeps those that it has."""
+        worker.leaving = True
+        if worker in self._open:
+            self._open.remove(worker)
+        if not worker.held and worker.link is not None:
+            worker.link.close()
+
+    def _free(self, is_async: bool) -> _Worker | None:  # noqa: FBT001 - a key, not an option
+        """The worker with a free slot that holds fewest calls."""
+        lane, best = self._lanes[is_async], None
+        for worker in self._open:
+            busy = worker.busy[is_async]
+            if busy < lane.window(worker.slots[is_async]) and (best is None or busy < best.busy[is_async]):
+                best = worker
+        return best
+
+    def _fill(self, *, is_async: bool) -> None:
+        lane = self._lanes[is_async]
+        while lane and (worker := self._free(is_async)) is not None and (call := lane.take()) is not None:
+            self._send(worker, call)
+
+    def _send(self, worker: _Worker, call: Call) -> None:
+        assert worker.link is not None
+        worker.held[call.id] = call
+        worker.busy[call.is_async] += 1
+        call.quota.running += 1
+        call.sent = time.monotonic()
+        worker.link.send(call.entry)
+
+    def _received(self, worker: _Worker, entries: list[Entry]) -> None:
+        """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""
+        for entry in entries:
+            call = worker.held.pop(entry[1])
+            worker.busy[call.is_async] -= 1
+            worker.answered += 1
+            call.quota.running -= 1
+            self._finish(call, entry)
+        for is_async, lane in self._lanes.items():
+            if lane:
+                self._fill(is_async=is_async)
+        if worker.leaving and not worker.held and worker.link is not None:
+            worker.link.close()
+
+    def _finish(self, call: Call, entry: Entry) -> None:
+        kind, _, run_s, *rest = entry
+        self._lanes[call.is_async].ran(run_s)
+        queue_s = call.sent - call.admitted
+        if kind == DONE:
+            call.answer(Answer(rest[0], queue_s, run_s))
+        elif kind == DONE_WITH:
+            value, status, headers = rest
+            call.answer(Answer(value, queue_s, run_s, status, headers))
+        elif kind == RAISED:
+            code, detail, log, classes = rest
+            call.fail(TargetFailure(code, detail, log, classes, run_s))
+        else:
+            raise ValueError(f"unknown kind of answer {kind!r}")
+
+    def _lost(self, worker: _Worker) -> None:
+        """A worker is gone. The calls that it may have begun have lost a worker; the others have only lost time."""
+        self._workers.pop(worker.pid, None)
+        if worker in self._open:
+            self._open.remove(worker)
+        begun = {False: worker.slots[False], True: worker.slots[True]}
+        again: list[Call] = []
+        for call in worker.held.values():
+            call.quota.running -= 1
+            begun[call.is_async] -= 1
+            if begun[call.is_async] >= 0:
+                call.losses += 1
+            if call.finished.done():
+                continue
+            if call.losses > (1 if call.retry else 0):
+                call.fail(WorkerLost("the worker died while it ran this call"))
+            elif not self._open and not self._admit:
+                call.fail(self._not_ready())
+            else:
+                again.append(call)
+        worker.held.clear()
+        for is_async, lane in self._lanes.items():
+            lane.put_back([call for call in again if call.is_async is is_async])
+            self._fill(is_async=is_async)
+        with contextlib.suppress(Exception):
+            if worker.link is not None:
+                worker.link.close()

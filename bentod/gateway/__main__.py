@@ -1,0 +1,64 @@
+"""`python -m bentod.gateway FD`: one gateway process, driven over the inherited control channel FD."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+
+import uvloop
+
+from bentod.gateway.app import App
+from bentod.gateway.gateway import Gateway
+from bentod.gateway.protocol import shared
+from bentod.gateway.server import Server
+from bentod.observe.access import access_log
+from bentod.wire.channel import Channel
+from bentod.wire.messages import Acknowledged, Drain, Drained, RouteTable, ServerLimits, StatsRequest
+
+
+async def main() -> int:
+    """Serve until drained (0) or until the daemon is gone (1)."""
+    end = socket.socket(fileno=int(sys.argv[1]))
+    end.set_inheritable(False)
+    channel = await Channel.open(end)
+    limits = await channel.receive()
+    if not isinstance(limits, ServerLimits):
+        return 1
+    app = App(limits.body_timeout_s, access_log(limits.access_log, limits.access_file))
+    gateway = Gateway(app, channel.send)
+    server = Server(app, shared(app, limits.header_timeout_s, limits.keep_alive_s))
+    while (message := await channel.receive()) is not None:
+        if isinstance(message, RouteTable):
+            first = gateway.table is None
+            await gateway.apply(message)
+            if first:
+                await server.start(limits.sockets)
+                gc.freeze()  # what start-up left is there to stay
+            channel.send(Acknowledged(message.number))
+        elif isinstance(message, StatsRequest):
+            channel.send(gateway.stats(message.number, server.connections))
+        elif isinstance(message, Drain):
+            channel.send(Drained(await server.drain(message.timeout_s)))
+            return 0
+    _end_workers(gateway)
+    return 1
+
+
+def _end_workers(gateway: Gateway) -> None:
+    """The daemon is gone: a worker whose user code holds the interpreter cannot notice by itself."""
+    for service in gateway.table.services if gateway.table is not None else ():
+        for worker in service.workers:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(worker.pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the daemon, which then drains us
+    code = uvloop.run(main())
+    sys.stderr.flush()
+    os._exit(code)

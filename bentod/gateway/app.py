@@ -1,0 +1,82 @@
+"""The ASGI application: finds what a request is for, and answers it whatever happens."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+from bentod.dispatch.dispatcher import Dispatcher
+from bentod.errors import CallError, Draining, MethodNotAllowed, NotFound
+from bentod.gateway import system
+from bentod.gateway.exchange import Exchange, Receive, Scope, Send
+from bentod.gateway.infer import infer
+from bentod.gateway.routes import Routes
+from bentod.gateway.system import Documents, Page
+
+AccessLog = Callable[[Exchange, str], None]
+"""Takes a finished exchange of an API and the API's name."""
+
+
+class App:
+    """Serves the current routes; `use` swaps them between two requests."""
+
+    def __init__(self, body_timeout_s: float, access_log: AccessLog | None) -> None:
+        self._body_timeout_s = body_timeout_s
+        self._access_log = access_log
+        self._routes: Routes | None = None
+        self._dispatchers: dict[str, Dispatcher] = {}
+        self._documents: Documents | None = None
+        self.draining = False
+        self.running = 0
+
+    def use(self, routes: Routes, dispatchers: dict[str, Dispatcher]) -> None:
+        """From now on serve these; requests that have begun end with those that they began with."""
+        self._routes, self._dispatchers = routes, dispatchers
+        self._documents = Documents(routes.table)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection scope; only HTTP is spoken."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"unknown ASGI scope {scope['type']}")
+        exchange = Exchange(scope, receive, send)
+        operation = self._routes.operations.get(exchange.path) if self._routes is not None else None
+        self.running += 1
+        try:
+            if operation is None:
+                await self._page(exchange)
+                return
+            if self.draining:
+                raise Draining("the server is shutting down", headers={"connection": "close"})
+            await infer(operation, exchange, self._body_timeout_s)
+        except CallError as error:
+            await exchange.problem(error)
+        except Exception:
+            exchange.code = "internal"
+            sys.stderr.write(traceback.format_exc())
+            raise
+        finally:
+            self.running -= 1
+            if operation is not None:
+                operation.counts.codes[exchange.code] += 1
+                if self._access_log is not None:
+                    self._access_log(exchange, operation.api.name)
+
+    async def _page(self, exchange: Exchange) -> None:
+        page = self._routes.pages.get(exchange.path) if self._routes is not None else "live"
+        if page is None:
+            raise NotFound(f"nothing is served at {exchange.path}")
+        if exchange.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed("the route takes GET", headers={"allow": "GET, HEAD"})
+        status, body, media_type, headers = self._render(page)
+        await exchange.answer(status, body, media_type, headers)
+
+    def _render(self, page: str) -> Page:
+        if self._routes is None or self._documents is None or page == "live":
+            return system.live()
+        table = self._routes.table
+        if page == "ready":
+            return system.ready(table, self._dispatchers)
+        if page == "index":
+            return system.index(table)
+        return self._documents.openapi() if page == "openapi" else self._documents.docs()

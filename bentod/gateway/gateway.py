@@ -1,0 +1,60 @@
+"""One gateway: applies route tables, keeps a dispatcher per service, counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from bentod.dispatch.dispatcher import Dispatcher
+from bentod.dispatch.link import SocketLink
+from bentod.gateway.app import App
+from bentod.gateway.routes import Counts, Operation, Routes, operation, pages
+from bentod.wire.messages import ApiRoute, ApiStats, Message, RouteTable, Stats, Stuck
+
+
+class Gateway:
+    """What the daemon's messages act upon. `tell` sends a message to the daemon."""
+
+    def __init__(self, app: App, tell: Callable[[Message], None]) -> None:
+        self._app = app
+        self._tell = tell
+        self._dispatchers: dict[str, Dispatcher] = {}
+        self._counts: dict[str, Counts] = {}
+        self._operations: dict[str, Operation] = {}
+        self._seen: dict[str, tuple[object, ...]] = {}
+        self.table: RouteTable | None = None
+
+    async def apply(self, table: RouteTable) -> None:
+        """Connect to the table's workers, then serve by it."""
+        for service in table.services:
+            if service.name not in self._dispatchers:
+                self._dispatchers[service.name] = self._dispatcher(service.name)
+        await asyncio.gather(*(self._dispatchers[service.name].update(service) for service in table.services))
+        operations = {api.path: self._operation(api, table) for api in table.apis}
+        self._operations = {operation.api.name: operation for operation in operations.values()}
+        self._app.use(Routes(table, operations, pages(table)), self._dispatchers)
+        self.table = table
+
+    def _dispatcher(self, name: str) -> Dispatcher:
+        return Dispatcher(name, SocketLink.open, lambda pid: self._tell(Stuck(name, pid)))
+
+    def _operation(self, api: ApiRoute, table: RouteTable) -> Operation:
+        """Compiled anew only if something that matters changed."""
+        service = next(service for service in table.services if service.name == api.service)
+        key = (api, service.methods, table.types)
+        if self._seen.get(api.name) != key:
+            counts = self._counts.setdefault(api.name, Counts(api.queue))
+            dispatcher = self._dispatchers[api.service]
+            self._operations[api.name] = operation(api, table.types, service.methods, dispatcher, counts)
+            self._seen[api.name] = key
+        return self._operations[api.name]
+
+    def stats(self, number: int, connections: int) -> Stats:
+        """What was counted so far."""
+        apis = tuple(
+            ApiStats(name, counts.quota.waiting, counts.quota.running, dict(counts.codes))
+            for name, counts in self._counts.items()
+        )
+        answered = [dispatcher.answered() for dispatcher in self._dispatchers.values()]
+        workers = {str(pid): calls for one in answered for pid, calls in one.items()}
+        return Stats(number, apis, workers, connections)

@@ -1,0 +1,182 @@
+"""uvicorn's HTTP/1.1 protocol with what a public server needs besides: limits on slow heads, problems for what is no
+HTTP, a call when a client leaves, and closing without losing the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from bentod.gateway import problems
+from bentod.gateway.app import App
+from bentod.gateway.exchange import CONNECTION
+from bentod.gateway.problems import Kind
+
+_LINGER_S = 2.0
+_MAX_HEAD = 64 * 1024
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the connections of one gateway share."""
+
+    config: Config
+    header_timeout_s: float
+    state: ServerState = field(default_factory=ServerState)
+    date_at: float = 0.0
+
+
+def shared(app: App, header_timeout_s: float, keep_alive_s: float) -> Shared:
+    """uvicorn's settings for `app`."""
+    config = Config(
+        app,  # type: ignore[arg-type]  # it types its messages more narrowly than ASGI does
+        interface="asgi3",
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # any number of seconds works
+    )
+    config.load()
+    return Shared(config, header_timeout_s)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared.config, shared.state, {})
+        self._shared = shared
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._in_head = False
+        self._lingering = False
+        self.on_gone: Callable[[], None] | None = None
+
+    @property
+    def body_complete(self) -> bool:
+        """Whether the whole body of the current request has arrived."""
+        return not self.cycle.more_body
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # type: ignore[override]
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+        if self.on_gone is not None and self.cycle is not None and self.cycle.disconnected:
+            self.on_gone()
+        self.on_gone = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
+        self._fresh_date()
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD:
+                self._refuse(problems.HEAD_TOO_LARGE)
+            elif self._head_timer is None:
+                self._await_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        if self._head_timer is not None:
+            self._head_arrived()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        self.on_gone = None
+        if not self._lingering:
+            super().on_response_complete()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self._shared.header_timeout_s, self._head_late)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        if self._in_head:
+            self._refuse(problems.HEAD_TIMEOUT)
+        else:
+            self.transport.close()
+
+    def _fresh_date(self) -> None:
+        """The Date header, renewed once a second while somebody asks."""
+        now = self.loop.time()
+        if now - self._shared.date_at >= 1.0:
+            self._shared.date_at = now
+            self.server_state.default_headers[:] = [(b"date", formatdate(usegmt=True).encode())]
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(problems.MALFORMED_REQUEST)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade that is not taken is ignored (RFC 9110, 7.8): no words about it."""
+
+    def _refuse(self, kind: Kind) -> None:
+        """Answer what never became a request, and close."""
+        if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+            body = problems.render(kind, "", {})
+            head = (
+                f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\ndate: {formatdate(usegmt=True)}\r\n"
+                f"content-type: {problems.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def linger(self) -> None:
+        """The answer to come is the last, and the rest of the body will not be read. Closing at once would make the
+        kernel reset the connection, and the client could lose the answer: so say the end, listen a little, close."""
+        self.cycle.transport = _LastWords(self)  # type: ignore[assignment]
+
+    def last_words_said(self) -> None:
+        """The last answer is written."""
+        self._lingering = True
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def eof_received(self) -> None:
+        if self._lingering:
+            self.transport.close()
+
+
+class _LastWords:
+    """A transport that lingers instead of closing."""
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        self._protocol = protocol
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+
+    def close(self) -> None:
+        self._protocol.last_words_said()
+
+
+def factory(shared: Shared) -> Callable[[], Any]:
+    """Makes a protocol for each connection."""
+    return lambda: HttpProtocol(shared)

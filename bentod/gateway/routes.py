@@ -1,0 +1,104 @@
+"""RouteTable → what a request needs, worked out once per push."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bentod.dispatch.call import Quota
+from bentod.dispatch.deadlines import Deadlines
+from bentod.dispatch.dispatcher import Dispatcher
+from bentod.iotypes.validator import Validator, properties
+from bentod.wire.entries import NAMED, POSITIONAL
+from bentod.wire.messages import ApiRoute, Method, RouteTable
+
+
+class Counts:
+    """What was counted for one API; survives a change of tables."""
+
+    def __init__(self, limit: int) -> None:
+        self.quota = Quota(limit)
+        self.codes: Counter[str] = Counter()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One API, ready to serve. `names` are the arguments that the callable takes by name, None for all."""
+
+    api: ApiRoute
+    input: Validator
+    output: Validator
+    dispatcher: Dispatcher
+    deadlines: Deadlines
+    counts: Counts
+    method: int
+    is_async: bool
+    takes_context: bool
+    kind: int
+    names: frozenset[str] | None
+
+    def argument(self, value: Any) -> Any:
+        """What the callable gets: undeclared properties only reach a callable with `**kwargs`."""
+        if self.kind == POSITIONAL or self.names is None or value.keys() <= self.names:
+            return value
+        return {name: item for name, item in value.items() if name in self.names}
+
+
+def operation(
+    api: ApiRoute, types: Mapping[str, Any], methods: tuple[Method, ...], dispatcher: Dispatcher, counts: Counts
+) -> Operation:
+    """An API of a table, compiled. Raises ValueError for a schema that is invalid."""
+    names = properties(api.input, types)
+    index, method = next(
+        ((index, method) for index, method in enumerate(methods) if method.name == api.method),
+        (0, Method(api.method, "sync", None)),  # no worker has been ready yet: nothing will be sent
+    )
+    parameters = method.parameters or ()
+    takes_any = method.parameters is None or any(parameter.kind == "VAR_KEYWORD" for parameter in parameters)
+    counts.quota.limit = api.queue
+    return Operation(
+        api=api,
+        input=Validator(api.input, types),
+        output=Validator(api.output, types),
+        dispatcher=dispatcher,
+        deadlines=Deadlines(dispatcher.expire),
+        counts=counts,
+        method=index,
+        is_async=method.style == "async",
+        takes_context=any(parameter.name == "context" for parameter in parameters),
+        kind=POSITIONAL if names is None else NAMED,
+        names=None if takes_any else frozenset(names or ()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """A table with its operations by path, and the paths of the system's own pages."""
+
+    table: RouteTable
+    operations: Mapping[str, Operation]
+    pages: Mapping[str, str]
+
+
+PAGES = {
+    "/livez": "live",
+    "/healthz": "live",
+    "/readyz": "ready",
+    "/openapi.json": "openapi",
+    "/docs": "docs",
+    "/": "index",
+}
+_AT_ROOT_TOO = ("/livez", "/healthz", "/readyz")
+
+
+def pages(table: RouteTable) -> dict[str, str]:
+    """Which page is at which path: all below the prefix, health at the root too."""
+    wanted = {path: page for path, page in PAGES.items() if table.docs or page not in {"openapi", "docs"}}
+    below = {table.path_prefix + path: page for path, page in wanted.items()}
+    if table.path_prefix:
+        below[table.path_prefix] = "index"
+    return below | {path: PAGES[path] for path in _AT_ROOT_TOO}
+
+

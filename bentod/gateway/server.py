@@ -1,0 +1,61 @@
+"""The HTTP server on inherited sockets: start, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from bentod.gateway.app import App
+from bentod.gateway.protocol import HttpProtocol, Shared, factory
+
+_BACKLOG = 2048
+
+
+class Server:
+    """Accepts connections for an application."""
+
+    def __init__(self, app: App, shared: Shared) -> None:
+        self._app = app
+        self._shared = shared
+        self._servers: list[asyncio.Server] = []
+        self._idle = asyncio.Event()
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._shared.state.connections)
+
+    async def start(self, descriptors: Sequence[int]) -> None:
+        """Accept on listening sockets; they stay open in the process that bound them."""
+        loop = asyncio.get_running_loop()
+        for descriptor in descriptors:
+            listener = socket.socket(fileno=descriptor)
+            listener.setblocking(False)
+            make = factory(self._shared)
+            if listener.family == socket.AF_UNIX:
+                server = await loop.create_unix_server(make, sock=listener, backlog=_BACKLOG)
+            else:
+                server = await loop.create_server(make, sock=listener, backlog=_BACKLOG)
+            self._servers.append(server)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Accept nothing more, finish what has begun. Returns how many requests were cut off after `timeout_s`."""
+        self._app.draining = True
+        for server in self._servers:
+            server.close()
+        self._hang_up()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._shared.state.connections or self._shared.state.tasks:
+                    await asyncio.sleep(0.01)  # uvicorn's connections tell nobody when they end
+                    self._hang_up()
+        except TimeoutError:
+            pass
+        return self._app.running
+
+    def _hang_up(self) -> None:
+        """Close idle connections, and let the others close after their answer."""
+        for connection in list(self._shared.state.connections):
+            assert isinstance(connection, HttpProtocol)
+            connection.shutdown()

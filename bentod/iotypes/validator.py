@@ -1,0 +1,64 @@
+"""Compiles the JSON Schema of an input or output once, and says everything that is wrong with a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+
+from bentod.errors import Pointed
+
+MOST_ERRORS = 100
+_SHOWN = 200
+_TYPES = "#/types/"
+
+
+class Validator:
+    """A compiled schema. `$ref: "#/types/NAME"` finds the types of the spec."""
+
+    def __init__(self, schema: Any, types: Mapping[str, Any]) -> None:
+        """Raises ValueError if the schema is invalid or refers to what does not exist."""
+        self._always = schema is True or schema == {}
+        root = schema if isinstance(schema, bool) else {**schema, "types": {**types, **schema.get("types", {})}}
+        try:
+            self._compiled = jsonschema_rs.Draft202012Validator(root, validate_formats=True)
+        except (jsonschema_rs.ValidationError, ValueError) as error:
+            raise ValueError(str(error)) from error
+        self._valid = self._compiled.is_valid
+
+    def valid(self, value: Any) -> bool:
+        """Whether `value` matches; the fast path."""
+        return self._always or self._valid(value)
+
+    def errors(self, value: Any) -> tuple[Pointed, ...]:
+        """What is wrong with `value`, at most 100 things, with JSON Pointers into it."""
+        return tuple(_pointed(error) for error in islice(self._compiled.iter_errors(value), MOST_ERRORS))
+
+
+def _pointed(error: jsonschema_rs.ValidationError) -> Pointed:
+    pointer = "".join(f"/{_escape(str(part))}" for part in error.instance_path)
+    text = error.message
+    return Pointed(pointer, text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def _escape(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def properties(schema: Any, types: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The property names of an object schema that has `properties`, directly or through `$ref`s to types; else None.
+
+    Such an input is passed as keyword arguments.
+    """
+    seen: set[str] = set()
+    while isinstance(schema, dict) and "properties" not in schema:
+        reference = schema.get("$ref")
+        if not isinstance(reference, str) or not reference.startswith(_TYPES) or reference in seen:
+            return None
+        seen.add(reference)
+        schema = types.get(reference.removeprefix(_TYPES))
+    if not isinstance(schema, dict) or schema.get("type", "object") != "object":
+        return None
+    return tuple(schema["properties"])

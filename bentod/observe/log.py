@@ -1,0 +1,95 @@
+"""The daemon's events: structlog, rendered for a person or as JSON lines, and kept in a file as JSON either way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any, Literal
+
+import orjson
+import structlog
+
+from bentod.observe.events import EVENTS
+from bentod.observe.sink import Sink
+
+Event = MutableMapping[str, Any]
+Log = Callable[..., None]
+"""Called with an event's name and its keys, `level` among them if it is not `info`."""
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def make_log(form: Literal["text", "json"], level: str, shown: Sink, kept: Sink, *, colour: bool) -> Log:
+    """A log that writes to both sinks."""
+
+    def show(_logger: object, _method: str, event: Event) -> bytes:
+        line = json_line(event)
+        kept.write(line)
+        shown.write(line if form == "json" else text_line(event, colour=colour))
+        raise structlog.DropEvent
+
+    logger = structlog.wrap_logger(
+        None,
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", key="time"), show],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        cache_logger_on_first_use=True,
+    )
+
+    def log(event: str, *, level: str = "info", **keys: Any) -> None:
+        assert event in EVENTS, event
+        getattr(logger, level)(event, **keys)
+
+    return log
+
+
+def json_line(event: Event) -> bytes:
+    """One event as one line of JSON."""
+    ordered = {"time": event.get("time"), "level": event.get("level"), "event": event.get("event"), **event}
+    return orjson.dumps(ordered, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m"}
+_DIM, _END = "\x1b[2m", "\x1b[0m"
+
+
+def text_line(event: Event, *, colour: bool, clock: str = "") -> bytes:
+    """One event for a person; `clock` stands in for the time of day now."""
+    keys = {name: value for name, value in event.items() if name not in {"time", "level", "event"}}
+    text = _SENTENCES.get(event["event"], _plain)(keys)
+    clock = clock or time.strftime("%H:%M:%S")
+    if colour:
+        clock = f"{_DIM}{clock}{_END}"
+        mark = _COLOURS.get(event.get("level", ""))
+        text = f"{mark}{text}{_END}" if mark else text
+    return f"{clock}  {text}\n".encode("utf-8", "backslashreplace")
+
+
+def _plain(keys: dict[str, Any]) -> str:
+    return "  ".join(f"{name}={value}" for name, value in keys.items())
+
+
+def _worker(keys: dict[str, Any]) -> str:
+    return f"{keys.get('service')}/{keys.get('worker')}"
+
+
+_SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "daemon.started": lambda k: f"bentod serves {k['name']} (pid {k['pid']}, state in {k['state']})",
+    "daemon.stopping": lambda k: f"stopping: {k['reason']}",
+    "daemon.stopped": lambda k: "stopped" + (f", {k['abandoned']} request(s) cut off" if k["abandoned"] else ""),
+    "server.listening": lambda k: f"listening on {k['url']}",
+    "generation.starting": lambda k: f"starting generation {k['generation']}: {k['services']} service(s), "
+    f"{k['apis']} api(s)",
+    "generation.ready": lambda k: f"ready after {k['seconds']:.2f} s: {k['url']}",
+    "generation.failed": lambda k: f"generation {k['generation']} did not start: {k['error']}",
+    "gateway.started": lambda k: f"gateway/{k['gateway']} starting (pid {k['pid']})",
+    "gateway.ready": lambda k: f"gateway/{k['gateway']} ready",
+    "gateway.lost": lambda k: f"gateway/{k['gateway']} (pid {k['pid']}) died: {k['reason']}",
+    "gateway.stopped": lambda k: f"gateway/{k['gateway']} stopped",
+    "worker.started": lambda k: f"{_worker(k)} starting (pid {k['pid']})",
+    "worker.ready": lambda k: f"{_worker(k)} ready after {k['seconds']:.2f} s",
+    "worker.lost": lambda k: f"{_worker(k)} (pid {k['pid']}) died: {k['reason']}",
+    "worker.backing_off": lambda k: f"{_worker(k)} restarts in {k['delay_s']:.1f} s (restart {k['attempt']})",
+    "worker.failed": lambda k: f"{_worker(k)} failed: {k['reason']}",
+    "worker.stuck": lambda k: f"{k['service']}: worker {k['pid']} is stuck far beyond a deadline and is replaced",
+    "worker.output": lambda k: f"{_worker(k)} | {k['line']}",
+}

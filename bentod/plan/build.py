@@ -1,0 +1,84 @@
+"""Spec → Plan. Pure: nothing is looked up, nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bentod.plan.model import Plan, RestartPolicy, ServerPlan, ServicePlan, WorkerPlan
+from bentod.spec.interpolate import expand_worker
+from bentod.spec.model import Api, Service, Spec
+from bentod.wire.messages import ApiRoute, Example
+
+
+def build(spec: Spec, project: Path, environ: Mapping[str, str]) -> Plan:
+    """What will run. `environ` lies beneath the spec's own `env`."""
+    return Plan(
+        name=spec.name,
+        version=spec.version,
+        description=spec.description,
+        project=project,
+        types=spec.types,
+        services=tuple(_service(name, spec, environ) for name in spec.services),
+        apis=tuple(_route(name, api, spec) for name, api in spec.apis.items()),
+        server=_server(spec),
+    )
+
+
+def _server(spec: Spec) -> ServerPlan:
+    server = spec.server
+    return ServerPlan(
+        listen=server.listen,
+        path_prefix=server.path_prefix,
+        gateways=server.gateways,
+        header_timeout_s=server.header_timeout_s,
+        body_timeout_s=server.body_timeout_s,
+        keep_alive_s=server.keep_alive_s,
+        drain_timeout_s=server.drain_timeout_s,
+        docs=server.docs,
+    )
+
+
+def _service(name: str, spec: Spec, environ: Mapping[str, str]) -> ServicePlan:
+    service = spec.services[name]
+    used = dict.fromkeys(api.method for api in spec.apis.values() if api.service == name)
+    return ServicePlan(
+        name=name,
+        target=service.target,
+        methods=tuple(used),
+        hooks={hook: method for hook, method in dict(service.hooks).items() if method},
+        threads=service.threads,
+        concurrency=service.concurrency,
+        start_timeout_s=service.start_timeout_s,
+        stop_timeout_s=service.stop_timeout_s,
+        restart=RestartPolicy(**dict(service.restart)),
+        workers=tuple(_worker(index, name, service, spec, environ) for index in range(service.workers)),
+    )
+
+
+def _worker(index: int, name: str, service: Service, spec: Spec, environ: Mapping[str, str]) -> WorkerPlan:
+    own = {"BENTOD_NAME": spec.name, "BENTOD_SERVICE": name, "BENTOD_WORKER_INDEX": str(index)}
+    wanted = expand_worker({**spec.env, **service.env}, index)
+    return WorkerPlan(index, expand_worker(service.init, index), {**environ, **wanted, **own})
+
+
+def _route(name: str, api: Api, spec: Spec) -> ApiRoute:
+    return ApiRoute(
+        name=name,
+        service=api.service,
+        method=api.method,
+        path=spec.server.path_prefix + api.route,
+        input=api.input,
+        output=api.output,
+        summary=api.summary,
+        description=api.description,
+        tags=tuple(api.tags),
+        deprecated=api.deprecated,
+        timeout_s=api.timeout_s,
+        queue=api.queue,
+        max_body=spec.server.max_body if api.max_body is None else api.max_body,
+        retry=api.retry,
+        errors=dict(api.errors),
+        output_check=api.output_check,
+        examples=tuple(Example(e.name, e.input, e.output, e.has_output, e.tolerance) for e in api.examples),
+    )

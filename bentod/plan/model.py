@@ -1,0 +1,74 @@
+"""The Plan: what will run on this host, decided completely. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bentod.wire.messages import ApiRoute
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """Exponential back-off with jitter; more than `limit` restarts within `window_s` are given up."""
+
+    delay_s: float
+    factor: float
+    max_delay_s: float
+    window_s: float
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """What differs between the workers of one service."""
+
+    index: int
+    init: Mapping[str, Any]
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """A pool of workers. `environ` of a worker is complete but for the daemon's own environment beneath it."""
+
+    name: str
+    target: str
+    methods: tuple[str, ...]
+    hooks: Mapping[str, str]
+    threads: int
+    concurrency: int
+    start_timeout_s: float
+    stop_timeout_s: float
+    restart: RestartPolicy
+    workers: tuple[WorkerPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """The public side."""
+
+    listen: tuple[str, ...]
+    path_prefix: str
+    gateways: int
+    header_timeout_s: float
+    body_timeout_s: float
+    keep_alive_s: float
+    drain_timeout_s: float
+    docs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a generation is made from."""
+
+    name: str
+    version: str
+    description: str
+    project: Path
+    types: Mapping[str, Any]
+    services: tuple[ServicePlan, ...]
+    apis: tuple[ApiRoute, ...]
+    server: ServerPlan

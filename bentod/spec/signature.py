@@ -1,0 +1,109 @@
+"""Compares a callable's parameters with what its API passes: pure, on names and kinds alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bentod.iotypes.validator import properties
+from bentod.spec.found import did_you_mean
+from bentod.spec.node import Path
+from bentod.wire.messages import Method, Parameter
+
+CONTEXT = "context"
+"""The parameter that bentod fills itself, unless the schema has a property of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """One thing that does not fit; `path` is relative to the API or service."""
+
+    path: Path
+    code: str
+    message: str
+    hint: str = ""
+
+
+def compare(method: Method, schema: Any, types: Mapping[str, Any]) -> list[Misfit]:
+    """How `method` does not fit an API with the input `schema`."""
+    if "generator" in method.style:
+        message = f"`{method.name}` is a generator: streams are not supported by this version"
+        return [Misfit((), "not-supported", message, "return the whole answer")]
+    if method.parameters is None:
+        return []
+    names = properties(schema, types)
+    if names is None:
+        return list(_positional(method.name, method.parameters))
+    required = _required(schema, types)
+    at = ("input", "properties") if isinstance(schema, dict) and "properties" in schema else ("input",)
+    return list(_keywords(method.name, method.parameters, names, required, at))
+
+
+def compare_init(name: str, parameters: Sequence[Parameter], init: Iterable[str]) -> list[Misfit]:
+    """How a class's constructor does not fit `init`."""
+    given = tuple(init)
+    return list(_keywords(name, parameters, given, frozenset(given), ("init",), supplied=()))
+
+
+def _keywords(
+    callable_name: str,
+    parameters: Sequence[Parameter],
+    names: Sequence[str],
+    required: frozenset[str],
+    at: Path,
+    *,
+    supplied: Sequence[str] = (CONTEXT,),
+) -> Iterator[Misfit]:
+    by_name = {p.name: p for p in parameters if not p.kind.startswith("VAR_")}
+    takes_any = any(p.kind == "VAR_KEYWORD" for p in parameters)
+    named = {*names, *required}
+    free = [name for name in by_name if name not in named and name not in supplied]
+    for name in names:
+        parameter = by_name.get(name)
+        path = (*at, name) if at[-1] != "input" else at
+        if parameter is not None and parameter.kind == "POSITIONAL_ONLY":
+            message = f"the parameter `{name}` of `{callable_name}` is positional-only and cannot be filled by name"
+            yield Misfit(path, "parameter-kind", message, "remove the `/` from its signature")
+        elif parameter is None and not takes_any:
+            hint = did_you_mean(name, free)
+            yield Misfit(path, "extra-parameter", f"`{callable_name}` has no parameter `{name}`", hint)
+    for name, parameter in by_name.items():
+        if not parameter.required or (name in supplied and name not in named):
+            continue
+        if name not in named:
+            message = f"`{callable_name}` needs the parameter `{name}`, which is not given"
+            yield Misfit(at, "missing-parameter", message, f"add `{name}`, or give the parameter a default")
+        elif name not in required:
+            message = f"`{callable_name}` needs the parameter `{name}`, but the schema does not require it"
+            yield Misfit(
+                (*at, name) if at[-1] != "input" else at,
+                "optional-parameter",
+                message,
+                f"add `{name}` to `required`, or give the parameter a default",
+            )
+
+
+def _positional(callable_name: str, parameters: Sequence[Parameter]) -> Iterator[Misfit]:
+    own = [p for p in parameters if p.name != CONTEXT]
+    positional = [p for p in own if p.kind in ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD")]
+    needed = [p.name for p in positional if p.required]
+    named = ", ".join(f"`{p.name}`" for p in own)
+    hint = f"give `input` an object schema with the properties {named}" if own else "give it one parameter"
+    if not positional and not any(p.kind == "VAR_POSITIONAL" for p in own):
+        message = f"`{callable_name}` takes no positional argument, and this input is passed as one"
+        yield Misfit(("input",), "parameter-count", message, hint)
+    elif len(needed) > 1:
+        message = f"`{callable_name}` needs {len(needed)} arguments, and this input is passed as one"
+        yield Misfit(("input",), "parameter-count", message, hint)
+    for parameter in own:
+        if parameter.kind == "KEYWORD_ONLY" and parameter.required:
+            message = f"`{callable_name}` needs the parameter `{parameter.name}`, and this input is passed by position"
+            yield Misfit(("input",), "missing-parameter", message, hint)
+
+
+def _required(schema: Any, types: Mapping[str, Any]) -> frozenset[str]:
+    """The `required` of an object schema for which `properties` found names."""
+    while "properties" not in schema:
+        schema = types[schema["$ref"].rpartition("/")[2]]
+    return frozenset(schema.get("required", ()))

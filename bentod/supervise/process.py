@@ -1,0 +1,118 @@
+"""One child process of the daemon: spawned with a control channel, watched, signalled and reaped.
+
+Each child leads its own process group: a terminal's Ctrl-C does not reach it, and what it started dies with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from bentod.wire.channel import Channel
+
+_LINE_LIMIT = 64 * 1024
+
+Sink = Callable[[str, str], None]
+"""Takes a stream's name, `stdout` or `stderr`, and one line without its end."""
+
+
+class ChildProcess:
+    """A running (or ended) child and the daemon's end of its control channel."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], channel: Channel) -> None:
+        self._popen = popen
+        self.channel = channel
+        self.pid = popen.pid
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pidfd = os.pidfd_open(popen.pid)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+
+    def _reap(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self.signal_group(signal.SIGKILL)  # children that it left behind
+        self._ended.set_result(self._popen.wait())
+
+    async def wait(self) -> int:
+        """The exit code, negative for a signal, once the process has ended."""
+        return await asyncio.shield(self._ended)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, or None while the process runs."""
+        return self._ended.result() if self._ended.done() else None
+
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the child and to everything that it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """End the child now."""
+        if self.exit_code is None:
+            self.signal_group(signal.SIGKILL)
+
+
+async def spawn(
+    argv: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    directory: Path,
+    descriptors: Sequence[int] = (),
+    sink: Sink | None = None,
+) -> ChildProcess:
+    """Start `argv` plus the number of its control channel's descriptor.
+
+    With a `sink` the child's stdout and stderr are captured line by line; without, it shares the daemon's.
+    Raises OSError if it cannot be started.
+    """
+    ours, theirs = socket.socketpair()
+    output = subprocess.PIPE if sink else None
+    with theirs:
+        popen = subprocess.Popen(
+            [*argv, str(theirs.fileno())],
+            env=dict(environ),
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(theirs.fileno(), *descriptors),
+            process_group=0,
+        )
+    child = ChildProcess(popen, await Channel.open(ours))
+    if sink is not None:
+        for name, pipe in (("stdout", popen.stdout), ("stderr", popen.stderr)):
+            assert pipe is not None
+            await asyncio.get_running_loop().connect_read_pipe(lambda name=name: _Lines(name, sink), pipe)
+    return child
+
+
+class _Lines(asyncio.Protocol):
+    """Cuts a stream into lines; a line that is too long is cut, too."""
+
+    def __init__(self, name: str, sink: Sink) -> None:
+        self._name = name
+        self._sink = sink
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, rest = (self._rest + data).split(b"\n")
+        while len(rest) > _LINE_LIMIT:
+            lines.append(rest[:_LINE_LIMIT])
+            rest = rest[_LINE_LIMIT:]
+        self._rest = rest
+        for line in lines:
+            self._emit(line)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._rest:
+            self._emit(self._rest)
+
+    def _emit(self, line: bytes) -> None:
+        self._sink(self._name, line.rstrip(b"\r").decode("utf-8", "replace"))

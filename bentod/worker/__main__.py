@@ -1,0 +1,90 @@
+"""`python -m bentod.worker FD`: one worker process, driven over the inherited control channel FD."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import NoReturn
+
+from bentod.wire.channel import BlockingChannel
+from bentod.wire.messages import Drain, Failed, Probe, Ready, Setup
+from bentod.worker.serve import Served, Server, start
+
+CANNOT_START = 4
+"""Exit code: the target cannot start."""
+
+
+def main() -> int:
+    """Serve until told to drain. Returns the exit code."""
+    end = socket.socket(fileno=int(sys.argv[1]))
+    end.set_inheritable(False)
+    channel = BlockingChannel(end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the daemon, which then drains us
+    setup = channel.receive()
+    if not isinstance(setup, Setup):
+        return 1
+    begun = time.monotonic()
+    orders = _Orders(channel)
+    served = start(setup)
+    if isinstance(served, Failed):
+        sys.stderr.write(served.traceback or served.error + "\n")
+        sys.stderr.flush()
+        channel.send(served)
+        return CANNOT_START
+    with served.listening() as server:
+        channel.send(Ready(served.methods, time.monotonic() - begun))
+        orders.obey(served, server)
+        server.serve()
+    served.stop()
+    return 0
+
+
+class _Orders:
+    """The thread that listens to the daemon, from the start on: when the daemon is gone so are we, even in an import
+    that never returns."""
+
+    def __init__(self, channel: BlockingChannel) -> None:
+        self._channel = channel
+        self._serving = threading.Event()
+        self._served: Served | None = None
+        self._server: Server | None = None
+        threading.Thread(target=self._listen, name="control", daemon=True).start()
+
+    def obey(self, served: Served, server: Server) -> None:
+        """From now on orders can be carried out."""
+        self._served, self._server = served, server
+        self._serving.set()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(Exception):
+            while (message := self._channel.receive()) is not None:
+                self._carry_out(message)
+        os.killpg(0, signal.SIGKILL)  # with everything that the user's code started
+
+    def _carry_out(self, message: object) -> None:
+        if isinstance(message, Drain):
+            threading.Timer(message.timeout_s, _abandon).start()
+        self._serving.wait()
+        assert self._served is not None
+        assert self._server is not None
+        if isinstance(message, Drain):
+            self._server.drain()
+        elif isinstance(message, Probe):
+            self._channel.send(self._served.probe())
+
+
+def _abandon() -> NoReturn:
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    code = main()
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)  # threads that the user's code left running must not keep the process

@@ -1,0 +1,147 @@
+"""Imports and constructs a target, finds its methods, and says precisely what failed.
+
+The user's objects stay here: what leaves this file towards the daemon are names, signatures and texts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bentod.wire.messages import Method, Parameter
+
+
+class TargetFailed(Exception):
+    """The target cannot start. `stage` is `import`, `construct`, `method` or `start hook`."""
+
+    def __init__(self, stage: str, error: str, trace: str = "") -> None:
+        super().__init__(error)
+        self.stage, self.error, self.traceback = stage, error, trace
+
+
+def load(name: str, project: Path) -> object:
+    """Import `package.module[:attribute]` or `path/file.py[:attribute]`, relative to `project`.
+
+    Raises TargetFailed, with the user's traceback if the import raised anything, SystemExit included.
+    """
+    place, _, attribute = name.partition(":")
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
+    try:
+        found: object = _import_file(project, place) if place.endswith(".py") else importlib.import_module(place)
+        for part in attribute.split(".") if attribute else ():
+            found = getattr(found, part)
+    except AttributeError as error:
+        if traceback.extract_tb(error.__traceback__)[-1].filename == __file__:
+            raise TargetFailed("import", f"{place} has no attribute {attribute!r}") from None
+        raise failed("import", error) from None
+    except BaseException as error:  # noqa: BLE001 - user code may raise anything
+        raise failed("import", error) from None
+    return found
+
+
+def _import_file(project: Path, place: str) -> ModuleType:
+    """The module in a file; its own folder is importable too, as for a script."""
+    path = (project / place).resolve()
+    if str(path.parent) not in sys.path:
+        sys.path.insert(1, str(path.parent))
+    parts = Path(place).with_suffix("").parts
+    name = ".".join(parts) if all(part.isidentifier() for part in parts) else path.stem
+    known = sys.modules.get(name)
+    if known is not None:
+        if getattr(known, "__file__", None) == str(path):
+            return known
+        name = f"bentod_target_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{place} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def construct(target: object, init: dict[str, Any]) -> object:
+    """An instance of a class, constructed with `init`; a module or a function as it is. Raises TargetFailed."""
+    if not isinstance(target, type):
+        if init:
+            raise TargetFailed("construct", "`init` is for classes, and the target is none")
+        return target
+    try:
+        return target(**init)
+    except BaseException as error:  # noqa: BLE001 - user code may raise anything
+        raise failed("construct", error) from None
+
+
+def bind(target: object, name: str) -> Any:
+    """The callable that is method `name` of a constructed target. Raises TargetFailed."""
+    if not isinstance(target, ModuleType) and inspect.isroutine(target):
+        if name != getattr(target, "__name__", name):
+            raise TargetFailed("method", f"the target is the function {target.__name__!r}, which has no {name!r}")
+        return target
+    method = getattr(target, name, None)
+    if callable(method):
+        return method
+    what = "has no" if method is None else "is not callable:"
+    raise TargetFailed("method", f"the target {what} method {name!r}")
+
+
+def methods(target: object, names: Sequence[str]) -> dict[str, Method]:
+    """Style and parameters of the named methods. A class that is not constructed yet is taken as its instances.
+
+    Raises TargetFailed.
+    """
+    return {name: describe(name, bind(target, name), skip_self=_takes_self(target, name)) for name in names}
+
+
+def _takes_self(target: object, name: str) -> bool:
+    return isinstance(target, type) and not isinstance(
+        inspect.getattr_static(target, name, None), (staticmethod, classmethod)
+    )
+
+
+def describe(name: str, function: Any, *, skip_self: bool = False) -> Method:
+    """How `function` is called, found through wrappers, partials and callable objects."""
+    try:
+        found = list(inspect.signature(function).parameters.values())[1 if skip_self else 0 :]
+    except (TypeError, ValueError):  # some builtins have no signature
+        return Method(name, style(function), None)
+    return Method(name, style(function), tuple(Parameter(p.name, p.kind.name, p.default is p.empty) for p in found))
+
+
+def style(function: Any) -> str:
+    """`sync`, `async`, `generator` or `async generator`."""
+    plain = inspect.unwrap(function)
+    while hasattr(plain, "func") and not inspect.isroutine(plain):  # functools.partial
+        plain = plain.func
+    if not inspect.isroutine(plain) and not isinstance(plain, type):
+        plain = type(plain).__call__
+    if inspect.iscoroutinefunction(plain):
+        return "async"
+    if inspect.isasyncgenfunction(plain):
+        return "async generator"
+    return "generator" if inspect.isgeneratorfunction(plain) else "sync"
+
+
+def failed(stage: str, error: BaseException) -> TargetFailed:
+    """`error` of user code as a TargetFailed; the traceback starts in the user's code, not in ours or importlib's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = (str(Path(__file__).parent), "<frozen importlib")
+    while frames and frames[0].filename.startswith(ours):
+        frames.pop(0)
+    while frames and "importlib" in frames[0].filename:
+        frames.pop(0)
+    trace = "".join(["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else [])
+    lines = traceback.format_exception_only(error)
+    return TargetFailed(stage, lines[-1].strip() or type(error).__name__, trace + "".join(lines))
