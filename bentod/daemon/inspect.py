@@ -1,4 +1,4 @@
-"""The import level of `validate`: each service's target is imported in a throw-away process, and compared with its APIs.
+"""The import level of `validate`: targets are imported in throw-away processes, and compared with their APIs.
 
 User code may print, exit, hang or start threads: its output is caught, its answer comes over a socket of its own, its
 process group is killed at the end.

@@ -16,12 +16,15 @@ from bentod.spec.found import Interpolated, plain, shown
 NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-IDENTIFIER = r"^[^\W\d]\w*$"
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ROUTE = r"^/([A-Za-z0-9._~!$&'()*+,;=:@-]+/?)*$"
 PREFIX = r"^(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*$"
-EXCEPTION = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
+EXCEPTION = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 REFERENCE = {"type": "string", "pattern": r"\$\{"}
 """What a JSON Schema allows beside a number: text that interpolation makes a number of."""
+
+OR_REFERENCE = r"|\$\{"
+"""The same, behind a pattern."""
 
 _LONGEST_DURATION_S = 366 * 24 * 3600
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -57,7 +60,7 @@ class Grammar:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Any) -> dict[str, Any]:
         """The pattern."""
-        return {"type": "string", "pattern": self.pattern}
+        return {"type": "string", "pattern": self.pattern + OR_REFERENCE}
 
     def check(self, text: str) -> str:
         """`text`, if it has the form."""
@@ -142,6 +145,12 @@ def _size(value: Any) -> int:
     return found
 
 
+def _given(value: Any) -> Any:
+    if value is None:
+        raise wrong("wrong-type", "expected a value, found nothing", "leave the key out instead")
+    return value
+
+
 def _list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -174,6 +183,9 @@ Size = Annotated[
     BeforeValidator(_size),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": quantities.SIZE_PATTERN}, REFERENCE]}),
 ]
+Given = BeforeValidator(_given)
+"""For what may be left out: a key without a value is a mistake, not a way to leave it out."""
+
 Data = Annotated[Any, BeforeValidator(plain)]
 List = BeforeValidator(_list)
 Lines = Annotated[tuple[Line, ...], List]

@@ -16,6 +16,7 @@ from bentod.spec.fields import (
     DurationOrZero,
     ExceptionName,
     Flag,
+    Given,
     Identifier,
     Line,
     Lines,
@@ -43,9 +44,15 @@ class Section(BaseModel):
 class Hooks(Section):
     """Methods that bentod calls by itself."""
 
-    start: Identifier | None = Field(default=None, description="Method that runs before the worker is ready.")
-    stop: Identifier | None = Field(default=None, description="Method that runs before the worker ends.")
-    ready: Identifier | None = Field(default=None, description="Method that says whether the worker may get calls now.")
+    start: Annotated[Identifier | None, Given] = Field(
+        default=None, description="Method that runs before the worker is ready."
+    )
+    stop: Annotated[Identifier | None, Given] = Field(
+        default=None, description="Method that runs before the worker ends."
+    )
+    ready: Annotated[Identifier | None, Given] = Field(
+        default=None, description="Method that says whether the worker may get calls now."
+    )
 
 
 class Restart(Section):
@@ -91,7 +98,9 @@ class Example(Section):
     name: Line = Field(description="What the example shows; unique within its API.")
     input: Any = Field(description="A value that matches the API's `input`.")
     output: Any = Field(default=None, description="The answer that is expected.")
-    tolerance: float | None = Field(default=None, ge=0, description="How far numbers of the answer may be off.")
+    tolerance: Annotated[float | None, Given] = Field(
+        default=None, ge=0, description="How far numbers of the answer may be off."
+    )
 
     @property
     def has_output(self) -> bool:
@@ -119,7 +128,7 @@ class Api(Section):
     queue: Annotated[int, Whole(1, 1_000_000)] = Field(
         default=256, description="Calls that may wait; one more is answered 503."
     )
-    max_body: Size | None = Field(
+    max_body: Annotated[Size | None, Given] = Field(
         default=None, description="Larger requests are answered 413. Default: `server.max_body`."
     )
     retry: Flag = Field(default=True, description="Whether a call whose worker died may run once more.")

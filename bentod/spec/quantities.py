@@ -24,6 +24,22 @@ def size(text: str) -> int | None:
     return int(value) if value is not None else None
 
 
+def duration_text(value_s: float) -> str:
+    """0.25 → `250ms`: with the largest unit that makes it whole."""
+    for unit, factor in reversed(_SECONDS.items()):
+        if value_s >= factor and (value_s / factor).is_integer():
+            return f"{int(value_s / factor)}{unit}"
+    return f"{value_s:g}s"
+
+
+def size_text(value: int) -> str:
+    """524288 → `512KiB`: with the largest binary unit that makes it whole."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if value and value % _BYTES[unit] == 0:
+            return f"{value // _BYTES[unit]}{unit}"
+    return f"{value}B"
+
+
 def _scaled(text: str, units: dict[str, float] | dict[str, int]) -> float | None:
     match = _PARTS.fullmatch(text)
     if match is None or match[2] not in units or len(match[1]) > 18:

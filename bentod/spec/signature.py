@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bentod.iotypes.validator import properties
-from bentod.spec.found import did_you_mean
 from bentod.spec.node import Path
 from bentod.wire.messages import Method, Parameter
 
@@ -57,31 +57,35 @@ def _keywords(
 ) -> Iterator[Misfit]:
     by_name = {p.name: p for p in parameters if not p.kind.startswith("VAR_")}
     takes_any = any(p.kind == "VAR_KEYWORD" for p in parameters)
-    named = {*names, *required}
-    free = [name for name in by_name if name not in named and name not in supplied]
+    free = [name for name in by_name if name not in {*names, *required, *supplied}]
     for name in names:
-        parameter = by_name.get(name)
-        path = (*at, name) if at[-1] != "input" else at
-        if parameter is not None and parameter.kind == "POSITIONAL_ONLY":
+        parameter, path = by_name.get(name), _at(at, name)
+        if parameter is None and not takes_any:
+            close = difflib.get_close_matches(name, free, n=1)
+            if close:
+                # One mistake, one problem: the parameter that was meant is not reported as missing too.
+                free.remove(close[0])
+                message = f"`{callable_name}` has no parameter `{name}`"
+                yield Misfit(path, "misspelt-parameter", message, f"did you mean `{close[0]}`?")
+            else:
+                hint = "its parameters: " + ", ".join(f"`{known}`" for known in by_name) if by_name else "it has none"
+                yield Misfit(path, "extra-parameter", f"`{callable_name}` has no parameter `{name}`", hint)
+        elif parameter is not None and parameter.kind == "POSITIONAL_ONLY":
             message = f"the parameter `{name}` of `{callable_name}` is positional-only and cannot be filled by name"
             yield Misfit(path, "parameter-kind", message, "remove the `/` from its signature")
-        elif parameter is None and not takes_any:
-            hint = did_you_mean(name, free)
-            yield Misfit(path, "extra-parameter", f"`{callable_name}` has no parameter `{name}`", hint)
-    for name, parameter in by_name.items():
-        if not parameter.required or (name in supplied and name not in named):
-            continue
-        if name not in named:
+        elif parameter is not None and parameter.required and name not in required:
+            message = f"`{callable_name}` needs the parameter `{name}`, but the schema does not require it"
+            hint = f"add `{name}` to `required`, or give the parameter a default"
+            yield Misfit(path, "optional-parameter", message, hint)
+    for name in free:
+        if by_name[name].required:
             message = f"`{callable_name}` needs the parameter `{name}`, which is not given"
             yield Misfit(at, "missing-parameter", message, f"add `{name}`, or give the parameter a default")
-        elif name not in required:
-            message = f"`{callable_name}` needs the parameter `{name}`, but the schema does not require it"
-            yield Misfit(
-                (*at, name) if at[-1] != "input" else at,
-                "optional-parameter",
-                message,
-                f"add `{name}` to `required`, or give the parameter a default",
-            )
+
+
+def _at(at: Path, name: str) -> Path:
+    """The property's own place, unless the schema is a reference and its properties are elsewhere."""
+    return at if at[-1] == "input" else (*at, name)
 
 
 def _positional(callable_name: str, parameters: Sequence[Parameter]) -> Iterator[Misfit]:
