@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from bentod.spec.report import Report
 
 RESERVED = frozenset(("/", "/livez", "/healthz", "/readyz", "/openapi.json", "/docs", "/metrics"))
 """Routes that bentod answers itself."""
+
+_RAISED = [name for name in dir(builtins) if name.endswith(("Error", "Exception"))]
 
 
 def check(spec: Spec, data: dict[str, Any], finder: Finder, report: Report) -> None:
@@ -32,6 +35,7 @@ def check(spec: Spec, data: dict[str, Any], finder: Finder, report: Report) -> N
             _check_service(service, ("services", name), found[name], report)
     for name, api in spec.apis.items():
         _check_examples(api, ("apis", name), report)
+        _check_errors(api, ("apis", name), finder, report)
         _Callable(api, name, frozenset(data["apis"][name]), report).check(spec, found, finder)
     _check_routes(spec, data["apis"], report)
 
@@ -155,3 +159,17 @@ def _check_examples(api: Api, path: Route, report: Report) -> None:
             at = (*path, "examples", index, "name")
             report.at_value(at, "duplicate-name", f"an example `{example.name}` is there already")
         names.add(example.name)
+
+
+def _check_errors(api: Api, path: Route, finder: Finder, report: Report) -> None:
+    for name in api.errors:
+        at = (*path, "errors", name)
+        module, _, attribute = name.partition(":")
+        if module == "builtins" and not hasattr(builtins, attribute):
+            hint = did_you_mean(attribute, _RAISED)
+            report.at_key(at, "missing-attribute", f"`builtins` has no `{attribute}`", hint)
+            continue
+        try:
+            finder.find(name)
+        except TargetError as error:
+            report.at_key(at, error.code, error.message, error.hint)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from bentod.spec import quantities
@@ -158,6 +158,7 @@ def _list(value: Any) -> Any:
 _DURATION_SCHEMA = WithJsonSchema(
     {"anyOf": [{"type": "string", "pattern": quantities.DURATION_PATTERN}, REFERENCE]},
 )
+_DURATION_TEXT = PlainSerializer(quantities.duration_text)
 
 Line = Annotated[str, AfterValidator(_reject_controls(_CONTROL)), WithJsonSchema({"type": "string"})]
 Prose = Annotated[str, AfterValidator(_reject_controls(_CONTROL_BUT_LINES)), WithJsonSchema({"type": "string"})]
@@ -176,12 +177,13 @@ Prefix = Annotated[str, Grammar(PREFIX, "a path prefix", "a path such as `/v1`, 
 ExceptionName = Annotated[str, Grammar(EXCEPTION, "an exception's import string", "such as `builtins:ValueError`")]
 Flag = Annotated[bool, BeforeValidator(_read_flag), WithJsonSchema({"anyOf": [{"type": "boolean"}, REFERENCE]})]
 Number = Annotated[float, BeforeValidator(_read_number), WithJsonSchema({"anyOf": [{"type": "number"}, REFERENCE]})]
-Duration = Annotated[float, BeforeValidator(_duration(0.001)), _DURATION_SCHEMA]
-DurationOrZero = Annotated[float, BeforeValidator(_duration(0.0)), _DURATION_SCHEMA]
+Duration = Annotated[float, BeforeValidator(_duration(0.001)), _DURATION_SCHEMA, _DURATION_TEXT]
+DurationOrZero = Annotated[float, BeforeValidator(_duration(0.0)), _DURATION_SCHEMA, _DURATION_TEXT]
 Size = Annotated[
     int,
     BeforeValidator(_size),
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": quantities.SIZE_PATTERN}, REFERENCE]}),
+    PlainSerializer(quantities.size_text),
 ]
 Given = BeforeValidator(_given)
 """For what may be left out: a key without a value is a mistake, not a way to leave it out."""

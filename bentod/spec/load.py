@@ -16,13 +16,14 @@ from bentod.spec.model import Spec
 from bentod.spec.node import Node, Place, dotted, merge, places
 from bentod.spec.python_target import Finder
 from bentod.spec.report import Report
+from bentod.spec.written import written
 
 NAMES = ("bentofile.yaml", "bentofile.yml", "bentofile.toml")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A spec with where it came from. `resolved` is plain data, after merging and interpolation."""
+    """A spec with where it came from. `resolved` is plain data: merged, interpolated, with defaults."""
 
     spec: Spec
     directory: Path
@@ -59,14 +60,13 @@ def load(files: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     unsupported.take_out(data, report)
     env_values = resolve.env_files(data, root, directory, environ, report)
     data = resolve.interpolated(data, {**env_values, **environ}, directory, report)
-    resolved = plain(data)
     finder = Finder(directory)
     spec = complete.complete(settle(data, report), directory, root, finder, report)
-    check.check(spec, resolved, finder, report)
+    check.check(spec, plain(data), finder, report)
     if report.problems:
         raise SpecError(report.problems)
     origins = {dotted(path): place for path, place in places(root)}
-    return Loaded(spec, directory, tuple(files), origins, env_values, resolved)
+    return Loaded(spec, directory, tuple(files), origins, env_values, written(spec, plain(data)))
 
 
 def _merged(files: Sequence[Path]) -> tuple[Node, list[Problem]]:

@@ -82,14 +82,14 @@ class Service(Section):
     env: dict[Variable, Line] = Field(
         default={}, description="Environment of the workers, added to the top-level `env`."
     )
-    hooks: Hooks = Field(default=Hooks(), description="Methods that bentod calls by itself.")
+    hooks: Hooks = Field(default=Hooks(), description="Methods of the target that bentod calls by itself.")
     start_timeout_s: Duration = Field(
         default=60.0, alias="start_timeout", description="Limit of import, constructor and start hook."
     )
     stop_timeout_s: DurationOrZero = Field(
         default=30.0, alias="stop_timeout", description="How long a worker may finish its calls."
     )
-    restart: Restart = Field(default=Restart(), description="When a worker that ended is started again.")
+    restart: Restart = Field(default=Restart(), description="Whether and when a worker that ended is started again.")
 
 
 class Example(Section):
@@ -178,4 +178,4 @@ class Spec(Section):
     types: dict[Name, Any] = Field(default={}, description='JSON Schemas, referred to as `{$ref: "#/types/NAME"}`.')
     services: dict[Name, Service] = Field(default={}, description="Pools of worker processes and what they run.")
     apis: dict[Name, Api] = Field(description="The public operations; at least one.")
-    server: Server = Field(default=Server(), description="Listening and limits.")
+    server: Server = Field(default=Server(), description="Where to listen, and what is too much or too slow.")

@@ -25,9 +25,9 @@ def size(text: str) -> int | None:
 
 
 def duration_text(value_s: float) -> str:
-    """0.25 → `250ms`: with the largest unit that makes it whole."""
+    """0.25 → `250ms`: with the largest unit that makes it whole; one minute is better said in seconds."""
     for unit, factor in reversed(_SECONDS.items()):
-        if value_s >= factor and (value_s / factor).is_integer():
+        if value_s >= factor * (2 if factor > 1 else 1) and (value_s / factor).is_integer():
             return f"{int(value_s / factor)}{unit}"
     return f"{value_s:g}s"
 

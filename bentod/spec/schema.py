@@ -6,6 +6,7 @@ import json
 import sys
 from typing import Any
 
+from bentod.shipped import shipped
 from bentod.spec import fields, quantities
 from bentod.spec.model import Spec
 from bentod.spec.unsupported import FORMATS
@@ -103,5 +104,22 @@ def _json_schema() -> dict[str, Any]:
     return {"anyOf": [{"type": "boolean"}, {"allOf": [{"$ref": DIALECT}], "type": "object", "not": unsupported}]}
 
 
+def text() -> str:
+    """The file's text."""
+    return json.dumps(bentofile_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the schema to stdout; with `--check` only say whether the published one is the same."""
+    if arguments != ["--check"]:
+        sys.stdout.write(text())
+        return 0
+    path = shipped("schemas/bentofile.schema.json")
+    if path.is_file() and path.read_text("utf-8") == text():
+        return 0
+    sys.stderr.write(f"{path} is not what the model says: python -m bentod.spec.schema > {path}\n")
+    return 1
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(bentofile_schema(), indent=2, ensure_ascii=False) + "\n")
+    sys.exit(main(sys.argv[1:]))

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
 
 from bentod.errors import Problem
 from bentod.spec import toml_source, yaml_source
-from bentod.spec.node import Node, dotted
-from bentod.spec.node import Path as Route
+from bentod.spec.node import Node
 
 MAX_BYTES = 4 * 1024 * 1024
-_INTEGERS = range(-(2**63), 2**64)
 
 
 def read(path: Path) -> tuple[Node | None, list[Problem]]:
@@ -49,7 +43,6 @@ def parse(data: bytes, file: str) -> tuple[Node | None, list[Problem]]:
     root, problems = parser(text, file)
     if root is None:
         return None, problems
-    problems += [*_impossible(root, ())]
     if not isinstance(root.value, dict):
         message = "a spec is a map of keys and values"
         return None, [*problems, Problem("wrong-type", message, file, root.place.line, root.place.column)]
@@ -58,26 +51,3 @@ def parse(data: bytes, file: str) -> tuple[Node | None, list[Problem]]:
 
 def _position(before: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-
-
-def _impossible(node: Node, path: Route) -> Iterator[Problem]:
-    """Values that YAML and TOML can write but JSON, and so a spec, cannot hold."""
-    value: Any = node.value
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            yield from _impossible(entry.node, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _impossible(item, (*path, index))
-    elif message := _why_impossible(value):
-        yield Problem("wrong-value", message, node.place.file, node.place.line, node.place.column, dotted(path))
-
-
-def _why_impossible(value: Any) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "infinity and NaN are not JSON values"
-    if isinstance(value, int) and value not in _INTEGERS:
-        return "this integer does not fit into 64 bits"
-    if isinstance(value, (datetime, date, time)):
-        return "dates and times are no JSON values: write it as a string, in quotes"
-    return ""

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bentod.errors import Problem
-from bentod.spec.node import Entry, Node, Path, Place, tree_size
+from bentod.spec.node import Entry, Node, Path, Place, dotted, tree_size
+from bentod.spec.scalars import judged
 from bentod.spec.yaml_source import MAX_DEPTH, MAX_VALUES
 
 Spots = dict[Path, tuple[int, int]]
@@ -32,7 +33,8 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     try:
         data = tomllib.loads(text)
         spots = _Scanner(text).spots()
-        return _Builder(text, file, spots).node(data, ()), []
+        builder = _Builder(text, file, spots)
+        return builder.node(data, ()), builder.problems
     except RecursionError:
         return None, [Problem("syntax", f"nested deeper than {MAX_DEPTH} levels", file, 1, 1)]
     except TooLargeError as error:
@@ -169,6 +171,7 @@ class _Builder:
         self._file = file
         self._spots = spots
         self._values = 0
+        self.problems: list[Problem] = []
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def node(self, value: Any, path: Path) -> Node:
@@ -182,6 +185,9 @@ class _Builder:
         if isinstance(value, list):
             items = [self.node(item, (*path, index)) for index, item in enumerate(value)]
             return Node(items, place, tree_size(iter(items)))
+        value, message = judged(value)
+        if message:
+            self.problems.append(Problem("wrong-value", message, place.file, place.line, place.column, dotted(path)))
         return Node(value, place)
 
     def _place(self, path: Path, which: int) -> Place:

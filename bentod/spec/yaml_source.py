@@ -15,6 +15,7 @@ import yaml
 
 from bentod.errors import Problem
 from bentod.spec.node import Entry, Node, Path, Place, dotted, tree_size
+from bentod.spec.scalars import judged
 
 MAX_DEPTH = 64
 """Nested deeper than any body that a gateway takes, so deeper is a mistake or an attack."""
@@ -123,17 +124,22 @@ class _Reader:
         self._count(1, place)
         if event.anchor:
             self._anchors[event.anchor] = None
-        if isinstance(event, yaml.ScalarEvent):
-            node = Node(self._scalar(event, place), place)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            self._check_tag(event.tag, "seq", place)
-            node = self._sequence(place, path)
-        else:
-            self._check_tag(event.tag, "map", place)
-            node = self._mapping(place, path)
+        node = self._built(event, place, path)
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
+
+    def _built(self, event: Any, place: Place, path: Path) -> Node:
+        if isinstance(event, yaml.ScalarEvent):
+            value, message = judged(self._scalar(event, place))
+            if message:
+                self._problem("wrong-value", message, place, path=path)
+            return Node(value, place)
+        if isinstance(event, yaml.SequenceStartEvent):
+            self._check_tag(event.tag, "seq", place)
+            return self._sequence(place, path)
+        self._check_tag(event.tag, "map", place)
+        return self._mapping(place, path)
 
     def _alias(self, anchor: str, place: Place) -> Node:
         if anchor not in self._anchors:
