@@ -60,4 +60,4 @@ def test_the_context_sets_a_header_of_the_answer(app):
 
 @pytest.mark.e2e
 def test_status_names_the_service(app):
-    assert app.status()["services"]["greeter"]["state"] == "READY"
+    assert app.status()["services"]["greeter"]["state"] == "ready"

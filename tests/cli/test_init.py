@@ -151,7 +151,9 @@ def test_what_is_written_passes_its_own_tests_and_the_formatter(tmp_path):
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert "5 passed" in tested.stdout
     for tool in (["format", "--check"], ["check"]):
-        ruff = subprocess.run([sys.executable, "-m", "ruff", *tool, str(folder)], capture_output=True, text=True)
+        ruff = subprocess.run(
+            [sys.executable, "-m", "ruff", *tool, "--isolated", str(folder)], capture_output=True, text=True
+        )
         assert ruff.returncode == 0, ruff.stdout + ruff.stderr
 
 
