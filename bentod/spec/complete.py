@@ -51,7 +51,7 @@ def rebased(target: str, path: Route, project: Path, root: Node) -> str:
     """`target` relative to the project: a file's path is written relative to the file that it is written in."""
     place, colon, attribute = target.partition(":")
     folder = Path(os.path.abspath(value_place(root, path).file)).parent  # noqa: PTH100 - links stay as they are
-    if not ("/" in place or place.endswith(".py")) or Path(place).is_absolute():
+    if not place.endswith(".py") or Path(place).is_absolute():
         return target
     return os.path.relpath(folder / place, project) + colon + attribute
 

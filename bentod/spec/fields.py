@@ -46,6 +46,10 @@ def _reject_controls(pattern: re.Pattern[str]) -> Callable[[str], str]:
     return check
 
 
+without_controls = _reject_controls(_CONTROL)
+"""The text itself, if it can stand in a command line or a header."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """A string of one form, which `rule` names."""
@@ -64,7 +68,7 @@ class Grammar:
 
     def check(self, text: str) -> str:
         """`text`, if it has the form."""
-        text = _reject_controls(_CONTROL)(text)
+        text = without_controls(text)
         if not re.search(self.pattern, text):
             raise wrong("wrong-value", f"{shown(text)} is not {self.rule}", self.hint)
         return text
@@ -160,7 +164,7 @@ _DURATION_SCHEMA = WithJsonSchema(
 )
 _DURATION_TEXT = PlainSerializer(quantities.duration_text)
 
-Line = Annotated[str, AfterValidator(_reject_controls(_CONTROL)), WithJsonSchema({"type": "string"})]
+Line = Annotated[str, AfterValidator(without_controls), WithJsonSchema({"type": "string"})]
 Prose = Annotated[str, AfterValidator(_reject_controls(_CONTROL_BUT_LINES)), WithJsonSchema({"type": "string"})]
 Name = Annotated[str, Grammar(NAME, "a name", "letters, digits, `_` and `-`, at most 63, not starting with a digit")]
 DnsLabel = Annotated[

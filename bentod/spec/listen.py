@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from bentod.spec.fields import wrong
+from bentod.spec.fields import without_controls, wrong
 from bentod.spec.found import shown
 
 LONGEST_SOCKET_PATH = 100
@@ -66,7 +66,7 @@ def _why_not_v4(host: str) -> str:
 def _checked(address: Any) -> str:
     if not isinstance(address, str):
         raise wrong("wrong-type", f"expected an address, found {shown(address)}", _HINT)
-    if reason := why_not(address):
+    if reason := why_not(without_controls(address)):
         raise wrong("wrong-value", reason, _HINT)
     return str(address)
 

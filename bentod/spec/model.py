@@ -38,7 +38,7 @@ MIB = 1024 * 1024
 class Section(BaseModel):
     """A map whose keys the format defines."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class Hooks(Section):
@@ -82,14 +82,16 @@ class Service(Section):
     env: dict[Variable, Line] = Field(
         default={}, description="Environment of the workers, added to the top-level `env`."
     )
-    hooks: Hooks = Field(default=Hooks(), description="Methods of the target that bentod calls by itself.")
+    hooks: Hooks = Field(default_factory=Hooks, description="Methods of the target that bentod calls by itself.")
     start_timeout_s: Duration = Field(
         default=60.0, alias="start_timeout", description="Limit of import, constructor and start hook."
     )
     stop_timeout_s: DurationOrZero = Field(
         default=30.0, alias="stop_timeout", description="How long a worker may finish its calls."
     )
-    restart: Restart = Field(default=Restart(), description="Whether and when a worker that ended is started again.")
+    restart: Restart = Field(
+        default_factory=Restart, description="Whether and when a worker that ended is started again."
+    )
 
 
 class Example(Section):
@@ -178,4 +180,4 @@ class Spec(Section):
     types: dict[Name, Any] = Field(default={}, description='JSON Schemas, referred to as `{$ref: "#/types/NAME"}`.')
     services: dict[Name, Service] = Field(default={}, description="Pools of worker processes and what they run.")
     apis: dict[Name, Api] = Field(description="The public operations; at least one.")
-    server: Server = Field(default=Server(), description="Where to listen, and what is too much or too slow.")
+    server: Server = Field(default_factory=Server, description="Where to listen, and what is too much or too slow.")

@@ -16,6 +16,8 @@ class Report:
         self._root = root
         self._broken: set[Path] = set()
         self._secrets: set[str] = set()
+        self._settled: set[Place] = set()
+        self._said: set[tuple[Place, str, str]] = set()
         self.problems: list[Problem] = []
 
     def at_key(self, path: Path, code: str, message: str, hint: str = "") -> None:
@@ -29,6 +31,7 @@ class Report:
     def at_file(self, problem: Problem) -> None:
         """Report a problem that has its place already."""
         self.problems.append(problem)
+        self._settled.add(Place(problem.file, problem.line, problem.column))
 
     def hide(self, value: str) -> None:
         """Keep a value of the environment out of the messages to come."""
@@ -46,6 +49,10 @@ class Report:
     def _add(self, path: Path, place: Place, code: str, message: str, hint: str) -> None:
         self._broken.update(path[:length] for length in range(1, len(path) + 1))
         message, hint = self._masked(message), self._masked(hint)
+        if place in self._settled or (place, code, message) in self._said:
+            # One mistake is one problem, even where an anchor puts it in several places.
+            return
+        self._said.add((place, code, message))
         self.problems.append(Problem(code, message, place.file, place.line, place.column, dotted(path), hint))
 
     def _masked(self, text: str) -> str:

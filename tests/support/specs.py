@@ -1,0 +1,123 @@
+"""Small specs: written to a folder, loaded, and what is wrong with them as rows."""
+
+import copy
+import json
+from pathlib import Path
+
+from bentod.errors import SpecError
+from bentod.spec.load import load
+
+MODULE = "def greet(name, greeting='Hello'): ...\n\n\nasync def later(name): ...\n\n\nclass Model:\n    def run(self, x): ...\n"
+BASE = {
+    "bentod": 1,
+    "name": "app",
+    "services": {"s": {"target": "hello"}},
+    "apis": {"greet": {"service": "s"}},
+}
+
+BAD = {
+    "unknown key": ({"versoin": "1"}, "versoin"),
+    "unknown key of an api": ({"apis": {"greet": {"inptu": True}}}, "apis.greet.inptu"),
+    "format of another version": ({"bentod": 2}, "bentod"),
+    "format as text": ({"bentod": "1"}, "bentod"),
+    "name is no DNS label": ({"name": "My App"}, "name"),
+    "number for a string": ({"version": 1.5}, "version"),
+    "label is no string": ({"labels": {"a": 1}}, "labels.a"),
+    "env is a list": ({"env": ["A=1"]}, "env"),
+    "name of a variable": ({"env": {"A-B": "x"}}, "env.A-B"),
+    "env_files is a string": ({"env_files": ".env"}, "env_files"),
+    "name of a type": ({"types": {"a b": True}}, 'types["a b"]'),
+    "type is no schema": ({"types": {"T": 3}}, "types.T"),
+    "type with an unknown kind": ({"types": {"T": {"type": "strin"}}}, "types.T.type"),
+    "name of a service": ({"services": {"2": {"target": "hello"}}}, "services.2"),
+    "service is a list": ({"services": {"t": []}}, "services.t"),
+    "service without target": ({"services": {"t": {}}}, "services.t.target"),
+    "no worker": ({"services": {"s": {"workers": 0}}}, "services.s.workers"),
+    "workers as text": ({"services": {"s": {"workers": "two"}}}, "services.s.workers"),
+    "truth for a number": ({"services": {"s": {"threads": True}}}, "services.s.threads"),
+    "half a call": ({"services": {"s": {"concurrency": 1.5}}}, "services.s.concurrency"),
+    "hook is no name": ({"services": {"s": {"hooks": {"start": "a b"}}}}, "services.s.hooks.start"),
+    "unknown hook": ({"services": {"s": {"hooks": {"begin": "greet"}}}}, "services.s.hooks.begin"),
+    "null for a hook": ({"services": {"s": {"hooks": {"start": None}}}}, "services.s.hooks.start"),
+    "duration without unit": ({"services": {"s": {"start_timeout": 5}}}, "services.s.start_timeout"),
+    "duration with a strange unit": ({"services": {"s": {"stop_timeout": "5 days"}}}, "services.s.stop_timeout"),
+    "factor below one": ({"services": {"s": {"restart": {"factor": 0.5}}}}, "services.s.restart.factor"),
+    "negative limit": ({"services": {"s": {"restart": {"limit": -1}}}}, "services.s.restart.limit"),
+    "no api": ({"apis": None}, "apis"),
+    "name of an api": ({"apis": {"a/b": {"service": "s"}}}, "apis.a/b"),
+    "route without slash": ({"apis": {"greet": {"route": "greet"}}}, "apis.greet.route"),
+    "route with a query": ({"apis": {"greet": {"route": "/greet?x"}}}, "apis.greet.route"),
+    "tags is a string": ({"apis": {"greet": {"tags": "a"}}}, "apis.greet.tags"),
+    "text for truth": ({"apis": {"greet": {"deprecated": "no"}}}, "apis.greet.deprecated"),
+    "input is no schema": ({"apis": {"greet": {"input": {"minimum": "3"}}}}, "apis.greet.input.minimum"),
+    "input is a string": ({"apis": {"greet": {"input": "string"}}}, "apis.greet.input"),
+    "tensor": ({"apis": {"greet": {"output": {"format": "tensor"}}}}, "apis.greet.output.format"),
+    "columns": ({"apis": {"greet": {"takes": "columns"}}}, "apis.greet.takes"),
+    "no such way to take": ({"apis": {"greet": {"takes": "all"}}}, "apis.greet.takes"),
+    "no queue": ({"apis": {"greet": {"queue": 0}}}, "apis.greet.queue"),
+    "size without unit": ({"apis": {"greet": {"max_body": 1024}}}, "apis.greet.max_body"),
+    "exception without module": ({"apis": {"greet": {"errors": {"ValueError": 422}}}}, "apis.greet.errors.ValueError"),
+    "status of success": (
+        {"apis": {"greet": {"errors": {"builtins:OSError": 200}}}},
+        "apis.greet.errors.builtins:OSError",
+    ),
+    "example without input": ({"apis": {"greet": {"examples": [{"name": "a"}]}}}, "apis.greet.examples[0].input"),
+    "negative tolerance": (
+        {"apis": {"greet": {"examples": [{"name": "a", "input": 1, "tolerance": -1}]}}},
+        "apis.greet.examples[0].tolerance",
+    ),
+    "port is no number": ({"server": {"listen": "localhost:http"}}, "server.listen"),
+    "address is a number": ({"server": {"listen": ["127.0.0.1:1", 3000]}}, "server.listen[1]"),
+    "prefix ends with a slash": ({"server": {"path_prefix": "/v1/"}}, "server.path_prefix"),
+    "no gateway": ({"server": {"gateways": 0}}, "server.gateways"),
+    **{f"{key} comes later": ({key: {}}, key) for key in ("models", "reload", "build")},
+    **{
+        f"services' {key} comes later": ({"services": {"s": {key: value}}}, f"services.s.{key}")
+        for key, value in {"resources": {}, "recycle": {}, "reload": "auto", "workers": "auto"}.items()
+    },
+    **{
+        f"apis' {key} comes later": ({"apis": {"greet": {key: "x"}}}, f"apis.greet.{key}")
+        for key in ("batching", "stream", "stream_idle", "priority")
+    },
+    **{
+        f"server's {key} comes later": ({"server": {key: {}}}, f"server.{key}")
+        for key in ("cors", "tls", "auth", "rate_limit")
+    },
+}
+"""What a JSON Schema can judge too: what is laid over BASE, and the path of the one problem that it makes."""
+
+
+def laid_over(left, right):
+    """`right` over a copy of `left`, maps merged by key."""
+    if not (isinstance(left, dict) and isinstance(right, dict)):
+        return copy.deepcopy(right)
+    return {**copy.deepcopy(left), **{key: laid_over(left.get(key), value) for key, value in right.items()}}
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    """The files in `folder`, with a module `hello.py`; the path of the first."""
+    for name, text in {"hello.py": MODULE, **files}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder / next(iter(files))
+
+
+def loaded(folder: Path, text, environ=None, name="bentofile.yaml", **files):
+    """The spec in `text` (or plain data), loaded."""
+    text = text if isinstance(text, str) else json.dumps(text)
+    return load([write(folder, {name: text, **files})], environ or {})
+
+
+def problems(folder: Path, text, environ=None, name="bentofile.yaml", **files):
+    """The problems of the spec in `text`; none if it loads."""
+    try:
+        loaded(folder, text, environ, name, **files)
+    except SpecError as error:
+        return list(error.problems)
+    return []
+
+
+def places(found):
+    """The problems as `line:column path code`."""
+    return [f"{p.line}:{p.column} {p.path} {p.code}" for p in found]
