@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 
 from bentod.cli.client import Client, NotRunning
-from bentod.cli.project import add_files, loaded
+from bentod.cli.options import add_files
+from bentod.cli.project import loaded
 
 _PROBLEM = 4
 

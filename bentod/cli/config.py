@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bentod.cli.project import add_files
+from bentod.cli.options import add_files
 from bentod.spec.load import Loaded, find, load
 from bentod.spec.node import Path as Route
 from bentod.spec.node import dotted

@@ -9,7 +9,8 @@ import select
 import sys
 
 from bentod.cli.client import Client, NotRunning
-from bentod.cli.project import add_files, loaded
+from bentod.cli.options import add_files
+from bentod.cli.project import loaded
 from bentod.daemon.folders import Folders
 from bentod.errors import StartError
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from watchfiles import watch
 
-from bentod.cli.project import add_files, loaded
+from bentod.cli.options import add_files
+from bentod.cli.project import loaded
 from bentod.observe.log import text_line
 from bentod.observe.sink import KEPT
 

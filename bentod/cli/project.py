@@ -11,20 +11,6 @@ from bentod.settings import Settings
 from bentod.spec import load
 
 
-def add_files(parser: argparse.ArgumentParser) -> None:
-    """The `-f` option."""
-    parser.add_argument(
-        "-f",
-        "--file",
-        dest="files",
-        metavar="FILE",
-        type=Path,
-        action="append",
-        default=[],
-        help="the spec; several are merged from left to right (default: bentofile.yaml or .toml in this folder)",
-    )
-
-
 def chosen(args: argparse.Namespace) -> list[Path]:
     """The files of `-f`, or the one in the current folder. Raises SpecError."""
     return [path.absolute() for path in args.files] or [load.find(Path.cwd())]

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bentod.cli.client import Client
-from bentod.cli.project import add_files, loaded
+from bentod.cli.options import add_files
+from bentod.cli.project import loaded
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bentod.cli.problems import FORMATS, show
-from bentod.cli.project import add_files
+from bentod.cli.options import add_files
 from bentod.errors import Problem, SpecError
 from bentod.spec.load import Loaded, find, load
 

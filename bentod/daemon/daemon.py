@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from bentod.daemon.listen import Listener, listen
 from bentod.daemon.status import api_documents, gateway_document, memory, service_document
 from bentod.errors import StartError
 from bentod.plan.model import Plan
+from bentod.supervise.spawn import Spawned
 from bentod.wire.messages import ServerLimits
 
 _WORKERS_AFTER_S = 5.0
@@ -40,13 +41,13 @@ class Daemon:
         self,
         plan: Plan,
         folders: Folders,
-        environ: Mapping[str, str],
         access: AccessLogging,
         log: Callable[..., None],
+        spawned: Spawned | None = None,
     ) -> None:
         self._plan = plan
         self._log = log
-        self._environ = environ
+        self._spawned = spawned
         self._access = access
         self._folders = folders
         self._listeners: list[Listener] = []
@@ -95,14 +96,14 @@ class Daemon:
         server = self._plan.server
         limits = ServerLimits(
             index=0,
-            sockets=tuple(listener.socket.fileno() for listener in self._listeners),
             header_timeout_s=server.header_timeout_s,
             body_timeout_s=server.body_timeout_s,
             keep_alive_s=server.keep_alive_s,
             access_log=self._access.form,
             access_file=self._access.file,
         )
-        return Gateways(server.gateways, limits, self._environ, self._log, self._stuck)
+        sockets = [listener.socket.fileno() for listener in self._listeners]
+        return Gateways(server.gateways, limits, sockets, self._spawned, self._log, self._stuck)
 
     async def stop(self, reason: str) -> None:
         """Accept nothing more, finish what was taken, stop the workers, remove every socket."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bentod.daemon.launch import launch_gateway
 from bentod.errors import StartError, WireError
 from bentod.supervise.process import ChildProcess
+from bentod.supervise.spawn import Spawned
 from bentod.wire.messages import (
     Acknowledged,
     Drain,
@@ -43,12 +44,14 @@ class Gateway:
     def __init__(
         self,
         limits: ServerLimits,
-        environ: Mapping[str, str],
+        sockets: Sequence[int],
+        spawned: Spawned | None,
         log: Callable[..., None],
         stuck: Callable[[str, int], None],
     ) -> None:
         self._limits = limits
-        self._environ = environ
+        self._sockets = sockets
+        self._spawned = spawned
         self._log = log
         self._stuck = stuck
         self._child: ChildProcess | None = None
@@ -113,9 +116,9 @@ class Gateway:
         deaths = 0  # in a row: a gateway that lived for a while is replaced at once
         while not self._stopping:
             begun = asyncio.get_running_loop().time()
-            self._child = child = await launch_gateway(self._limits.sockets, self._environ)
+            self._child = child = await launch_gateway(self._spawned, self._limits, self._sockets)
+            self._spawned = None
             self._log("gateway.started", gateway=self._limits.index, pid=child.pid)
-            child.channel.send(self._limits)
             if self._table is not None:
                 child.channel.send(self._table)
             await self._follow(child)
@@ -163,21 +166,24 @@ class Gateway:
 
 
 class Gateways:
-    """All gateways of a daemon."""
+    """All gateways of a daemon. The first may be a process that was `spawned` beforehand."""
 
     def __init__(
         self,
         count: int,
         limits: ServerLimits,
-        environ: Mapping[str, str],
+        sockets: Sequence[int],
+        spawned: Spawned | None,
         log: Callable[..., None],
         stuck: Callable[[str, int], None],
     ) -> None:
-        each: Sequence[ServerLimits] = [
+        each = [
             replace(limits, index=index, access_file=limits.access_file.replace("{index}", str(index)))
             for index in range(count)
         ]
-        self._gateways = [Gateway(one, environ, log, stuck) for one in each]
+        self._gateways = [
+            Gateway(one, sockets, None if one.index else spawned, log, stuck) for one in each
+        ]
         self._number = 0
 
     def start(self) -> None:

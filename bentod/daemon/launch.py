@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bentod.daemon.prelaunch import spawn_gateway
 from bentod.plan.model import ServicePlan, WorkerPlan
-from bentod.supervise.process import ChildProcess, spawn
+from bentod.supervise.process import ChildProcess, attach
+from bentod.supervise.spawn import Spawned, spawn
+from bentod.wire.frames import frame
+from bentod.wire.messages import ServerLimits, encode
 
 WorkerOutput = Callable[[str, int, str, str], None]
 """Takes service, worker, stream and one line."""
@@ -35,14 +40,16 @@ class ProcessLauncher:
 
         environ = {**worker.environ, "PYTHONUNBUFFERED": "1"}
         argv = [sys.executable, "-P", "-m", "bentod.worker"]
-        return await spawn(argv, environ=environ, directory=self._project, sink=sink)
+        return await attach(spawn(argv, environ, self._project, capture=True), sink)
 
     def socket_path(self) -> Path:
         """A fresh path for a worker's data socket."""
         return self._sockets / str(next(self._numbers))
 
 
-async def launch_gateway(descriptors: Sequence[int], environ: Mapping[str, str]) -> ChildProcess:
-    """A new gateway process, which inherits the listening sockets and shares the daemon's stderr. Raises OSError."""
-    argv = [sys.executable, "-P", "-m", "bentod.gateway"]
-    return await spawn(argv, environ=environ, directory=Path("/"), descriptors=descriptors)
+async def launch_gateway(spawned: Spawned | None, limits: ServerLimits, sockets: Sequence[int]) -> ChildProcess:
+    """A gateway with its orders and the listening sockets: `spawned` beforehand, or a new process. Raises OSError."""
+    if spawned is None:
+        spawned = spawn_gateway()
+    socket.send_fds(spawned.end, [frame(encode(limits))], sockets)
+    return await attach(spawned)

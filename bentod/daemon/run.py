@@ -7,28 +7,29 @@ import contextlib
 import importlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from bentod.daemon.daemon import AccessLogging, Daemon
 from bentod.daemon.folders import Folders, RunFolder
 from bentod.errors import StartError
 from bentod.plan.model import Plan
+from bentod.supervise.spawn import Spawned
 
 INTERRUPTED = 130
 
 
 async def run(
-    plan: Plan, folders: Folders, environ: Mapping[str, str], access: AccessLogging, log: Callable[..., None]
+    plan: Plan, folders: Folders, access: AccessLogging, log: Callable[..., None], spawned: Spawned | None = None
 ) -> None:
     """Serve until told to stop. Raises StartError if it does not become ready, AlreadyRunning, UnusableFolder.
 
-    The first SIGTERM or SIGINT drains; a second one ends everything at once.
+    `spawned` is a gateway that waits for its orders. The first SIGTERM or SIGINT drains; a second one ends everything at once.
     """
     folder = RunFolder(folders)
     folder.take()
     try:
         log("daemon.started", name=plan.name, pid=os.getpid(), run=str(folders.run), state=str(folders.state))
-        await _serve(Daemon(plan, folders, environ, access, log), folders, log)
+        await _serve(Daemon(plan, folders, access, log, spawned), folders, log)
     finally:
         folder.release()
 

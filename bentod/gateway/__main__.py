@@ -18,17 +18,21 @@ from bentod.gateway.protocol import shared
 from bentod.gateway.server import Server
 from bentod.observe.access import access_log
 from bentod.wire.channel import Channel
-from bentod.wire.messages import Acknowledged, Drain, Drained, RouteTable, ServerLimits, StatsRequest
+from bentod.wire.frames import Splitter
+from bentod.wire.messages import Acknowledged, Drain, Drained, RouteTable, ServerLimits, StatsRequest, decode
+
+_FIRST, _MOST_SOCKETS = 65536, 64
 
 
 async def main() -> int:
     """Serve until drained (0) or until the daemon is gone (1)."""
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)
-    channel = await Channel.open(end)
-    limits = await channel.receive()
-    if not isinstance(limits, ServerLimits):
+    orders = _orders(end)
+    if orders is None:
         return 1
+    limits, sockets = orders
+    channel = await Channel.open(end)
     app = App(limits.body_timeout_s, access_log(limits.access_log, limits.access_file))
     gateway = Gateway(app, channel.send)
     server = Server(app, shared(app, limits.header_timeout_s, limits.keep_alive_s))
@@ -37,7 +41,7 @@ async def main() -> int:
             first = gateway.table is None
             await gateway.apply(message)
             if first:
-                await server.start(limits.sockets)
+                await server.start(sockets)
                 gc.freeze()  # what start-up left is there to stay
             channel.send(Acknowledged(message.number))
         elif isinstance(message, StatsRequest):
@@ -47,6 +51,21 @@ async def main() -> int:
             return 0
     _end_workers(gateway)
     return 1
+
+
+def _orders(end: socket.socket) -> tuple[ServerLimits, list[int]] | None:
+    """The first message and the listening sockets that come with it; None if the daemon is gone before."""
+    splitter, sockets, payloads = Splitter(), [], []
+    while not payloads:
+        data, received, _, _ = socket.recv_fds(end, _FIRST, _MOST_SOCKETS)
+        if not data:
+            return None
+        sockets += received
+        payloads = splitter.feed(data)
+    limits = decode(payloads[0])
+    assert isinstance(limits, ServerLimits)
+    assert len(payloads) == 1, "descriptors end a read: nothing else can have come with them"
+    return limits, sockets
 
 
 def _end_workers(gateway: Gateway) -> None:

@@ -27,7 +27,7 @@ class Server:
         return len(self._shared.state.connections)
 
     async def start(self, descriptors: Sequence[int]) -> None:
-        """Accept on listening sockets; they stay open in the process that bound them."""
+        """Accept on listening sockets; they stay open in the daemon, too."""
         loop = asyncio.get_running_loop()
         for descriptor in descriptors:
             listener = socket.socket(fileno=descriptor)

@@ -41,7 +41,7 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], list[P
 def _bindings(text: str) -> Iterator[Binding]:
     """dotenv's bindings; its errors that are `K: V` lines are read again as `K=V`."""
     for binding in parse_stream(io.StringIO(text)):
-        match = _COLON.match(binding.original.string) if binding.error or binding.key is None else None
+        match = _COLON.match(binding.original.string) if binding.error or binding.value is None else None
         if match is None:
             yield binding
             continue

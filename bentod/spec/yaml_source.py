@@ -207,7 +207,7 @@ class _Reader:
     def _scalar(self, event: Any, place: Place) -> Any:
         tag, text = event.tag, event.value
         if tag in (None, "!"):
-            return self._resolve(text, place) if event.implicit[0] else text
+            return self._resolve(text, place) if tag is None and event.implicit[0] else text
         kind = tag.removeprefix(_STANDARD)
         if kind == "str":
             return text

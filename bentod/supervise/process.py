@@ -1,7 +1,4 @@
-"""One child process of the daemon: spawned with a control channel, watched, signalled and reaped.
-
-Each child leads its own process group: a terminal's Ctrl-C does not reach it, and what it started dies with it.
-"""
+"""One child process of the daemon: its control channel, its output, its signals, its end."""
 
 from __future__ import annotations
 
@@ -9,11 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
+from bentod.supervise.spawn import Spawned
 from bentod.wire.channel import Channel
 
 _LINE_LIMIT = 64 * 1024
@@ -59,37 +56,13 @@ class ChildProcess:
             self.signal_group(signal.SIGKILL)
 
 
-async def spawn(
-    argv: Sequence[str],
-    *,
-    environ: Mapping[str, str],
-    directory: Path,
-    descriptors: Sequence[int] = (),
-    sink: Sink | None = None,
-) -> ChildProcess:
-    """Start `argv` plus the number of its control channel's descriptor.
-
-    With a `sink` the child's stdout and stderr are captured line by line; without, it shares the daemon's.
-    Raises OSError if it cannot be started.
-    """
-    ours, theirs = socket.socketpair()
-    output = subprocess.PIPE if sink else None
-    with theirs:
-        popen = subprocess.Popen(
-            [*argv, str(theirs.fileno())],
-            env=dict(environ),
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(theirs.fileno(), *descriptors),
-            process_group=0,
-        )
-    child = ChildProcess(popen, await Channel.open(ours))
-    if sink is not None:
-        for name, pipe in (("stdout", popen.stdout), ("stderr", popen.stderr)):
-            assert pipe is not None
-            await asyncio.get_running_loop().connect_read_pipe(lambda name=name: _Lines(name, sink), pipe)
+async def attach(spawned: Spawned, sink: Sink | None = None) -> ChildProcess:
+    """Follow a child from now on; its captured output goes to `sink` line by line."""
+    child = ChildProcess(spawned.popen, await Channel.open(spawned.end))
+    for name, pipe in (("stdout", spawned.popen.stdout), ("stderr", spawned.popen.stderr)):
+        if pipe is not None and sink is not None:
+            lines = partial(_Lines, name, sink)
+            await asyncio.get_running_loop().connect_read_pipe(lines, pipe)
     return child
 
 

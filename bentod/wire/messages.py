@@ -181,13 +181,12 @@ class RouteTable:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """A gateway's orders, sent once: the inherited listening sockets and the limits of its connections.
+    """A gateway's orders, sent once, together with the listening sockets: the limits of its connections.
 
     `access_log` is `text`, `json` or `off`; `access_file` is where its lines go, stderr if it is empty.
     """
 
     index: int
-    sockets: tuple[int, ...]
     header_timeout_s: float
     body_timeout_s: float
     keep_alive_s: float

@@ -1,0 +1,54 @@
+"""`bentod up -d`: leaves the daemon running in the background."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import time
+from typing import Any
+
+from bentod.cli.client import Client, NotRunning
+from bentod.cli.project import loaded
+from bentod.daemon.folders import RunFolder
+from bentod.errors import StartError
+
+_APPEAR_S = 30.0
+
+
+def detach(args: argparse.Namespace) -> int:
+    """Start a daemon of its own session. What keeps it from starting is told here: SpecError, StartError,
+    AlreadyRunning, UnusableFolder."""
+    _, folders, _ = loaded(args)
+    probe = RunFolder(folders)
+    probe.take()  # says at once that another daemon runs, or that a folder cannot be used
+    probe.release()
+    files = [word for path in args.files for word in ("-f", str(path.absolute()))]
+    folders.logs.mkdir(parents=True, exist_ok=True)
+    errors = folders.logs / "start.log"
+    with errors.open("wb") as output:
+        daemon = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bentod", "up", *files, "--detached"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    status = asyncio.run(_appear(daemon, Client(folders.control), wait=args.wait))
+    if status is None or status["state"] == "failed":
+        text = errors.read_text("utf-8", "replace").strip()
+        raise StartError(text.removeprefix("bentod: ") or f"the daemon ended with code {daemon.wait()}")
+    print(f"{status['name']} is {status['state']} at {status['url']} (pid {daemon.pid})")
+    return 0
+
+
+async def _appear(daemon: subprocess.Popen[bytes], client: Client, *, wait: bool) -> dict[str, Any] | None:
+    """The daemon's status once it answers (or, with `wait`, once it has settled); None if it ended."""
+    deadline = time.monotonic() + _APPEAR_S
+    while daemon.poll() is None and time.monotonic() < deadline:
+        try:
+            return await client.get("/settled" if wait else "/status")
+        except NotRunning:
+            await asyncio.sleep(0.02)
+    return None

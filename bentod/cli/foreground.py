@@ -1,0 +1,35 @@
+"""`bentod up`: the daemon in this process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from typing import Literal
+
+from bentod.cli.project import loaded
+from bentod.daemon.daemon import AccessLogging
+from bentod.daemon.run import run
+from bentod.observe.log import make_log
+from bentod.observe.sink import open_sink
+from bentod.plan.build import build
+from bentod.settings import Settings
+from bentod.supervise.spawn import Spawned
+
+
+def serve(args: argparse.Namespace, spawned: Spawned) -> None:
+    """Run the daemon until it is told to stop. Raises SpecError, StartError, AlreadyRunning, UnusableFolder."""
+    found, folders, settings = loaded(args)
+    form = _form(settings, detached=args.detached)
+    shown = open_sink(os.devnull if args.detached else "")
+    log = make_log(form, settings.log_level, shown, open_sink(str(folders.daemon_log)), colour=sys.stderr.isatty())
+    plan = build(found.spec, found.directory, {**found.env_file_values, **os.environ})
+    file = str(folders.logs / "gateway-{index}.log") if args.detached else ""
+    asyncio.run(run(plan, folders, AccessLogging(form if settings.access_log else "off", file), log, spawned))
+
+
+def _form(settings: Settings, *, detached: bool) -> Literal["text", "json"]:
+    if settings.log_format == "auto":
+        return "text" if sys.stderr.isatty() and not detached else "json"
+    return settings.log_format
