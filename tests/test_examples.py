@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.daemon import running
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "specs").glob("*/bentofile.yaml"))
 SPECS = [*(folder / "bentofile.yaml" for folder in FOLDERS), ROOT / "specs/hello/hello.toml"]
@@ -93,13 +95,12 @@ def test_a_spec_fits_its_code(spec):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("folder", FOLDERS, ids=named)
-def test_the_examples_in_a_spec_hold(folder):
-    from tests.support.daemon import running
-
-    require(folder)
-    spec = yaml.safe_load((folder / "bentofile.yaml").read_text(encoding="utf-8"))
-    with running(folder) as app:
+@pytest.mark.parametrize("path", SPECS, ids=named)
+def test_the_examples_in_a_spec_hold(path):
+    require(path.parent)
+    text = path.read_text(encoding="utf-8")
+    spec = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    with running(path.parent, spec=path.name) as app:
         for name, api in spec["apis"].items():
             assert api["examples"], f"{name} has no example"
             for example in api["examples"]:
@@ -165,8 +166,6 @@ def test_the_spec_in_readme_has_ten_lines_and_is_valid(pasted):
 
 @pytest.mark.e2e
 def test_the_curl_in_readme_gets_the_answer_that_readme_shows(pasted):
-    from tests.support.daemon import running
-
     with running(pasted) as app:
         command = block("sh").replace("http://127.0.0.1:3000", app.url)
         answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout

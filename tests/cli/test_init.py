@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from bentod.cli import init
+from tests.support.daemon import running
 
 ROOT = Path(__file__).parents[2]
 WRITTEN = {"bentofile.yaml", "model.py", "test_model.py", ".gitignore"}
@@ -159,8 +160,6 @@ def test_what_is_written_passes_its_own_tests_and_the_formatter(tmp_path):
 
 @pytest.mark.e2e
 def test_what_is_written_can_be_served(tmp_path):
-    from tests.support.daemon import running
-
     run(tmp_path, "--name", "fresh")
     with running(tmp_path) as app:
         status, _, body = app.post("/predict", {"text": "What a great day!"})
