@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from bentod.cli.problems import FORMATS, show
 from bentod.cli.options import add_files
+from bentod.cli.problems import FORMATS, show
 from bentod.errors import Problem, SpecError
 from bentod.spec.load import Loaded, find, load
 

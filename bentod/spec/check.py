@@ -27,7 +27,7 @@ def check(spec: Spec, data: dict[str, Any], finder: Finder, report: Report) -> N
             ("apis",), "wrong-value", "at least one API is needed", "such as `apis: {greet: {target: hello:greet}}`"
         )
     io_schemas.check(data, report)
-    written = data.get("services")
+    written, apis = data.get("services"), data.get("apis", {})
     found: dict[str, Found | None] = {}
     for name, service in spec.services.items():
         if isinstance(written, dict) and name in written:
@@ -36,8 +36,8 @@ def check(spec: Spec, data: dict[str, Any], finder: Finder, report: Report) -> N
     for name, api in spec.apis.items():
         _check_examples(api, ("apis", name), report)
         _check_errors(api, ("apis", name), finder, report)
-        _Callable(api, name, frozenset(data["apis"][name]), report).check(spec, found, finder)
-    _check_routes(spec, data["apis"], report)
+        _Callable(api, name, frozenset(apis[name]), report).check(spec, found, finder)
+    _check_routes(spec, apis, report)
 
 
 def _find(target: str, path: Route, finder: Finder, report: Report) -> Found | None:

@@ -37,6 +37,9 @@ _EXPECTED = {
 _PLACEHOLDERS: dict[str, Any] = {"bentod": 1, "name": "unnamed", "apis": {}}
 """What stands for a missing key, so that the rest can still be judged."""
 
+_ATTEMPTS = 4
+"""As often as a section can be in a section."""
+
 
 def section_at(path: Path) -> type[model.Section] | None:
     """The section whose keys are written at `path`."""
@@ -53,19 +56,17 @@ def keys_of(section: type[model.Section]) -> list[str]:
 
 def settle(data: dict[str, Any], report: Report) -> model.Spec:
     """The spec that `data` says. What is wrong is reported and left out, so that the rest can be judged."""
-    try:
-        return model.Spec.model_validate(data)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-    for detail in details:
-        _explain(detail, report)
-    for detail in details:
-        _leave_out(data, detail)
-    try:
-        return model.Spec.model_validate(data)
-    except ValidationError:
-        # Something else was hidden behind what was left out; the next run of the author will show it.
-        return model.Spec.model_validate(_PLACEHOLDERS)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return model.Spec.model_validate(data)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        for detail in details:
+            # Later ones only come from what was left out: a required key takes its section with it.
+            if not attempt:
+                _explain(detail, report)
+            _leave_out(data, detail)
+    return model.Spec.model_validate(_PLACEHOLDERS)
 
 
 def _explain(detail: ErrorDetails, report: Report) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from bentod.spec import quantities
@@ -180,7 +180,12 @@ RoutePath = Annotated[
 Prefix = Annotated[str, Grammar(PREFIX, "a path prefix", "a path such as `/v1`, which does not end with `/`")]
 ExceptionName = Annotated[str, Grammar(EXCEPTION, "an exception's import string", "such as `builtins:ValueError`")]
 Flag = Annotated[bool, BeforeValidator(_read_flag), WithJsonSchema({"anyOf": [{"type": "boolean"}, REFERENCE]})]
-Number = Annotated[float, BeforeValidator(_read_number), WithJsonSchema({"anyOf": [{"type": "number"}, REFERENCE]})]
+Factor = Annotated[
+    float,
+    BeforeValidator(_read_number),
+    Field(ge=1, le=100),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 1, "maximum": 100}, REFERENCE]}),
+]
 Duration = Annotated[float, BeforeValidator(_duration(0.001)), _DURATION_SCHEMA, _DURATION_TEXT]
 DurationOrZero = Annotated[float, BeforeValidator(_duration(0.0)), _DURATION_SCHEMA, _DURATION_TEXT]
 Size = Annotated[

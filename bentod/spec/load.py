@@ -61,12 +61,13 @@ def load(files: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     env_values = resolve.env_files(data, root, directory, environ, report)
     data = resolve.interpolated(data, {**env_values, **environ}, directory, report)
     finder = Finder(directory)
+    as_written = plain(data)
     spec = complete.complete(settle(data, report), directory, root, finder, report)
-    check.check(spec, plain(data), finder, report)
+    check.check(spec, as_written, finder, report)
     if report.problems:
         raise SpecError(report.problems)
     origins = {dotted(path): place for path, place in places(root)}
-    return Loaded(spec, directory, tuple(files), origins, env_values, written(spec, plain(data)))
+    return Loaded(spec, directory, tuple(files), origins, env_values, written(spec, as_written))
 
 
 def _merged(files: Sequence[Path]) -> tuple[Node, list[Problem]]:

@@ -15,6 +15,7 @@ from bentod.spec.fields import (
     Duration,
     DurationOrZero,
     ExceptionName,
+    Factor,
     Flag,
     Given,
     Identifier,
@@ -22,7 +23,6 @@ from bentod.spec.fields import (
     Lines,
     List,
     Name,
-    Number,
     Prefix,
     Prose,
     RoutePath,
@@ -59,7 +59,7 @@ class Restart(Section):
     """When a worker that ended is started again."""
 
     delay_s: DurationOrZero = Field(default=0.2, alias="delay", description="Wait before the first restart.")
-    factor: Number = Field(default=2.0, ge=1, le=100, description="How much longer each further wait is.")
+    factor: Factor = Field(default=2.0, description="How much longer each further wait is.")
     max_delay_s: DurationOrZero = Field(default=30.0, alias="max_delay", description="The longest wait.")
     window_s: Duration = Field(default=300.0, alias="window", description="The time in which restarts are counted.")
     limit: Annotated[int, Whole(0, 1_000_000)] = Field(

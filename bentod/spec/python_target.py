@@ -119,8 +119,9 @@ class Finder:
         local = spec is not None
         spec = spec or _search(parts[0], sys.path) or _by_finders(parts[0])
         for index, part in enumerate(parts):
-            if index:
-                assert spec is not None
+            if index and spec is not None:
+                if spec.submodule_search_locations is None and not local:
+                    return _Source(None, "")  # such as `os.path`: a module that another one puts into sys.modules
                 spec = _search(part, list(spec.submodule_search_locations or ()))
             if spec is None:
                 missing = ".".join(parts[: index + 1])

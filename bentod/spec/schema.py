@@ -24,7 +24,7 @@ def bentofile_schema() -> dict[str, Any]:
     definitions = {name: _section(section) for name, section in generated.pop("$defs").items()}
     definitions["JsonSchema"] = _json_schema()
     root = _section(generated)
-    root["properties"]["types"]["patternProperties"][fields.NAME] = _JSON_SCHEMA
+    root["properties"]["types"]["patternProperties"][f"^(?!x-){fields.NAME.removeprefix('^')}"] = _JSON_SCHEMA
     root["properties"]["types"]["additionalProperties"] = False
     root["properties"]["apis"]["minProperties"] = 1
     for key in ("input", "output"):
@@ -93,7 +93,8 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
         schema["patternProperties"] = schema.get("patternProperties") or {names["pattern"]: values}
     if "patternProperties" in schema:
         # A key is no place for interpolation, so the pattern of a key loses what a value's has.
-        named = {key.removesuffix(fields.OR_REFERENCE): value for key, value in schema["patternProperties"].items()}
+        patterns = {key.removesuffix(fields.OR_REFERENCE): value for key, value in schema["patternProperties"].items()}
+        named = {f"^(?!x-){key.removeprefix('^')}": value for key, value in patterns.items()}
         return {**schema, "patternProperties": {**named, **_EXTENSION}, "additionalProperties": False}
     return {**schema, "patternProperties": _EXTENSION}
 

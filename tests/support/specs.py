@@ -7,7 +7,14 @@ from pathlib import Path
 from bentod.errors import SpecError
 from bentod.spec.load import load
 
-MODULE = "def greet(name, greeting='Hello'): ...\n\n\nasync def later(name): ...\n\n\nclass Model:\n    def run(self, x): ...\n"
+MODULE = """
+def greet(name, greeting="Hello"): ...
+
+async def later(name): ...
+
+class Model:
+    def run(self, x): ...
+"""
 BASE = {
     "bentod": 1,
     "name": "app",
