@@ -23,6 +23,9 @@ _BARE = re.compile(r"[^\s=.\]\[{},#]+")
 _STRING = re.compile(
     r'"""(?:[^\\]|\\.)*?"{3,5}(?!")|' r"'''(?:.)*?'{3,5}(?!')|" r'"(?:[^"\\\n]|\\.)*"|' r"'[^'\n]*'", re.DOTALL
 )
+_ENDLESS_KEY = re.compile(r"""(?<![\w.\-"'])(?:(?:[\w\-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*)""" + f"{{{MAX_DEPTH}}}")
+"""A dotted key that is nested too deeply. tomllib takes a time that grows with the square of its length."""
+
 _AT = re.compile(r"at line (\d+), column (\d+)")
 
 
@@ -30,13 +33,16 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     """The document in `text` and what is wrong with it. TOML has one syntax error at most."""
     # tomllib reads \r\n as \n, and the scanner shall see what it saw.
     text = text.replace("\r\n", "\n")
+    too_deep = f"nested deeper than {MAX_DEPTH} levels"
+    if found := _ENDLESS_KEY.search(text):
+        return None, [Problem("syntax", too_deep, file, text.count("\n", 0, found.start()) + 1, 1)]
     try:
         data = tomllib.loads(text)
         spots = _Scanner(text).spots()
         builder = _Builder(text, file, spots)
         return builder.node(data, ()), builder.problems
     except RecursionError:
-        return None, [Problem("syntax", f"nested deeper than {MAX_DEPTH} levels", file, 1, 1)]
+        return None, [Problem("syntax", too_deep, file, 1, 1)]
     except TooLargeError as error:
         return None, [Problem("syntax", str(error), file, 1, 1)]
     except ValueError as error:

@@ -103,6 +103,9 @@ class _Reader:
     def _unreadable(self, message: str, place: Place, hint: str = "") -> UnreadableError:
         return UnreadableError(Problem("syntax", message, place.file, place.line, place.column, hint=hint))
 
+    def _too_deep(self, place: Place) -> UnreadableError:
+        return self._unreadable(f"nested deeper than {MAX_DEPTH} levels", place)
+
     def _problem(self, code: str, message: str, place: Place, hint: str = "", path: Path = ()) -> None:
         self.problems.append(Problem(code, message, place.file, place.line, place.column, dotted(path), hint))
 
@@ -118,9 +121,9 @@ class _Reader:
     def _node(self, event: Any, path: Path) -> Node:
         place = self._place(event)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(str(event.anchor), place)
+            return self._alias(str(event.anchor), place, path)
         if len(path) > MAX_DEPTH:
-            raise self._unreadable(f"nested deeper than {MAX_DEPTH} levels", place)
+            raise self._too_deep(place)
         self._count(1, place)
         if event.anchor:
             self._anchors[event.anchor] = None
@@ -141,13 +144,15 @@ class _Reader:
         self._check_tag(event.tag, "map", place)
         return self._mapping(place, path)
 
-    def _alias(self, anchor: str, place: Place) -> Node:
+    def _alias(self, anchor: str, place: Place, path: Path) -> Node:
         if anchor not in self._anchors:
             raise self._unreadable(f"no anchor `&{anchor}` before this alias", place)
         node = self._anchors[anchor]
         if node is None:
             raise self._unreadable(f"the anchor `&{anchor}` contains itself", place)
         self._count(node.size, place)
+        if len(path) + _depth(node) > MAX_DEPTH:
+            raise self._too_deep(place)
         return node
 
     def _sequence(self, place: Place, path: Path) -> Node:
@@ -229,3 +234,11 @@ class _Reader:
         if _FLOAT.fullmatch(text):
             return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         return text
+
+
+def _depth(node: Node) -> int:
+    """How many levels are below `node`."""
+    value: Any = node.value
+    if isinstance(value, dict):
+        return 1 + max((_depth(entry.node) for entry in value.values()), default=0)
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0

@@ -131,6 +131,16 @@ def test_an_anchors_bomb_is_refused_before_it_grows():
     assert "anchor" in only("\n".join(lines))[2]
 
 
+def test_anchors_cannot_nest_deeper_than_what_is_written():
+    lines = ["a0: &a0 []", *(f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 500))]
+    assert "deeper than 64" in only("\n".join(lines))[2]
+
+
+def test_a_dotted_key_cannot_nest_without_end():
+    assert only("a = 1\n" + "a." * 1_000_000 + "a = 1", "x.toml")[2] == "nested deeper than 64 levels"
+    assert "deeper" in only('"a".' * 500 + "a = 1", "x.toml")[2]
+
+
 def test_more_values_than_the_limit_are_refused():
     many = ",".join("1" for _ in range(yaml_source.MAX_VALUES))
     assert "200,000" in only(f"a: [{many}]")[2]
