@@ -34,14 +34,18 @@ UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--seconds", type=float, default=3.0, help="length of one run")
+    options.add_argument("--seconds", type=int, default=3, help="length of one run")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
     options.add_argument("--access-log", action="store_true", help="bentod with one log line per request")
     args = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bo") as folder, bare(folder) as one, bentod(folder, args.access_log) as two:
-        load(one, 16, 1.0)
-        load(two, 16, 1.0)
+    with (
+        tempfile.TemporaryDirectory(prefix="bo") as folder,
+        bare(folder) as one,
+        bentod(folder, args.access_log) as two,
+    ):
+        load(one, 16, 1)
+        load(two, 16, 1)
         for connections in args.connections:
             compare(one, two, connections, args)
 
@@ -66,10 +70,10 @@ def ratio(values: list[float]) -> str:
     return f"x {statistics.median(values):.2f} [{min(values):.2f}-{max(values):.2f}]"
 
 
-def load(url: str, connections: int, seconds: float) -> tuple[float, float]:
+def load(url: str, connections: int, seconds: int) -> tuple[float, float]:
     """Requests per second and the median latency in milliseconds, as wrk measures them."""
     script = HERE / "post.lua"
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", str(script), url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         sys.exit(f"{url} failed:\n{text}")
@@ -100,8 +104,7 @@ def bentod(folder: str, access_log: bool) -> Iterator[str]:
 @contextmanager
 def serving(command: list[str], port: int, folder: str, **environ: str) -> Iterator[str]:
     """Run a server until the block ends."""
-    with open(os.devnull, "wb") as nowhere:
-        server = subprocess.Popen(command, cwd=folder, stderr=nowhere, env={**os.environ, **environ})
+    server = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL, env={**os.environ, **environ})
     try:
         wait(f"http://127.0.0.1:{port}/echo", server)
         yield f"http://127.0.0.1:{port}"

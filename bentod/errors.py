@@ -1,19 +1,19 @@
 """The error tree, and Problem: one thing that is wrong in a spec, with its place and a hint.
 
-    BentodError
-    ├─ SpecError        problems: the files are unreadable or say something impossible     CLI exit 2
-    ├─ PlanError        problems: the spec is fine, this host cannot run it                CLI exit 3
-    ├─ StartError       a generation did not become ready                                  CLI exit 4
-    ├─ CallError        one call failed; its class decides the HTTP problem
-    │  ├─ MalformedBody, UnsupportedMediaType, BodyTooLarge, BodyTimeout, NotAcceptable
-    │  ├─ NotFound, MethodNotAllowed
-    │  ├─ InvalidInput          errors: JSON Pointers into the body
-    │  ├─ TargetRaised          the callable raised
-    │  ├─ InvalidOutput, OutputCount, OutputUnserializable
-    │  ├─ QueueFull, NotReady, WorkerLost, Draining
-    │  ├─ DeadlineExceeded
-    │  └─ ClientGone            nobody is left to answer
-    └─ WireError        a peer sent a frame that is too large, unknown or cut off
+BentodError
+├─ SpecError        problems: the files are unreadable or say something impossible     CLI exit 2
+├─ PlanError        problems: the spec is fine, this host cannot run it                CLI exit 3
+├─ StartError       a generation did not become ready                                  CLI exit 4
+├─ CallError        one call failed; its class decides the HTTP problem
+│  ├─ MalformedBody, UnsupportedMediaType, BodyTooLarge, BodyTimeout, NotAcceptable
+│  ├─ NotFound, MethodNotAllowed
+│  ├─ InvalidInput          errors: JSON Pointers into the body
+│  ├─ TargetRaised          the callable raised
+│  ├─ InvalidOutput, OutputCount, OutputUnserializable
+│  ├─ QueueFull, NotReady, WorkerLost, Draining
+│  ├─ DeadlineExceeded
+│  └─ ClientGone            nobody is left to answer
+└─ WireError        a peer sent a frame that is too large, unknown or cut off
 """
 
 from __future__ import annotations

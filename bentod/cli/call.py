@@ -21,7 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     add_files(parser)
     parser.add_argument("api", metavar="API")
-    parser.add_argument("input", metavar="JSON", nargs="?", help="the input; `-` reads stdin; default: the first example")
+    parser.add_argument(
+        "input", metavar="JSON", nargs="?", help="the input; `-` reads stdin; default: the first example"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

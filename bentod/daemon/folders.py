@@ -55,7 +55,9 @@ def folders(name: str, spec: Path, environ: Mapping[str, str], run: Path | None,
     found = Folders((run / f"{name}-{short}").absolute(), (state or spec.parent / ".bentod").absolute())
     longest = found.run / "w" / "999999"
     if len(os.fsencode(max(longest, found.control, key=lambda path: len(str(path))))) > _MAX_SOCKET_PATH:
-        raise UnusableFolder(f"the run folder {found.run} is too long for Unix sockets: set BENTOD_RUN to a shorter one")
+        raise UnusableFolder(
+            f"the run folder {found.run} is too long for Unix sockets: set BENTOD_RUN to a shorter one"
+        )
     return found
 
 
@@ -79,7 +81,9 @@ class RunFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning(f"a daemon already runs this spec (see `bentod status`); its run folder is {run}") from None
+            raise AlreadyRunning(
+                f"a daemon already runs this spec (see `bentod status`); its run folder is {run}"
+            ) from None
         self._clean()
         (run / "w").mkdir(mode=0o700)
         try:

@@ -181,9 +181,7 @@ class Gateways:
             replace(limits, index=index, access_file=limits.access_file.replace("{index}", str(index)))
             for index in range(count)
         ]
-        self._gateways = [
-            Gateway(one, sockets, None if one.index else spawned, log, stuck) for one in each
-        ]
+        self._gateways = [Gateway(one, sockets, None if one.index else spawned, log, stuck) for one in each]
         self._number = 0
 
     def start(self) -> None:

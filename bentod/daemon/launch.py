@@ -46,6 +46,10 @@ class ProcessLauncher:
         """A fresh path for a worker's data socket."""
         return self._sockets / str(next(self._numbers))
 
+    def remove_socket(self, path: str) -> None:
+        """Remove what a worker that is gone may have left at its path."""
+        Path(path).unlink(missing_ok=True)
+
 
 async def launch_gateway(spawned: Spawned | None, limits: ServerLimits, sockets: Sequence[int]) -> ChildProcess:
     """A gateway with its orders and the listening sockets: `spawned` beforehand, or a new process. Raises OSError."""

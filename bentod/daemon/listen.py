@@ -33,13 +33,13 @@ class Listener:
 def listen(addresses: tuple[str, ...]) -> list[Listener]:
     """Bind all addresses, or none. Raises StartError that says which cannot be bound and why."""
     bound: list[Listener] = []
-    try:
-        for address in addresses:
+    for address in addresses:
+        try:
             bound.append(_bind(address))
-    except OSError as error:
-        for one in bound:
-            one.close()
-        raise StartError(f"cannot listen on {addresses[len(bound)]}: {_why(error)}") from None
+        except OSError as error:
+            for one in bound:
+                one.close()
+            raise StartError(f"cannot listen on {address}: {_why(error)}") from None
     return bound
 
 
@@ -115,5 +115,3 @@ def _inherited(address: str, number: int) -> Listener:
         bound.listen(_BACKLOG)
     url = f"unix:{bound.getsockname()}" if bound.family == socket.AF_UNIX else _url(bound)
     return Listener(address, bound, url)
-
-

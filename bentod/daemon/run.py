@@ -23,7 +23,7 @@ async def run(
 ) -> None:
     """Serve until told to stop. Raises StartError if it does not become ready, AlreadyRunning, UnusableFolder.
 
-    `spawned` is a gateway that waits for its orders. The first SIGTERM or SIGINT drains; a second one ends everything at once.
+    `spawned` is a gateway that waits for its orders. The first SIGTERM or SIGINT drains, a second one ends at once.
     """
     folder = RunFolder(folders)
     folder.take()

@@ -127,7 +127,7 @@ class Dispatcher:
         if not worker.held and worker.link is not None:
             worker.link.close()
 
-    def _free(self, is_async: bool) -> _Worker | None:  # noqa: FBT001 - a key, not an option
+    def _free(self, is_async: bool) -> _Worker | None:
         """The worker with a free slot that holds fewest calls."""
         lane, best = self._lanes[is_async], None
         for worker in self._open:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import os
@@ -55,7 +54,9 @@ async def main() -> int:
 
 def _orders(end: socket.socket) -> tuple[ServerLimits, list[int]] | None:
     """The first message and the listening sockets that come with it; None if the daemon is gone before."""
-    splitter, sockets, payloads = Splitter(), [], []
+    splitter = Splitter()
+    sockets: list[int] = []
+    payloads: list[bytes] = []
     while not payloads:
         data, received, _, _ = socket.recv_fds(end, _FIRST, _MOST_SOCKETS)
         if not data:

@@ -30,9 +30,11 @@ class Connection(Protocol):
 
     on_gone: Callable[[], None] | None
 
-    @property
-    def body_complete(self) -> bool:
-        """Whether the whole body has arrived."""
+    def take_body(self) -> bytes | None:
+        """The whole body if it has arrived, once."""
+
+    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Send a whole answer; false if it must go the ordinary way."""
 
     def linger(self) -> None:
         """The next answer ends the connection although the client may still be sending."""
@@ -85,8 +87,12 @@ class Exchange:
 
     async def body(self, limit: int, timeout_s: float) -> bytes:
         """The whole body. Raises BodyTooLarge as soon as it exceeds `limit`, BodyTimeout, ClientGone."""
-        if self.connection is not None and self.connection.body_complete:
-            return await self._read(limit)
+        body = self.connection.take_body() if self.connection is not None else None
+        if body is not None:
+            self.bytes_in = len(body)
+            if self.bytes_in > limit:
+                raise too_large(limit)
+            return body
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._read(limit)
@@ -111,20 +117,17 @@ class Exchange:
         """Send the one answer."""
         self.status = status
         self.bytes_out = len(body)
-        start = {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", media_type),
-                (b"content-length", b"%d" % len(body)),
-                (b"x-request-id", self.request_id.encode()),
-                # W3C Server Timing, in milliseconds
-                (b"server-timing", b"queue;dur=%.3f, run;dur=%.3f" % (self.queue_s * 1e3, self.run_s * 1e3)),
-                *headers,
-            ],
-        }
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": body})
+        head = [
+            (b"content-type", media_type),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", self.request_id.encode()),
+            # W3C Server Timing, in milliseconds
+            (b"server-timing", b"queue;dur=%.3f, run;dur=%.3f" % (self.queue_s * 1e3, self.run_s * 1e3)),
+            *headers,
+        ]
+        if self.connection is None or not self.connection.respond(status, head, body):
+            await self._send({"type": "http.response.start", "status": status, "headers": head})
+            await self._send({"type": "http.response.body", "body": body})
 
     async def problem(self, error: CallError) -> None:
         """Send a problem, or nothing to a client that is gone."""

@@ -118,7 +118,9 @@ def _encode(operation: Operation, exchange: Exchange, value: Any) -> bytes:
         return json.encode(value)
     except OutputUnserializable as error:
         exchange.log = str(error)
-        raise InvalidOutput("the answer holds NaN or Infinity") if "NaN" in error.detail else OutputUnserializable from None
+        raise (
+            InvalidOutput("the answer holds NaN or Infinity") if "NaN" in error.detail else OutputUnserializable
+        ) from None
     except (ValueError, TypeError) as error:  # the validator met what is not JSON, such as a number as a name
         exchange.log = str(error)
         raise OutputUnserializable from None
@@ -130,10 +132,10 @@ def _head(answer: Answer) -> tuple[int, list[Header]]:
     if type(status) is not int or not 200 <= status <= 599 or status in _BODILESS:
         raise InvalidOutput("the callable set a status that an answer with a body cannot have")
     headers: list[Header] = []
-    for name, value in answer.headers.items():
-        if not (isinstance(name, str) and isinstance(value, str) and _NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+    for name, value in answer.headers.items():  # from the user's code: any type is possible
+        if not (_NAME.fullmatch(str(name)) and _VALUE.fullmatch(str(value))):
             raise InvalidOutput("the callable set a header that cannot be sent")
         if name.lower() in _OURS:
             raise InvalidOutput(f"the callable set the header {name}, which the server sets")
-        headers.append((name.lower().encode(), value.encode("latin-1")))
+        headers.append((name.lower().encode(), str(value).encode("latin-1")))
     return status, headers

@@ -4,19 +4,19 @@ HTTP, a call when a client leaves, and closing without losing the answer."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from bentod.gateway import problems
 from bentod.gateway.app import App
-from bentod.gateway.exchange import CONNECTION
+from bentod.gateway.exchange import CONNECTION, Header
 from bentod.gateway.problems import Kind
 
 _LINGER_S = 2.0
@@ -31,12 +31,13 @@ class Shared:
     header_timeout_s: float
     state: ServerState = field(default_factory=ServerState)
     date_at: float = 0.0
+    date: bytes = b""
 
 
 def shared(app: App, header_timeout_s: float, keep_alive_s: float) -> Shared:
     """uvicorn's settings for `app`."""
     config = Config(
-        app,  # type: ignore[arg-type]  # it types its messages more narrowly than ASGI does
+        cast(Any, app),  # uvicorn types its messages more narrowly than ASGI does
         interface="asgi3",
         ws="none",
         lifespan="off",
@@ -45,7 +46,7 @@ def shared(app: App, header_timeout_s: float, keep_alive_s: float) -> Shared:
         date_header=False,
         access_log=False,
         log_config=None,
-        timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # any number of seconds works
+        timeout_keep_alive=cast(int, keep_alive_s),  # any number of seconds works
     )
     config.load()
     return Shared(config, header_timeout_s)
@@ -63,19 +64,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._lingering = False
         self.on_gone: Callable[[], None] | None = None
 
-    @property
-    def body_complete(self) -> bool:
-        """Whether the whole body of the current request has arrived."""
-        return not self.cycle.more_body
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # type: ignore[override]
-        super().connection_made(transport)  # type: ignore[arg-type]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast(asyncio.Transport, transport))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
         super().connection_lost(exc)
-        if self.on_gone is not None and self.cycle is not None and self.cycle.disconnected:
+        if self.on_gone is not None and self.cycle.disconnected:
             self.on_gone()
         self.on_gone = None
 
@@ -94,7 +90,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
+        cast(dict[str, Any], self.scope)[CONNECTION] = self
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -128,7 +124,9 @@ class HttpProtocol(HttpToolsProtocol):
         now = self.loop.time()
         if now - self._shared.date_at >= 1.0:
             self._shared.date_at = now
-            self.server_state.default_headers[:] = [(b"date", formatdate(usegmt=True).encode())]
+            text = formatdate(usegmt=True).encode()
+            self._shared.date = b"date: " + text + b"\r\n"
+            self.server_state.default_headers[:] = [(b"date", text)]
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(problems.MALFORMED_REQUEST)
@@ -138,7 +136,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, kind: Kind) -> None:
         """Answer what never became a request, and close."""
-        if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
+        answering = not getattr(self.cycle, "response_complete", True)  # there is no cycle before the first request
+        if not self.transport.is_closing() and not answering:
             body = problems.render(kind, "", {})
             head = (
                 f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\ndate: {formatdate(usegmt=True)}\r\n"
@@ -146,6 +145,41 @@ class HttpProtocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+    def take_body(self) -> bytes | None:
+        """The whole body of the current request if it has arrived, once."""
+        cycle = self.cycle
+        if cycle.more_body or cycle.disconnected:
+            return None
+        body = bytes(cycle.body)
+        cycle.body = bytearray()
+        return body
+
+    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Send a whole answer in one system call, if it can go out now.
+
+        This does what uvicorn's `send` does with two messages, which costs a tenth of a call's time: it checks every
+        header with regular expressions and writes head and body separately.
+        """
+        cycle = self.cycle
+        if cycle.disconnected or cycle.response_started or self.flow.write_paused:
+            return False
+        parts = [STATUS_LINE[status], self._shared.date]
+        for name, value in headers:
+            if name == b"connection":  # only ever `close`
+                cycle.keep_alive = False
+            else:
+                parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        if self.scope["method"] != "HEAD":
+            parts.append(body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.transport.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
 
     def linger(self) -> None:
         """The answer to come is the last, and the rest of the body will not be read. Closing at once would make the

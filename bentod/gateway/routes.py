@@ -100,5 +100,3 @@ def pages(table: RouteTable) -> dict[str, str]:
     if table.path_prefix:
         below[table.path_prefix] = "index"
     return below | {path: PAGES[path] for path in _AT_ROOT_TOO}
-
-

@@ -77,8 +77,9 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "daemon.stopping": lambda k: f"stopping: {k['reason']}",
     "daemon.stopped": lambda k: "stopped" + (f", {k['abandoned']} request(s) cut off" if k["abandoned"] else ""),
     "server.listening": lambda k: f"listening on {k['url']}",
-    "generation.starting": lambda k: f"starting generation {k['generation']}: {k['services']} service(s), "
-    f"{k['apis']} api(s)",
+    "generation.starting": lambda k: (
+        f"starting generation {k['generation']}: {k['services']} service(s), {k['apis']} api(s)"
+    ),
     "generation.ready": lambda k: f"ready after {k['seconds']:.2f} s: {k['url']}",
     "generation.failed": lambda k: f"generation {k['generation']} did not start: {k['error']}",
     "gateway.started": lambda k: f"gateway/{k['gateway']} starting (pid {k['pid']})",

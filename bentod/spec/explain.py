@@ -74,7 +74,7 @@ def _explain(detail: ErrorDetails, report: Report) -> None:
     context = detail.get("ctx", {})
     if kind == "missing":
         if not report.broken(path):
-            report.at_key(path, "missing-key", f"the key `{path[-1]}` is missing")
+            report.at_key(path, "missing-key", f"the key `{path[-1]}` is missing", _purpose(path))
     elif kind == "extra_forbidden":
         section = section_at(path[:-1])
         hint = did_you_mean(str(path[-1]), keys_of(section)) if section else ""
@@ -91,6 +91,13 @@ def _explain(detail: ErrorDetails, report: Report) -> None:
         report.at_value(path, "wrong-value", message)
     else:
         report.at_value(path, "wrong-value", f"{shown(detail['input'])}: {_lowered(detail['msg'])}")
+
+
+def _purpose(path: Path) -> str:
+    """What the key at `path` is for."""
+    section = section_at(path[:-1])
+    fields = section.model_fields.items() if section else ()
+    return next((field.description or "" for name, field in fields if (field.alias or name) == path[-1]), "")
 
 
 def _lowered(message: str) -> str:

@@ -40,11 +40,15 @@ def find(directory: Path) -> Path:
         return found[0]
     if found:
         names = " and ".join(f"`{path.name}`" for path in found)
-        problem = Problem("ambiguous-spec", f"{names} are both in {directory}", hint="say which with `-f FILE`")
+        problem = Problem(
+            "ambiguous-spec", f"{names} are both in {directory.absolute()}", hint="say which with `-f FILE`"
+        )
     else:
         names = ", ".join(f"`{name}`" for name in NAMES)
         problem = Problem(
-            "no-spec", f"no bentofile in {directory}", hint=f"expected one of {names}; `bentod init` writes one"
+            "no-spec",
+            f"no bentofile in {directory.absolute()}",
+            hint=f"expected one of {names}; `bentod init` writes one",
         )
     raise SpecError([problem])
 

@@ -16,8 +16,8 @@ def read(path: Path) -> tuple[Node | None, list[Problem]]:
     file = str(path)
     try:
         if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            return None, [Problem("unreadable", f"the file {what}", file)]
+            what = "this is not a file" if path.exists() else "the file does not exist"
+            return None, [Problem("unreadable", what, file)]
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
         size = path.stat().st_size

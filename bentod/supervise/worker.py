@@ -30,6 +30,9 @@ class Launcher(Protocol):
     def socket_path(self) -> Path:
         """A fresh path for a worker's data socket."""
 
+    def remove_socket(self, path: str) -> None:
+        """Remove what a worker that is gone may have left at its path."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
@@ -161,7 +164,7 @@ class SupervisedWorker:
             child.kill()
             await child.wait()
             child.channel.close()
-            Path(self._socket).unlink(missing_ok=True)
+            self._launcher.remove_socket(self._socket)
 
     async def _follow(self, child: ChildProcess) -> bool:
         child.channel.send(self._setup())

@@ -5,8 +5,8 @@ Worker → gateway: `(DONE, id, run_s, value)`, `(DONE_WITH, id, run_s, value, s
 `(RAISED, id, run_s, code, detail, log, classes)`.
 
 `method` is an index into the service's methods; `deadline` is a time of the host's monotonic clock, which all of its
-processes share; `context` is None or `(request id, headers)`; `classes` are the exception's classes, most derived first,
-as `module:qualified.name`. Tuples instead of objects, because every request passes here twice.
+processes share; `context` is None or `(request id, headers)`; `classes` are the exception's classes as
+`module:qualified.name`, most derived first. Tuples instead of objects, because every request passes here twice.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The worker cannot start. `stage` is `import`, `construct`, `method` or `start hook`; `traceback` is the user's."""
+    """The worker cannot start. `stage`: `import`, `construct`, `method` or `start hook`; `traceback`: the user's."""
 
     stage: str
     error: str
@@ -140,7 +140,7 @@ class ApiRoute:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRoute:
-    """One ready worker: how many synchronous calls (`threads`) and `async def` calls (`concurrency`) it runs at once."""
+    """One ready worker; `threads` synchronous calls and `concurrency` calls of `async def` methods run at once."""
 
     index: int
     pid: int

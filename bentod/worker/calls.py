@@ -21,7 +21,7 @@ def cancelled(call: int) -> Entry:
 
 
 class Response:
-    """What the callable may set on the HTTP answer: `status` (200–599) and `headers`."""
+    """What the callable may set on the HTTP answer: `status` (200 to 599) and `headers`."""
 
     __slots__ = ("headers", "status")
 
@@ -48,6 +48,12 @@ class Context:
     def remaining(self) -> float:
         """Seconds until the deadline, 0 when it has passed."""
         return max(0.0, self.deadline - time.monotonic())
+
+
+def context_of(extra: Any, deadline: float) -> Context:
+    """The context that came with a call, if any."""
+    request_id, headers = extra or ("", {})
+    return Context(request_id, headers, deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class Caller:
         context = None
         try:
             if method.takes_context:
-                context = Context(*(extra or ("", {})), deadline)
+                context = context_of(extra, deadline)
                 arguments = {"context": context}
                 value = method.call(**argument, **arguments) if kind == NAMED else method.call(argument, **arguments)
             else:

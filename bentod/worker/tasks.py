@@ -16,7 +16,7 @@ from bentod.errors import WireError
 from bentod.wire.entries import CANCEL, NAMED, Entry, same_user, unpack
 from bentod.wire.frames import Splitter
 from bentod.wire.messages import Setup
-from bentod.worker.calls import Caller, Context
+from bentod.worker.calls import Caller, context_of
 
 
 class AsyncCaller(Caller):
@@ -32,7 +32,7 @@ class AsyncCaller(Caller):
         named: dict[str, Any] = dict(argument) if kind == NAMED else {}
         context = None
         if method.takes_context:
-            named["context"] = context = Context(*(extra or ("", {})), deadline)
+            named["context"] = context = context_of(extra, deadline)
         try:
             value = await (method.call(**named) if kind == NAMED else method.call(argument, **named))
         except asyncio.CancelledError:
@@ -116,7 +116,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
         if self._server.draining or not same_user(transport.get_extra_info("socket"), os.getuid()):
-            transport.abort()
+            self._transport.abort()
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -7,6 +7,7 @@ Pattern-Oriented Software Architecture 2, 2000.)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -41,10 +42,8 @@ class _Connection:
             self.abandon()
 
     def abandon(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # it may be gone already
             self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it was gone already
 
 
 class ThreadServer:
