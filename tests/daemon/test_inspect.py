@@ -1,7 +1,7 @@
 """Targets that are imported in throw-away processes, and what their code may do there."""
 
+import contextlib
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -75,18 +75,26 @@ def test_the_last_words_of_a_process_that_ended_are_told(tmp_path):
     assert problem.hint == "its last output: no licence"
 
 
-def test_an_import_that_never_ends_is_killed(tmp_path):
+def processes_in(folder):
+    """The processes whose current folder is `folder`."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found += [link] if link.readlink() == folder else []
+    return found
+
+
+def test_an_import_that_never_ends_is_killed_with_all_that_it_started(tmp_path):
     module = """
-import os, pathlib, time
+import subprocess, time
 def f(x): ...
-pathlib.Path("pid").write_text(str(os.getpid()))
+subprocess.Popen(["sleep", "1000"])
 while True: time.sleep(1)
 """
     [problem] = inspected(tmp_path, module, timeout_s=3.0)
     assert problem.code == "import-timeout"
     assert "did not end within 3 s" in problem.message
-    pid = int((tmp_path / "pid").read_text())
-    assert not Path(f"/proc/{pid}").exists()
+    assert processes_in(tmp_path.resolve()) == []
 
 
 def test_services_and_apis_are_judged_together(tmp_path):
@@ -134,8 +142,6 @@ def test_a_project_cannot_shadow_what_bentod_imports(tmp_path):
     assert inspected(tmp_path, "def f(x): ...", **files) == []
 
 
-def test_the_examples_are_inspected_quickly():
+def test_an_example_that_bentod_ships_fits():
     root = Path(__file__).parents[2]
-    begun = time.monotonic()
     assert inspect_targets(load([root / "specs/hello/bentofile.yaml"], {}), 60.0, ENVIRON) == []
-    assert time.monotonic() - begun < 30
