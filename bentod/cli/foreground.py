@@ -10,6 +10,7 @@ from typing import Literal
 
 from bentod.cli.project import loaded
 from bentod.daemon.daemon import AccessLogging
+from bentod.daemon.folders import Folders
 from bentod.daemon.run import run
 from bentod.observe.log import make_log
 from bentod.observe.sink import open_sink
@@ -25,8 +26,14 @@ def serve(args: argparse.Namespace, spawned: Spawned) -> None:
     shown = open_sink(os.devnull if args.detached else "")
     log = make_log(form, settings.log_level, shown, open_sink(str(folders.daemon_log)), colour=sys.stderr.isatty())
     plan = build(found.spec, found.directory, {**found.env_file_values, **os.environ})
-    file = str(folders.logs / "gateway-{index}.log") if args.detached else ""
-    asyncio.run(run(plan, folders, AccessLogging(form if settings.access_log else "off", file), log, spawned))
+    asyncio.run(run(plan, folders, _access(settings, form, folders, detached=args.detached), log, spawned))
+
+
+def _access(settings: Settings, form: str, folders: Folders, *, detached: bool) -> AccessLogging:
+    """Requests are shown with the rest, or kept beside the rest by a daemon that shows nothing."""
+    if not settings.access_log:
+        return AccessLogging("off")
+    return AccessLogging("json", str(folders.logs / "gateway-{index}.log")) if detached else AccessLogging(form)
 
 
 def _form(settings: Settings, *, detached: bool) -> Literal["text", "json"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from bentod.observe.sink import KEPT
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
-    add_files(parser)
+    add_files(parser, short=False)
     parser.add_argument("service", metavar="SERVICE", nargs="?", help="only this service's workers")
-    parser.add_argument("--follow", action="store_true", help="go on with what comes")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     parser.add_argument("-n", "--lines", type=int, default=200, help="how many of the last lines (default: 200)")
     parser.add_argument("--json", action="store_true", help="as JSON lines")
 
@@ -31,18 +31,44 @@ def run(args: argparse.Namespace) -> int:
     found, folders, _ = loaded(args)
     if args.service is not None and args.service not in found.spec.services:
         print(f"no service {args.service!r}; there are: {', '.join(found.spec.services)}", file=sys.stderr)
+        print("(here `-f` follows; the spec is named by `--file FILE`, or by `bentod -f FILE logs`)", file=sys.stderr)
         return 2
-    tail = Tail(folders.daemon_log)
-    shown = [event for event in tail.earlier() if _wanted(event, args.service)]
-    for event in shown[-args.lines :] if args.lines > 0 else []:
-        _show(event, as_json=args.json)
+
+    def show(events: Iterable[dict[str, Any]]) -> None:
+        for event in events:
+            _show(event, as_json=args.json)
+
+    logs = Logs(folders.logs, args.service)
+    show(logs.earlier()[-args.lines :] if args.lines > 0 else [])
     if args.follow:
         folders.logs.mkdir(parents=True, exist_ok=True)
         for _ in watch(folders.logs, debounce=50, step=20, recursive=False):
-            for event in tail.new():
-                if _wanted(event, args.service):
-                    _show(event, as_json=args.json)
+            show(logs.new())
     return 0
+
+
+class Logs:
+    """All log files of a daemon as one: the daemon's events, the workers' output, a detached gateway's requests."""
+
+    def __init__(self, folder: Path, service: str | None) -> None:
+        self._folder = folder
+        self._service = service
+        self._tails: dict[Path, Tail] = {}
+
+    def earlier(self) -> list[dict[str, Any]]:
+        """Everything up to now, in the order of time."""
+        return self._collect(lambda tail: tail.earlier())
+
+    def new(self) -> list[dict[str, Any]]:
+        """What came since."""
+        return self._collect(lambda tail: tail.new())
+
+    def _collect(self, read: Callable[[Tail], Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+        for path in self._folder.glob("*.log"):
+            self._tails.setdefault(path, Tail(path))
+        events = [event for tail in self._tails.values() for event in read(tail)]
+        wanted = [event for event in events if self._service is None or event.get("service") == self._service]
+        return sorted(wanted, key=lambda event: str(event.get("time")))
 
 
 class Tail:
@@ -93,10 +119,6 @@ def _events(data: bytes) -> Iterator[dict[str, Any]]:
             continue  # the end of a line that a killed daemon could not finish
         if isinstance(event, dict) and "event" in event:
             yield event
-
-
-def _wanted(event: dict[str, Any], service: str | None) -> bool:
-    return service is None or event.get("service") == service
 
 
 def _show(event: dict[str, Any], *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import bentod
+from bentod.cli.options import add_files
 from bentod.errors import BentodError, PlanError, SpecError, StartError
 
 VERBS: dict[str, str] = {
@@ -36,9 +37,10 @@ def run() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb. Returns the exit code; nothing is raised but what argparse raises for `--help`."""
-    verb = next((word for word in arguments if not word.startswith("-")), "")
+    verb = _verb(arguments)
     module = importlib.import_module(f"bentod.cli.{verb}") if verb in VERBS else None
     args = _parser(verb, module).parse_args(arguments)
+    args.files = [*args.files_before, *getattr(args, "files", [])]
     if module is None:
         _parser("", None).print_help()
         return BAD_SPEC
@@ -57,9 +59,21 @@ def main(arguments: Sequence[str]) -> int:
         return BUG
 
 
+def _verb(arguments: Sequence[str]) -> str:
+    """The first word that is neither an option nor the file that belongs to one."""
+    words = iter(arguments)
+    for word in words:
+        if word in {"-f", "--file"}:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
 def _parser(verb: str, module: ModuleType | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bentod", description=bentod.__doc__)
     parser.add_argument("--version", action="version", version=f"bentod {bentod.__version__}")
+    add_files(parser, dest="files_before")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
     for name, text in VERBS.items():
         described = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 
-def add_files(parser: argparse.ArgumentParser) -> None:
-    """The `-f` option."""
+def add_files(parser: argparse.ArgumentParser, *, short: bool = True, dest: str = "files") -> None:
+    """The `-f` option; `short=False` leaves only `--file`, for a verb in which `-f` means something else."""
     parser.add_argument(
-        "-f",
+        *(["-f"] if short else []),
         "--file",
-        dest="files",
+        dest=dest,
         metavar="FILE",
         type=Path,
         action="append",

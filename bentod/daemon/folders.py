@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -75,15 +76,13 @@ class RunFolder:
             for folder in (run.parent, run):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _check_private(folder)
-            self._lock = os.open(run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise UnusableFolder(f"cannot use the run folder {run}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = _locked(run / "lock")
         except BlockingIOError:
             raise AlreadyRunning(
                 f"a daemon already runs this spec (see `bentod status`); its run folder is {run}"
             ) from None
+        except OSError as error:
+            raise UnusableFolder(f"cannot use the run folder {run}: {error.strerror}") from None
         self._clean()
         (run / "w").mkdir(mode=0o700)
         try:
@@ -94,13 +93,42 @@ class RunFolder:
             ) from None
 
     def release(self) -> None:
-        """Leave nothing behind but the empty folder's lock file, which must not be removed while others may wait."""
+        """Remove the folder, the lock last."""
         self._clean()
+        (self._where.run / "lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another daemon may be making itself at home already
+            self._where.run.rmdir()
         os.close(self._lock)
 
     def _clean(self) -> None:
         self._where.control.unlink(missing_ok=True)
         shutil.rmtree(self._where.run / "w", ignore_errors=True)
+
+
+def _locked(path: Path) -> int:
+    """The descriptor of the locked file at `path`. Raises BlockingIOError if somebody else has it.
+
+    Its last owner may remove the file between our opening and our locking it: then the lock means nothing.
+    """
+    while True:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _same(path, number):
+                return number
+        except BaseException:
+            os.close(number)
+            raise
+        os.close(number)
+
+
+def _same(path: Path, number: int) -> bool:
+    """Whether `path` still names the open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(number))
+    except FileNotFoundError:
+        return False
 
 
 def _check_private(folder: Path) -> None:
