@@ -44,7 +44,16 @@ def load(name: str, project: Path) -> object:
         raise failed("import", error) from None
     except BaseException as error:  # noqa: BLE001 - user code may raise anything
         raise failed("import", error) from None
+    if callable(found) and not isinstance(found, type) and not inspect.isroutine(found):
+        return Function(found)
     return found
+
+
+class Function:
+    """A target that is a callable object, such as a `functools.partial`: one function, whatever it is called."""
+
+    def __init__(self, call: Any) -> None:
+        self.call = call
 
 
 def _import_file(project: Path, place: str) -> ModuleType:
@@ -90,9 +99,11 @@ def bind(target: object, name: str) -> Any:
         if name != getattr(target, "__name__", name):
             raise TargetFailed("method", f"the target is the function {target.__name__!r}, which has no {name!r}")
         return target
-    method = getattr(target, name, None)
+    method = getattr(target.call if isinstance(target, Function) else target, name, None)
     if callable(method):
         return method
+    if isinstance(target, Function):
+        return target.call
     what = "has no" if method is None else "is not callable:"
     raise TargetFailed("method", f"the target {what} method {name!r}")
 
