@@ -22,6 +22,7 @@ from bentod.plan.model import Plan
 from bentod.supervise.spawn import Spawned
 from bentod.wire.messages import ServerLimits
 
+_GRACE_S = 0.5
 _WORKERS_AFTER_S = 5.0
 """What the workers get of `drain_timeout` at the least, after the gateways have used it up."""
 
@@ -58,6 +59,7 @@ class Daemon:
         self._pusher: asyncio.Task[None] | None = None
         self._started = time.time()
         self.state = "starting"
+        self.launched = asyncio.Event()
         self.settled = asyncio.Event()
 
     @property
@@ -66,7 +68,8 @@ class Daemon:
         return [listener.url for listener in self._listeners]
 
     async def start(self) -> None:
-        """Bind, start everything, and return once every worker is ready and every gateway serves by it.
+        """Bind, start everything, and return once every worker is ready and every gateway serves by it. `launched` is
+        set once all that this process can do by itself is done, `settled` at the end, whatever that is.
 
         Raises StartError; what was started then still has to be stopped.
         """
@@ -81,12 +84,14 @@ class Daemon:
         self._pusher = asyncio.create_task(self._push_changes())
         try:
             await self._gateways.push(self._generation.table())
+            self.launched.set()
             await self._generation.ready()
             await self._gateways.push(self._generation.table())
         except StartError:
             self.state = "failed"
             raise
         finally:
+            self.launched.set()
             self.settled.set()
         self.state = "ready"
         seconds = round(time.monotonic() - begun, 3)
@@ -103,7 +108,7 @@ class Daemon:
             access_file=self._access.file,
         )
         sockets = [listener.socket.fileno() for listener in self._listeners]
-        return Gateways(server.gateways, limits, sockets, self._spawned, self._log, self._stuck)
+        return Gateways(server.gateways, limits, sockets, self._spawned, self._log, self._unusable)
 
     async def stop(self, reason: str) -> None:
         """Accept nothing more, finish what was taken, stop the workers, remove every socket."""
@@ -159,9 +164,13 @@ class Daemon:
             with contextlib.suppress(StartError):  # a gateway that is being replaced gets the newest table anyway
                 await self._gateways.push(self._generation.table())
 
-    def _stuck(self, service: str, pid: int) -> None:
-        self._log("worker.stuck", level="error", service=service, pid=pid)
-        self._generation.replace(service, pid, "stuck: a call held it far beyond its deadline")
+    def _unusable(self, service: str, pid: int, reason: str) -> None:
+        """A gateway cannot use a worker. If it has just died, that is noticed in a moment, with a better reason."""
+        asyncio.get_running_loop().call_later(_GRACE_S, self._replace, service, pid, reason)
+
+    def _replace(self, service: str, pid: int, reason: str) -> None:
+        if self.state == "ready" and self._generation.replace(service, pid, reason):
+            self._log("worker.replaced", level="error", service=service, pid=pid, reason=reason)
 
     def _output(self, service: str, worker: int, stream: str, line: str) -> None:
         self._log("worker.output", service=service, worker=worker, stream=stream, line=line)

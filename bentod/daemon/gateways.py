@@ -18,7 +18,7 @@ from bentod.wire.messages import (
     ServerLimits,
     Stats,
     StatsRequest,
-    Stuck,
+    Unusable,
 )
 
 _ACKNOWLEDGE_S = 10.0
@@ -47,13 +47,13 @@ class Gateway:
         sockets: Sequence[int],
         spawned: Spawned | None,
         log: Callable[..., None],
-        stuck: Callable[[str, int], None],
+        unusable: Callable[[str, int, str], None],
     ) -> None:
         self._limits = limits
         self._sockets = sockets
         self._spawned = spawned
         self._log = log
-        self._stuck = stuck
+        self._unusable = unusable
         self._child: ChildProcess | None = None
         self._task: asyncio.Task[None] | None = None
         self._table: RouteTable | None = None
@@ -150,8 +150,8 @@ class Gateway:
             waiting = self._stats.get(message.number)
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)
-        elif isinstance(message, Stuck):
-            self._stuck(message.service, message.pid)
+        elif isinstance(message, Unusable):
+            self._unusable(message.service, message.pid, message.reason)
         elif isinstance(message, Drained):
             self.abandoned = message.abandoned
 
@@ -175,13 +175,13 @@ class Gateways:
         sockets: Sequence[int],
         spawned: Spawned | None,
         log: Callable[..., None],
-        stuck: Callable[[str, int], None],
+        unusable: Callable[[str, int, str], None],
     ) -> None:
         each = [
             replace(limits, index=index, access_file=limits.access_file.replace("{index}", str(index)))
             for index in range(count)
         ]
-        self._gateways = [Gateway(one, sockets, None if one.index else spawned, log, stuck) for one in each]
+        self._gateways = [Gateway(one, sockets, None if one.index else spawned, log, unusable) for one in each]
         self._number = 0
 
     def start(self) -> None:

@@ -49,9 +49,9 @@ class Generation:
             for task in settling:
                 task.cancel()
 
-    def replace(self, service: str, pid: int, reason: str) -> None:
-        """Replace a worker."""
-        self._pools[service].replace(pid, reason)
+    def replace(self, service: str, pid: int, reason: str) -> bool:
+        """Replace a worker. Returns whether it still lived."""
+        return self._pools[service].replace(pid, reason)
 
     async def stop(self, timeout_s: float) -> None:
         """Drain every worker, for its own `stop_timeout` and `timeout_s` at most."""

@@ -40,7 +40,9 @@ async def _serve(daemon: Daemon, folders: Folders, log: Callable[..., None]) -> 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, orders.put_nowait, signal.Signals(number).name)
     starting = asyncio.create_task(daemon.start())
-    # the web framework takes a third of a second to import: the children start meanwhile
+    starting.add_done_callback(lambda _: daemon.launched.set())  # nor is there anything to wait for after a failure
+    await daemon.launched.wait()
+    # the web framework takes a third of a second to import: the workers start meanwhile
     module = await asyncio.to_thread(importlib.import_module, "bentod.daemon.control")
     control = module.Control(folders.control, daemon, orders.put_nowait)
     control.start()

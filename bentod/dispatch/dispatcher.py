@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -33,12 +32,12 @@ class _Worker:
 
 
 class Dispatcher:
-    """One service's calls and workers. `stuck` is called with a worker's pid that holds a call far too long."""
+    """One service's calls and workers. `unusable` is called with the pid of a worker to replace, and the reason."""
 
-    def __init__(self, name: str, connect: Connect, stuck: Callable[[int], None]) -> None:
+    def __init__(self, name: str, connect: Connect, unusable: Callable[[int, str], None]) -> None:
         self._name = name
         self._connect = connect
-        self._stuck = stuck
+        self._unusable = unusable
         self._packer = EntryPacker()
         self._lanes = {False: Lane(), True: Lane()}
         self._workers: dict[int, _Worker] = {}
@@ -94,15 +93,14 @@ class Dispatcher:
             if call.id in worker.held:
                 if worker.link is not None:
                     worker.link.send(self._packer.entry((CANCEL, call.id)))
-                if not call.is_async:
-                    loop = asyncio.get_running_loop()
-                    loop.call_later(self._stop_timeout_s, self._check_stuck, worker, call.id)
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._stop_timeout_s, self._check_stuck, worker, call.id)
                 return
         self._lanes[call.is_async].leave(call)
 
     def _check_stuck(self, worker: _Worker, call: int) -> None:
         if call in worker.held:
-            self._stuck(worker.pid)
+            self._unusable(worker.pid, "stuck: it holds a call far beyond its deadline")
 
     def _not_ready(self) -> NotReady:
         return NotReady(f"no worker of {self._name} can serve now", headers={"retry-after": "1"})
@@ -202,6 +200,5 @@ class Dispatcher:
         for is_async, lane in self._lanes.items():
             lane.put_back([call for call in again if call.is_async is is_async])
             self._fill(is_async=is_async)
-        with contextlib.suppress(Exception):
-            if worker.link is not None:
-                worker.link.close()
+        if not worker.leaving:  # most are dead, and the daemon knows; one that is not can no longer be reached
+            self._unusable(worker.pid, "its link to a gateway broke")

@@ -9,7 +9,7 @@ from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.link import SocketLink
 from bentod.gateway.app import App
 from bentod.gateway.routes import Counts, Operation, Routes, operation, pages
-from bentod.wire.messages import ApiRoute, ApiStats, Message, RouteTable, Stats, Stuck
+from bentod.wire.messages import ApiRoute, ApiStats, Message, RouteTable, Stats, Unusable
 
 
 class Gateway:
@@ -36,7 +36,7 @@ class Gateway:
         self.table = table
 
     def _dispatcher(self, name: str) -> Dispatcher:
-        return Dispatcher(name, SocketLink.open, lambda pid: self._tell(Stuck(name, pid)))
+        return Dispatcher(name, SocketLink.open, lambda pid, reason: self._tell(Unusable(name, pid, reason)))
 
     def _operation(self, api: ApiRoute, table: RouteTable) -> Operation:
         """Compiled anew only if something that matters changed."""

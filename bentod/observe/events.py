@@ -19,7 +19,7 @@ EVENTS: dict[str, str] = {
     "worker.lost": "service, worker, pid, reason",
     "worker.backing_off": "service, worker, delay_s, attempt, reason",
     "worker.failed": "service, worker, reason",
-    "worker.stuck": "service, pid",
+    "worker.replaced": "service, pid, reason",
     "worker.output": "service, worker, stream, line",
     "call.finished": "api, status, code, seconds, queue_s, run_s, bytes_in, bytes_out, request_id, error",
 }

@@ -91,7 +91,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "worker.lost": lambda k: f"{_worker(k)} (pid {k['pid']}) died: {k['reason']}",
     "worker.backing_off": lambda k: f"{_worker(k)} restarts in {k['delay_s']:.1f} s (restart {k['attempt']})",
     "worker.failed": lambda k: f"{_worker(k)} failed: {k['reason']}",
-    "worker.stuck": lambda k: f"{k['service']}: worker {k['pid']} is stuck far beyond a deadline and is replaced",
+    "worker.replaced": lambda k: f"{k['service']}: worker {k['pid']} is replaced: {k['reason']}",
     "call.finished": lambda k: (
         f"{k['status']}  {k['api']}  {k['seconds'] * 1e3:.1f} ms  {k['code']}  {k.get('error', '')}".rstrip()
     ),

@@ -65,11 +65,12 @@ class Pool:
         await asyncio.gather(*(worker.stop(timeout_s) for worker in self._workers))
         await asyncio.gather(*self._tasks)
 
-    def replace(self, pid: int, reason: str) -> None:
-        """Replace the worker with this process id, if it still lives."""
-        for worker in self._workers:
-            if worker.status().pid == pid:
-                worker.replace(reason)
+    def replace(self, pid: int, reason: str) -> bool:
+        """Replace the worker with this process id. Returns whether it still lived."""
+        found = [worker for worker in self._workers if worker.status().pid == pid]
+        for worker in found:
+            worker.replace(reason)
+        return bool(found)
 
     @property
     def methods(self) -> tuple[Method, ...]:

@@ -219,11 +219,12 @@ class Drained:
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
-    """A worker holds a synchronous call far beyond its deadline."""
+class Unusable:
+    """A worker that should be replaced, and why: it holds a call far beyond its deadline, or its link broke."""
 
     service: str
     pid: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class Stats:
 
 Message = (
     Setup | Drain | Probe | Ready | Failed | Probed | RouteTable | ServerLimits | StatsRequest | Acknowledged | Drained
-    | Stuck | Stats
+    | Unusable | Stats
 )  # fmt: skip
 _CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Message)}
 
@@ -266,7 +267,7 @@ def decode(data: bytes | memoryview) -> Message:
     try:
         name, fields = msgpack.unpackb(data, strict_map_key=False)
         return _build(_CLASSES[name], fields)  # type: ignore[no-any-return]
-    except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, msgpack.UnpackException) as error:
         raise WireError(f"unknown message: {type(error).__name__} {error}") from error
 
 
