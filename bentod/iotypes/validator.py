@@ -23,7 +23,7 @@ class Validator:
         self._always = schema is True or schema == {}
         root = schema if isinstance(schema, bool) else {**schema, "types": {**types, **schema.get("types", {})}}
         try:
-            self._compiled = jsonschema_rs.Draft202012Validator(root, validate_formats=True)
+            self._compiled = jsonschema_rs.Draft202012Validator(root, validate_formats=True, retriever=_fetch_nothing)
         except (jsonschema_rs.ValidationError, ValueError) as error:
             raise ValueError(str(error)) from error
         self._valid = self._compiled.is_valid
@@ -35,6 +35,10 @@ class Validator:
     def errors(self, value: Any) -> tuple[Pointed, ...]:
         """What is wrong with `value`, at most 100 things, with JSON Pointers into it."""
         return tuple(_pointed(error) for error in islice(self._compiled.iter_errors(value), MOST_ERRORS))
+
+
+def _fetch_nothing(uri: str) -> Any:
+    raise ValueError(f"{uri} is outside of this file; nothing is fetched")
 
 
 def _pointed(error: jsonschema_rs.ValidationError) -> Pointed:

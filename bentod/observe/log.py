@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, MutableMapping
 from typing import Any, Literal
@@ -45,7 +46,10 @@ def make_log(form: Literal["text", "json"], level: str, shown: Sink, kept: Sink,
 def json_line(event: Event) -> bytes:
     """One event as one line of JSON."""
     ordered = {"time": event.get("time"), "level": event.get("level"), "event": event.get("event"), **event}
-    return orjson.dumps(ordered, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    try:
+        return orjson.dumps(ordered, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # such as a path that is not UTF-8
+        return json.dumps(ordered, default=str).encode() + b"\n"
 
 
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m"}

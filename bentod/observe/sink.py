@@ -63,6 +63,7 @@ class RotatingFile:
     def _turn(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self._number)
+        self._number, self._size = -1, 0  # whoever gets the number next must not get our lines
         for number in range(KEPT, 0, -1):
             older = self._path.with_name(f"{self._path.name}.{number}")
             newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path

@@ -36,7 +36,7 @@ class Splitter:
         """The payloads that `data` completes. Raises WireError as soon as a length above the limit is announced."""
         if not self._buffer and len(data) >= 4:
             (length,) = _LENGTH.unpack_from(data)
-            if len(data) == length + 4:  # exactly one frame: the common case, without a copy through the buffer
+            if len(data) == length + 4 and length <= self._limit:  # the common case, without a copy through the buffer
                 return [data[4:]]
         buffer = self._buffer
         buffer += data

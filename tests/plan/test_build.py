@@ -1,0 +1,124 @@
+"""Spec → Plan: complete, repeatable, and without a look at anything else."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from bentod.plan.build import build
+from bentod.wire.messages import Example
+from tests.support.specs import BASE, laid_over, loaded
+
+PROJECT = Path("/project")
+
+
+def planned(tmp_path, over=None, environ=None):
+    """The plan of a small spec with something laid over it."""
+    return build(loaded(tmp_path, laid_over(BASE, over or {})).spec, PROJECT, environ or {})
+
+
+def test_a_small_spec_becomes_a_complete_plan(tmp_path):
+    plan = planned(tmp_path)
+    (service,), (api,) = plan.services, plan.apis
+    assert (plan.name, plan.version, plan.project) == ("app", "0.0.0", PROJECT)
+    assert (service.name, service.target, service.methods, dict(service.hooks)) == ("s", "hello", ("greet",), {})
+    assert (service.threads, service.concurrency, len(service.workers)) == (1, 100, 1)
+    assert (service.start_timeout_s, service.stop_timeout_s) == (60.0, 30.0)
+    assert (service.restart.delay_s, service.restart.limit, service.restart.window_s) == (0.2, 10, 300.0)
+    assert (api.name, api.service, api.method, api.path, api.queue, api.timeout_s) == (
+        "greet",
+        "s",
+        "greet",
+        "/greet",
+        256,
+        30.0,
+    )
+    assert (plan.server.listen, plan.server.gateways, plan.server.docs) == (("127.0.0.1:3000",), 1, True)
+
+
+def test_equal_specs_give_equal_plans_and_stay_as_they_were(tmp_path):
+    spec = loaded(
+        tmp_path, laid_over(BASE, {"apis": {"greet": {"examples": [{"name": "a", "input": {"x": [1]}}]}}})
+    ).spec
+    before = copy.deepcopy(spec)
+    assert build(spec, PROJECT, {"A": "1"}) == build(spec, PROJECT, {"A": "1"})
+    assert spec == before
+
+
+def test_each_worker_has_its_index_and_its_environment(tmp_path):
+    over = {
+        "env": {"WHERE": "top", "TOP": "1"},
+        "services": {
+            "s": {
+                "target": "hello:Model",
+                "workers": 3,
+                "env": {"WHERE": "service", "NUMBER": "n${worker.index}"},
+                "init": {"device": "cpu:${worker.index}", "size": 3},
+            }
+        },
+        "apis": {"greet": {"method": "run"}},
+    }
+    (service,) = planned(tmp_path, over, {"WHERE": "outside", "OUTSIDE": "1", "BENTOD_SERVICE": "liar"}).services
+    assert [worker.index for worker in service.workers] == [0, 1, 2]
+    assert [dict(worker.init) for worker in service.workers] == [
+        {"device": f"cpu:{index}", "size": 3} for index in range(3)
+    ]
+    assert dict(service.workers[2].environ) == {
+        "WHERE": "service",
+        "TOP": "1",
+        "OUTSIDE": "1",
+        "NUMBER": "n2",
+        "BENTOD_NAME": "app",
+        "BENTOD_SERVICE": "s",
+        "BENTOD_WORKER_INDEX": "2",
+    }
+
+
+def test_a_spec_cannot_tell_a_worker_that_it_is_another(tmp_path):
+    (service,) = planned(tmp_path, {"env": {"BENTOD_WORKER_INDEX": "7"}}).services
+    assert service.workers[0].environ["BENTOD_WORKER_INDEX"] == "0"
+
+
+def test_methods_are_those_that_apis_use_once_each_in_order(tmp_path):
+    over = {"apis": {"later": {"service": "s"}, "again": {"service": "s", "method": "greet"}}}
+    (service,) = planned(tmp_path, over).services
+    assert service.methods == ("greet", "later")
+
+
+def test_apis_with_an_implied_service_share_a_pool(tmp_path):
+    over = {
+        "apis": {"one": {"target": "hello:greet"}, "two": {"target": "hello:later"}, "m": {"target": "hello:Model.run"}}
+    }
+    plan = planned(tmp_path, over)
+    used = {api.name: api.service for api in plan.apis}
+    assert used["one"] == used["two"] != used["m"]
+    assert {service.name for service in plan.services} == {"s", used["one"], used["m"]}
+
+
+def test_only_hooks_that_are_named_are_planned(tmp_path):
+    (service,) = planned(tmp_path, {"services": {"s": {"hooks": {"start": "greet"}}}}).services
+    assert dict(service.hooks) == {"start": "greet"}
+
+
+@pytest.mark.parametrize(
+    ("server", "api", "path", "max_body"),
+    [
+        pytest.param({}, {}, "/greet", 16 * 2**20, id="defaults"),
+        pytest.param({"path_prefix": "/v1", "max_body": "1KiB"}, {}, "/v1/greet", 1024, id="of the server"),
+        pytest.param({"max_body": "1KiB"}, {"max_body": "2KB", "route": "/a/b"}, "/a/b", 2000, id="of the api"),
+    ],
+)
+def test_a_route_holds_prefix_and_limit(tmp_path, server, api, path, max_body):
+    (route,) = planned(tmp_path, {"server": server, "apis": {"greet": api}}).apis
+    assert (route.path, route.max_body) == (path, max_body)
+
+
+def test_an_example_tells_no_output_from_null(tmp_path):
+    examples = [{"name": "a", "input": 1}, {"name": "b", "input": 1, "output": None, "tolerance": 0.5}]
+    (route,) = planned(tmp_path, {"apis": {"greet": {"examples": examples}}}).apis
+    assert route.examples == (
+        Example("a", 1),
+        Example("b", 1, None, has_output=True, tolerance=0.5),
+    )

@@ -1,0 +1,136 @@
+"""Workers as a dispatcher sees them, without process or socket: what was sent, and answers when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+from bentod.dispatch.call import Call, Quota
+from bentod.dispatch.dispatcher import Dispatcher
+from bentod.errors import WireError
+from bentod.wire.entries import CANCEL, DONE, NAMED, RAISED, EntryPacker
+from bentod.wire.messages import Method, ServiceRoute, WorkerRoute
+
+_IDS = itertools.count(1)
+SLOW_S = 1.0
+"""A run time that is long enough for a worker to be given nothing ahead."""
+
+
+class FakeLink:
+    """One worker. `handler` answers by itself: it gets an entry and returns the answer's entry, or None for later."""
+
+    def __init__(self, path: str, received: Callable[[list[Any]], None], lost: Callable[[], None]) -> None:
+        self.path = path
+        self.closed = self.gone = False
+        self.entries: list[Any] = []
+        self.handler: Callable[[Any], Any] | None = None
+        self._received = received
+        self._lost = lost
+
+    def send(self, entry: bytes) -> None:
+        """What the dispatcher calls."""
+        found = msgpack.unpackb(entry, strict_map_key=False)
+        self.entries.append(found)
+        answer = self.handler(found) if self.handler is not None and found[0] != CANCEL else None
+        if answer is not None:
+            asyncio.get_running_loop().call_soon(self.tell, answer)
+
+    def close(self) -> None:
+        """As a transport does: the loss is told in a later turn."""
+        self.closed = True
+        asyncio.get_running_loop().call_soon(self.die)
+
+    @property
+    def calls(self) -> list[int]:
+        """The ids of the calls that were sent."""
+        return [entry[1] for entry in self.entries if entry[0] != CANCEL]
+
+    @property
+    def cancels(self) -> list[int]:
+        """The ids of the calls that were given up."""
+        return [entry[1] for entry in self.entries if entry[0] == CANCEL]
+
+    def tell(self, *entries: Any) -> None:
+        """Say something; what the dispatcher does not take for an answer breaks the link, as over a socket."""
+        if self.gone:
+            return
+        try:
+            self._received(list(entries))
+        except (WireError, LookupError, ValueError, TypeError):
+            self.die()
+
+    def answer(self, call: int, value: Any = None, run_s: float = SLOW_S) -> None:
+        """Answer a call."""
+        self.tell([DONE, call, run_s, value])
+
+    def refuse(self, call: int, code: str = "target-raised", run_s: float = SLOW_S) -> None:
+        """Answer a call with a failure."""
+        self.tell([RAISED, call, run_s, code, "detail", "log", ["builtins:ValueError", "builtins:Exception"]])
+
+    def die(self) -> None:
+        """The worker is gone."""
+        if not self.gone:
+            self.gone = True
+            self._lost()
+
+
+class FakeWorkers:
+    """Makes links; `refused` are paths at which nobody listens, `handler` is every new link's."""
+
+    def __init__(self, handler: Callable[[Any], Any] | None = None) -> None:
+        self.links: list[FakeLink] = []
+        self.refused: set[str] = set()
+        self.at_once_lost: set[str] = set()
+        self.stuck: list[int] = []
+        self.handler = handler
+
+    async def connect(
+        self, path: str, packer: EntryPacker, received: Callable[[list[Any]], None], lost: Callable[[], None]
+    ) -> FakeLink:
+        """A dispatcher's `connect`."""
+        del packer
+        await asyncio.sleep(0)
+        if path in self.refused:
+            raise ConnectionRefusedError(path)
+        link = FakeLink(path, received, lost)
+        link.handler = self.handler
+        self.links.append(link)
+        if path in self.at_once_lost:
+            link.die()
+        return link
+
+    def __getitem__(self, pid: int) -> FakeLink:
+        """The newest link to the worker with this pid."""
+        return [link for link in self.links if link.path == f"/{pid}"][-1]
+
+    def dispatcher(self) -> Dispatcher:
+        """A dispatcher for these workers."""
+        return Dispatcher("s", self.connect, self.stuck.append)
+
+
+def worker(pid: int, threads: int = 1, concurrency: int = 1) -> WorkerRoute:
+    """A ready worker."""
+    return WorkerRoute(index=pid, pid=pid, socket=f"/{pid}", threads=threads, concurrency=concurrency)
+
+
+def service(
+    *workers: WorkerRoute, admit: bool = True, stop_timeout_s: float = 30.0, methods: tuple[Method, ...] = ()
+) -> ServiceRoute:
+    """A service with these ready workers."""
+    state = "ready" if workers else "recovering"
+    return ServiceRoute("s", state, 1, workers, admit, methods, stop_timeout_s=stop_timeout_s)
+
+
+def call(
+    quota: Quota | None = None, *, is_async: bool = False, retry: bool = True, timeout_s: float = 30.0, id_: int = 0
+) -> Call:
+    """A call, admitted now."""
+    now = time.monotonic()
+    number = id_ or next(_IDS)
+    entry = EntryPacker().entry((NAMED, number, 0, now + timeout_s, {}, None))
+    return Call(number, entry, now + timeout_s, now, quota or Quota(256), is_async=is_async, retry=retry)
