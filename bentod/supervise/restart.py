@@ -7,15 +7,23 @@ from collections.abc import Sequence
 from bentod.plan.model import RestartPolicy
 
 
-def next_delay(policy: RestartPolicy, restarts: Sequence[float], now: float, jitter: float) -> float | None:
+SETTLED_S = 1.0
+"""A worker that was ready for so long did not die of its start."""
+
+
+def next_delay(
+    policy: RestartPolicy, restarts: Sequence[float], unsettled: int, now: float, jitter: float
+) -> float | None:
     """Seconds to wait before the next start, or None to give up.
 
-    `restarts` are the times of earlier restarts, `jitter` is a number in [0, 1): the delay is spread over the upper
-    half of its interval ("equal jitter"), so that workers which died together do not start together. A worker that
-    stayed up for a whole window begins at the first delay again.
+    `restarts` are the times of earlier restarts: `limit` of them within `window_s` are enough. `unsettled` counts the
+    processes in a row that died before they had been ready for SETTLED_S: each makes the wait `factor` times longer,
+    so a worker that cannot live is tried ever more rarely, and one that is killed in the middle of its work is back
+    at once. `jitter` is a number in [0, 1): it spreads the wait over the upper half of its interval ("equal jitter"),
+    so that workers which died together do not start together.
     """
     recent = [at for at in restarts if now - at < policy.window_s]
     if len(recent) >= policy.limit:
         return None
-    bounded = min(policy.max_delay_s, policy.delay_s * policy.factor ** min(len(recent), 64))
-    return bounded * (0.5 + 0.5 * jitter)
+    steps = min(max(unsettled - 1, 0), 64)
+    return min(policy.max_delay_s, policy.delay_s * policy.factor**steps) * (0.5 + 0.5 * jitter)

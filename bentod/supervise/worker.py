@@ -12,7 +12,7 @@ from typing import Protocol
 from bentod.errors import WireError
 from bentod.plan.model import ServicePlan, WorkerPlan
 from bentod.supervise.process import ChildProcess
-from bentod.supervise.restart import next_delay
+from bentod.supervise.restart import SETTLED_S, next_delay
 from bentod.supervise.state import WorkerState, move
 from bentod.wire.messages import Drain, Failed, Message, Method, Probe, Probed, Ready, Setup
 
@@ -66,6 +66,8 @@ class SupervisedWorker:
         self._log = log
         self._jitter = jitter
         self._restarts: list[float] = []
+        self._ready_at: float | None = None
+        self._unsettled = 0
         self._child: ChildProcess | None = None
         self._stopping = asyncio.Event()
         self._socket = ""
@@ -95,7 +97,9 @@ class SupervisedWorker:
             if final or not self.was_ready:
                 return self._give_up()
             now = asyncio.get_running_loop().time()
-            delay_s = next_delay(self._service.restart, self._restarts, now, self._jitter())
+            settled = self._ready_at is not None and now - self._ready_at >= SETTLED_S
+            self._unsettled = 0 if settled else self._unsettled + 1
+            delay_s = next_delay(self._service.restart, self._restarts, self._unsettled, now, self._jitter())
             if delay_s is None:
                 self.reason = f"gave up after {self._service.restart.limit} restarts: {self.reason}"
                 return self._give_up()
@@ -151,6 +155,7 @@ class SupervisedWorker:
         """One process from its start to its end. Returns whether there is no point in another."""
         self._socket = str(self._launcher.socket_path())
         self._verdict = ""
+        self._ready_at = None
         try:
             self._child = child = await self._launcher.launch(self._service, self._plan)
         except OSError as error:
@@ -205,6 +210,7 @@ class SupervisedWorker:
         self.was_ready = True
         self.methods = ready.methods
         self._started_s = seconds
+        self._ready_at = asyncio.get_running_loop().time()
         self._log("worker.ready", worker=self._plan.index, pid=child.pid, seconds=round(seconds, 3))
         if "ready" not in self._service.hooks:
             self._move(WorkerState.READY)
