@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from bentod.plan.model import RestartPolicy
 
-
 SETTLED_S = 1.0
 """A worker that was ready for so long did not die of its start."""
 
