@@ -41,12 +41,13 @@ def _server(spec: Spec) -> ServerPlan:
 
 def _service(name: str, spec: Spec, environ: Mapping[str, str]) -> ServicePlan:
     service = spec.services[name]
-    used = dict.fromkeys(api.method for api in spec.apis.values() if api.service == name)
+    apis = [api for api in spec.apis.values() if api.service == name]
     return ServicePlan(
         name=name,
         target=service.target,
-        methods=tuple(used),
+        methods=tuple(dict.fromkeys(api.method for api in apis)),
         hooks={hook: method for hook, method in dict(service.hooks).items() if method},
+        expected=tuple(dict.fromkeys(error for api in apis for error in api.errors)),
         threads=service.threads,
         concurrency=service.concurrency,
         start_timeout_s=service.start_timeout_s,

@@ -23,7 +23,7 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """What differs between the workers of one service."""
+    """What differs between the workers of one service. `environ` is complete."""
 
     index: int
     init: Mapping[str, Any]
@@ -32,12 +32,13 @@ class WorkerPlan:
 
 @dataclass(frozen=True, slots=True)
 class ServicePlan:
-    """A pool of workers. `environ` of a worker is complete but for the daemon's own environment beneath it."""
+    """A pool of workers. `expected` are the exceptions, as `module:Class`, that its APIs map to a status."""
 
     name: str
     target: str
     methods: tuple[str, ...]
     hooks: Mapping[str, str]
+    expected: tuple[str, ...]
     threads: int
     concurrency: int
     start_timeout_s: float

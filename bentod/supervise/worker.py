@@ -204,6 +204,7 @@ class SupervisedWorker:
             hooks=dict(service.hooks),
             threads=service.threads,
             concurrency=service.concurrency,
+            expected=service.expected,
         )
 
     def _ready(self, child: ChildProcess, ready: Ready, seconds: float) -> None:

@@ -23,7 +23,8 @@ from bentod.errors import WireError
 class Setup:
     """A worker's orders, sent once. `methods` are those that the APIs call; `socket` is where it shall listen.
 
-    `inspect` asks only for an import and the methods' signatures: nothing is constructed, no socket is opened.
+    `expected` are exceptions, as `module:Class`, that need no traceback in the log. `inspect` asks only for an import
+    and the methods' signatures: nothing is constructed, no socket is opened.
     """
 
     service: str
@@ -36,6 +37,7 @@ class Setup:
     hooks: dict[str, str] = field(default_factory=dict)
     threads: int = 1
     concurrency: int = 100
+    expected: tuple[str, ...] = ()
     inspect: bool = False
 
 

@@ -85,9 +85,12 @@ def plain(value: object) -> object:
 class Caller:
     """Runs calls and packs their answers. One per thread that runs calls: a packer is not shared."""
 
-    def __init__(self, methods: tuple[Bound, ...], report: Callable[[str], None]) -> None:
+    def __init__(
+        self, methods: tuple[Bound, ...], report: Callable[[str], None], expected: frozenset[str] = frozenset()
+    ) -> None:
         self.methods = methods
         self._report = report
+        self._expected = expected
         self._packer = EntryPacker(default=plain)
 
     def run(self, entry: Entry) -> bytes:
@@ -127,12 +130,13 @@ class Caller:
             return self._frame((RAISED, call, seconds, UNSERIALIZABLE, "", log, []))
 
     def raised(self, call: int, started: float, error: BaseException) -> bytes:
-        """The answer of a method that raised; the traceback goes to the worker's log."""
-        trace = error.__traceback__.tb_next if error.__traceback__ else None  # without our own frame
-        self._report("".join(traceback.format_exception(type(error), error, trace)))
+        """The answer of a method that raised; what the spec does not expect goes to the worker's log in full."""
         classes = [f"{cls.__module__}:{cls.__qualname__}" for cls in type(error).__mro__]
         text = _text(error)
         log = f"{type(error).__name__}: {text}"[:2000]
+        if self._expected.isdisjoint(classes):
+            trace = error.__traceback__.tb_next if error.__traceback__ else None  # without our own frame
+            self._report("".join(traceback.format_exception(type(error), error, trace)))
         return self._frame((RAISED, call, time.monotonic() - started, TARGET_RAISED, text, log, classes))
 
     def expired(self, call: int) -> bytes:

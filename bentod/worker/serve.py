@@ -98,12 +98,13 @@ class Served:
             Path(self._setup.socket).unlink(missing_ok=True)
 
     def _server(self, listener: socket.socket) -> Server:
+        expected = frozenset(self._setup.expected)
         if not any(method.is_async for method in self._bound):
-            return ThreadServer(listener, self._setup.threads, lambda: Caller(self._bound, _report))
+            return ThreadServer(listener, self._setup.threads, lambda: Caller(self._bound, _report, expected))
         from bentod.worker.tasks import AsyncCaller, TaskServer  # asyncio costs a plain target 9 MB and 60 ms
 
         assert self._loop is not None
-        return TaskServer(self._loop, listener, lambda: AsyncCaller(self._bound, _report), self._setup)
+        return TaskServer(self._loop, listener, lambda: AsyncCaller(self._bound, _report, expected), self._setup)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
