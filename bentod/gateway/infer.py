@@ -49,7 +49,7 @@ async def infer(operation: Operation, exchange: Exchange, body_timeout_s: float)
     answer = await _call(operation, exchange, operation.argument(value))
     exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
     payload = _encode(operation, exchange, answer.value)
-    status, headers = _head(answer) if answer.headers or answer.status else (200, [])
+    status, headers = _head(answer) if answer.headers or answer.status is not None else (200, [])
     exchange.code = "ok"
     await exchange.answer(status, payload, b"application/json", headers)
 
@@ -132,8 +132,11 @@ def _head(answer: Answer) -> tuple[int, list[Header]]:
     if type(status) is not int or not 200 <= status <= 599 or status in _BODILESS:
         raise InvalidOutput("the callable set a status that an answer with a body cannot have")
     headers: list[Header] = []
-    for name, value in answer.headers.items():  # from the user's code: any type is possible
-        if not (_NAME.fullmatch(str(name)) and _VALUE.fullmatch(str(value))):
+    given: Mapping[Any, Any] = answer.headers  # from the user's code: any type is possible
+    for name, value in given.items():
+        if not (isinstance(name, str) and isinstance(value, str | int)):
+            raise InvalidOutput("the callable set a header that is no text")
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(str(value))):
             raise InvalidOutput("the callable set a header that cannot be sent")
         if name.lower() in _OURS:
             raise InvalidOutput(f"the callable set the header {name}, which the server sets")

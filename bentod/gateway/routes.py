@@ -10,6 +10,7 @@ from typing import Any
 from bentod.dispatch.call import Quota
 from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
+from bentod.errors import InvalidInput, Pointed
 from bentod.iotypes.validator import Validator, properties
 from bentod.wire.entries import NAMED, POSITIONAL
 from bentod.wire.messages import ApiRoute, Method, RouteTable
@@ -40,8 +41,15 @@ class Operation:
     names: frozenset[str] | None
 
     def argument(self, value: Any) -> Any:
-        """What the callable gets: undeclared properties only reach a callable with `**kwargs`."""
-        if self.kind == POSITIONAL or self.names is None or value.keys() <= self.names:
+        """What the callable gets: undeclared properties only reach a callable with `**kwargs`.
+
+        Raises InvalidInput for what cannot be keyword arguments: a schema of properties alone lets anything else pass.
+        """
+        if self.kind == POSITIONAL:
+            return value
+        if type(value) is not dict:
+            raise InvalidInput("the input must be an object", errors=(Pointed("", "this is no object"),))
+        if self.names is None or value.keys() <= self.names:
             return value
         return {name: item for name, item in value.items() if name in self.names}
 
@@ -67,7 +75,7 @@ def operation(
         counts=counts,
         method=index,
         is_async=method.style == "async",
-        takes_context=any(parameter.name == "context" for parameter in parameters),
+        takes_context=any(parameter.name == "context" for parameter in parameters) and "context" not in (names or ()),
         kind=POSITIONAL if names is None else NAMED,
         names=None if takes_any else frozenset(names or ()),
     )

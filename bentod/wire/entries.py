@@ -57,12 +57,19 @@ class EntryPacker:
 def unpack(payload: bytes) -> list[Entry]:
     """The entries of one frame. Raises WireError if it holds anything else."""
     try:
-        entries = msgpack.unpackb(payload, strict_map_key=False, use_list=True)
+        entries = _unpacked(payload)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise WireError(f"not a frame of entries: {error}") from error
     if not isinstance(entries, list):
         raise WireError("not a frame of entries")
     return entries
+
+
+def _unpacked(payload: bytes) -> Any:
+    try:
+        return msgpack.unpackb(payload, strict_map_key=False, use_list=True)
+    except TypeError:  # a list as a map's key: MessagePack can hold what a tuple was, and Python can only as a tuple
+        return list(msgpack.unpackb(payload, strict_map_key=False, use_list=False))
 
 
 def same_user(peer: socket.socket, uid: int) -> bool:

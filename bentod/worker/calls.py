@@ -102,7 +102,7 @@ class Caller:
             return self.expired(call)
         context = None
         try:
-            if method.takes_context:
+            if method.takes_context and extra is not None:  # else `context` is a property of the input
                 context = context_of(extra, deadline)
                 arguments = {"context": context}
                 value = method.call(**argument, **arguments) if kind == NAMED else method.call(argument, **arguments)

@@ -31,7 +31,7 @@ class AsyncCaller(Caller):
             return self.expired(call)
         named: dict[str, Any] = dict(argument) if kind == NAMED else {}
         context = None
-        if method.takes_context:
+        if method.takes_context and extra is not None:  # else `context` is a property of the input
             named["context"] = context = context_of(extra, deadline)
         try:
             value = await (method.call(**named) if kind == NAMED else method.call(argument, **named))
