@@ -56,7 +56,11 @@ class PlanError(ProblemsError):
 
 
 class StartError(BentodError):
-    """A generation did not become ready."""
+    """A generation did not become ready. `traceback` is that of the user's code, if it raised."""
+
+    def __init__(self, text: str, traceback: str = "") -> None:
+        super().__init__(text)
+        self.traceback = traceback
 
 
 class WireError(BentodError):

@@ -89,4 +89,6 @@ def _told(error: BentodError) -> int:
         print(show(error.problems, "text"), file=sys.stderr)
         return BAD_SPEC if isinstance(error, SpecError) else BAD_HOST
     print(f"bentod: {error}", file=sys.stderr)
+    if isinstance(error, StartError) and error.traceback:
+        print(error.traceback.rstrip(), file=sys.stderr)
     return NOT_STARTED if isinstance(error, StartError) else BAD_HOST

@@ -36,7 +36,7 @@ class Control:
         config.bind = [f"unix:{self._path}"]
         config.umask = 0o177
         config.accesslog = config.errorlog = None
-        config.graceful_timeout = 1.0
+        config.graceful_timeout = 3.0  # for those who wait for `/settled`
         wait: Callable[[], Awaitable[None]] = self._wait
         self._task = asyncio.create_task(serve(self._app, config, shutdown_trigger=wait))
 

@@ -86,7 +86,7 @@ class Gateway:
 
     async def stats(self, number: int) -> Stats | None:
         """What it counted; None if it does not answer soon."""
-        if self._child is None:
+        if self._child is None or self._stopping:
             return None
         answer = self._stats[number] = asyncio.get_running_loop().create_future()
         self._child.channel.send(StatsRequest(number))

@@ -44,7 +44,7 @@ class Generation:
                 failed = next((pool for task, pool in settling.items() if task.done() and not task.result()), None)
                 if failed is not None:
                     reason, trace = failed.failure()
-                    raise StartError(f"service {failed.plan.name}: {reason}" + (f"\n{trace}" if trace else ""))
+                    raise StartError(f"service {failed.plan.name}: {reason}", trace)
         finally:
             for task in settling:
                 task.cancel()

@@ -57,10 +57,10 @@ class App:
             raise
         finally:
             self.running -= 1
+            if self._access_log is not None and exchange.code:  # not the pages of the system, unless they are missed
+                self._access_log(exchange, operation.api.name if operation is not None else "")
             if operation is not None:
                 operation.counts.codes[exchange.code] += 1
-                if self._access_log is not None:
-                    self._access_log(exchange, operation.api.name)
 
     async def _page(self, exchange: Exchange) -> None:
         page = self._routes.pages.get(exchange.path) if self._routes is not None else "live"
