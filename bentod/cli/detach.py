@@ -36,9 +36,12 @@ def detach(args: argparse.Namespace) -> int:
             start_new_session=True,
         )
     status = asyncio.run(_appear(daemon, Client(folders.control), wait=args.wait))
-    if status is None or status["state"] == "failed":
+    if status is None and daemon.poll() is None:
+        raise StartError(f"the daemon (pid {daemon.pid}) does not answer yet; ask again with `bentod status`")
+    if status is None or status["state"] not in {"starting", "ready", "degraded"}:
+        code = daemon.wait()
         text = errors.read_text("utf-8", "replace").strip()
-        raise StartError(text.removeprefix("bentod: ") or f"the daemon ended with code {daemon.wait()}")
+        raise StartError(text.removeprefix("bentod: ") or f"the daemon ended with code {code}")
     print(f"{status['name']} is {status['state']} at {status['url']} (pid {daemon.pid})")
     return 0
 
