@@ -156,4 +156,9 @@ def _request_id(given: bytes | None) -> str:
         text = given.decode("latin-1")
         if text.isascii() and text.isprintable():
             return text
+    return new_request_id()
+
+
+def new_request_id() -> str:
+    """An id that no other request has."""
     return f"{_PREFIX}{next(_COUNTER):08x}"

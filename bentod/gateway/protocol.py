@@ -11,12 +11,12 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from bentod.gateway import problems
 from bentod.gateway.app import App
-from bentod.gateway.exchange import CONNECTION, Header
+from bentod.gateway.exchange import CONNECTION, Header, new_request_id
 from bentod.gateway.problems import Kind
 
 _LINGER_S = 2.0
@@ -62,6 +62,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = False
         self._lingering = False
+        self._current: RequestResponseCycle | None = None
+        """The request that is being answered; `cycle` is the last one that was parsed."""
+        self._refusal: Kind | None = None
         self.on_gone: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,12 +74,16 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
         super().connection_lost(exc)
-        if self.on_gone is not None and self.cycle.disconnected:
-            self.on_gone()
+        current = self._current  # uvicorn tells only the last one that was parsed
+        if current is not None and not current.response_complete:
+            current.disconnected = True
+            current.message_event.set()
+            if self.on_gone is not None:
+                self.on_gone()
         self.on_gone = None
 
     def data_received(self, data: bytes) -> None:
-        if self._lingering:
+        if self._lingering or self._refusal is not None:
             return
         self._fresh_date()
         super().data_received(data)
@@ -99,10 +106,17 @@ class HttpProtocol(HttpToolsProtocol):
             self._head_arrived()
         super().on_headers_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._current = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         self.on_gone = None
-        if not self._lingering:
-            super().on_response_complete()
+        if self._lingering:
+            return
+        super().on_response_complete()
+        if self._refusal is not None:
+            self._refuse(self._refusal)
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self._shared.header_timeout_s, self._head_late)
@@ -135,21 +149,31 @@ class HttpProtocol(HttpToolsProtocol):
         """An upgrade that is not taken is ignored (RFC 9110, 7.8): no words about it."""
 
     def _refuse(self, kind: Kind) -> None:
-        """Answer what never became a request, and close."""
-        answering = not getattr(self.cycle, "response_complete", True)  # there is no cycle before the first request
-        if not self.transport.is_closing() and not answering:
-            body = problems.render(kind, "", {})
+        """Answer what never became a request, after those before it that did, and close."""
+        broken, current = cast(RequestResponseCycle | None, self.cycle), self._current
+        if broken is not None and broken.more_body and not broken.response_complete:  # it broke in this one's body
+            broken.disconnected = True
+            broken.message_event.set()
+            if broken is not current:
+                self.pipeline.popleft()
+        if current is not None and not current.response_complete and not current.disconnected:
+            self._refusal = kind
+            return
+        if not self.transport.is_closing():
+            request_id = new_request_id()
+            body = problems.render(kind, request_id, {})
             head = (
                 f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\ndate: {formatdate(usegmt=True)}\r\n"
-                f"content-type: {problems.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+                f"content-type: {problems.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+                f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
 
     def take_body(self) -> bytes | None:
         """The whole body of the current request if it has arrived, once."""
-        cycle = self.cycle
-        if cycle.more_body or cycle.disconnected:
+        cycle = self._current
+        if cycle is None or cycle.more_body or cycle.disconnected:
             return None
         body = bytes(cycle.body)
         cycle.body = bytearray()
@@ -161,8 +185,8 @@ class HttpProtocol(HttpToolsProtocol):
         This does what uvicorn's `send` does with two messages, which costs a tenth of a call's time: it checks every
         header with regular expressions and writes head and body separately.
         """
-        cycle = self.cycle
-        if cycle.disconnected or cycle.response_started or self.flow.write_paused:
+        cycle = self._current
+        if cycle is None or cycle.disconnected or cycle.response_started or self.flow.write_paused:
             return False
         parts = [STATUS_LINE[status], self._shared.date]
         for name, value in headers:
@@ -171,7 +195,7 @@ class HttpProtocol(HttpToolsProtocol):
             else:
                 parts += (name, b": ", value, b"\r\n")
         parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-        if self.scope["method"] != "HEAD":
+        if cycle.scope["method"] != "HEAD":
             parts.append(body)
         cycle.response_started = cycle.response_complete = True
         cycle.transport.write(b"".join(parts))
@@ -184,7 +208,8 @@ class HttpProtocol(HttpToolsProtocol):
     def linger(self) -> None:
         """The answer to come is the last, and the rest of the body will not be read. Closing at once would make the
         kernel reset the connection, and the client could lose the answer: so say the end, listen a little, close."""
-        self.cycle.transport = _LastWords(self)  # type: ignore[assignment]
+        if self._current is not None:
+            self._current.transport = cast(asyncio.Transport, _LastWords(self))
 
     def last_words_said(self) -> None:
         """The last answer is written."""
