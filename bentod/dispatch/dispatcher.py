@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -59,8 +60,11 @@ class Dispatcher:
         """Connect to new workers, let go of those that are no longer named, take the new limits."""
         self._admit, self._reason, self._stop_timeout_s = route.admit, route.reason, route.stop_timeout_s
         wanted = {worker.pid: worker for worker in route.workers}
-        for pid in self._workers.keys() - wanted.keys():
-            self._leave(self._workers[pid])
+        for pid, worker in list(self._workers.items()):
+            if pid not in wanted:
+                self._leave(worker)
+            elif worker.leaving:
+                self._take_back(worker)
         await asyncio.gather(*(self._join(wanted[pid]) for pid in wanted.keys() - self._workers.keys()))
         if not self._admit and not self._open:
             for lane in self._lanes.values():
@@ -93,8 +97,8 @@ class Dispatcher:
             if call.id in worker.held:
                 if worker.link is not None:
                     worker.link.send(self._packer.entry((CANCEL, call.id)))
-                loop = asyncio.get_running_loop()
-                loop.call_later(self._stop_timeout_s, self._check_stuck, worker, call.id)
+                early_s = max(0.0, call.deadline - time.monotonic())  # its client may have left before
+                asyncio.get_running_loop().call_later(early_s + self._stop_timeout_s, self._check_stuck, worker, call.id)
                 return
         self._lanes[call.is_async].leave(call)
 
@@ -113,6 +117,10 @@ class Dispatcher:
         except OSError:  # it died at once: the daemon knows, or will
             self._workers.pop(route.pid, None)
             return
+        if self._workers.get(route.pid) is worker:  # else it is lost already
+            self._enlist(worker)
+
+    def _enlist(self, worker: _Worker) -> None:
         self._open.append(worker)
         self._fill(is_async=False)
         self._fill(is_async=True)
@@ -122,7 +130,17 @@ class Dispatcher:
         worker.leaving = True
         if worker in self._open:
             self._open.remove(worker)
+        self._let_go(worker)
+
+    def _take_back(self, worker: _Worker) -> None:
+        """It is named again before it finished what it has."""
+        worker.leaving = False
+        self._enlist(worker)
+
+    def _let_go(self, worker: _Worker) -> None:
+        """Close the link of a leaving worker that holds nothing; named again, it gets a new one."""
         if not worker.held and worker.link is not None:
+            self._workers.pop(worker.pid, None)
             worker.link.close()
 
     def _free(self, is_async: bool) -> _Worker | None:
@@ -150,23 +168,28 @@ class Dispatcher:
     def _received(self, worker: _Worker, entries: list[Entry]) -> None:
         """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""
         for entry in entries:
-            call = worker.held.pop(entry[1])
+            call = worker.held[entry[1]]
+            self._finish(call, entry)
+            del worker.held[call.id]
             worker.busy[call.is_async] -= 1
             worker.answered += 1
             call.quota.running -= 1
-            self._finish(call, entry)
         for is_async, lane in self._lanes.items():
             if lane:
                 self._fill(is_async=is_async)
-        if worker.leaving and not worker.held and worker.link is not None:
-            worker.link.close()
+        if worker.leaving:
+            self._let_go(worker)
 
     def _finish(self, call: Call, entry: Entry) -> None:
         kind, _, run_s, *rest = entry
-        self._lanes[call.is_async].ran(run_s)
+        if not 0 <= run_s < math.inf:
+            raise ValueError(f"no run time: {run_s!r}")
+        if run_s:  # a call that was given up has not run
+            self._lanes[call.is_async].ran(run_s)
         queue_s = call.sent - call.admitted
         if kind == DONE:
-            call.answer(Answer(rest[0], queue_s, run_s))
+            (value,) = rest
+            call.answer(Answer(value, queue_s, run_s))
         elif kind == DONE_WITH:
             value, status, headers = rest
             call.answer(Answer(value, queue_s, run_s, status, headers))
@@ -178,7 +201,8 @@ class Dispatcher:
 
     def _lost(self, worker: _Worker) -> None:
         """A worker is gone. The calls that it may have begun have lost a worker; the others have only lost time."""
-        self._workers.pop(worker.pid, None)
+        if self._workers.get(worker.pid) is worker:
+            del self._workers[worker.pid]
         if worker in self._open:
             self._open.remove(worker)
         begun = {False: worker.slots[False], True: worker.slots[True]}

@@ -69,7 +69,8 @@ def _unpacked(payload: bytes) -> Any:
     try:
         return msgpack.unpackb(payload, strict_map_key=False, use_list=True)
     except TypeError:  # a list as a map's key: MessagePack can hold what a tuple was, and Python can only as a tuple
-        return list(msgpack.unpackb(payload, strict_map_key=False, use_list=False))
+        found = msgpack.unpackb(payload, strict_map_key=False, use_list=False)
+        return list(found) if isinstance(found, tuple) else found
 
 
 def same_user(peer: socket.socket, uid: int) -> bool:

@@ -32,8 +32,9 @@ class FakeLink:
         self._received = received
         self._lost = lost
 
-    def send(self, entry: bytes) -> None:
+    def send(self, entry: bytes, *, alone: bool = False) -> None:
         """What the dispatcher calls."""
+        del alone
         found = msgpack.unpackb(entry, strict_map_key=False)
         self.entries.append(found)
         answer = self.handler(found) if self.handler is not None and found[0] != CANCEL else None
@@ -86,7 +87,7 @@ class FakeWorkers:
         self.links: list[FakeLink] = []
         self.refused: set[str] = set()
         self.at_once_lost: set[str] = set()
-        self.stuck: list[int] = []
+        self.unusable: list[tuple[int, str]] = []
         self.handler = handler
 
     async def connect(
@@ -110,7 +111,7 @@ class FakeWorkers:
 
     def dispatcher(self) -> Dispatcher:
         """A dispatcher for these workers."""
-        return Dispatcher("s", self.connect, self.stuck.append)
+        return Dispatcher("s", self.connect, lambda pid, reason: self.unusable.append((pid, reason)))
 
 
 def worker(pid: int, threads: int = 1, concurrency: int = 1) -> WorkerRoute:

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvloop
 
-LIMIT_S = 60.0
+LIMIT_S = 30.0
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
@@ -17,7 +17,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 def run(main: Coroutine[Any, Any, Any], loop: str = "asyncio") -> Any:
-    """What `main` returns; it is cancelled after a minute, and leaves no task behind."""
+    """What `main` returns; it is cancelled after half a minute, and leaves no task behind."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         return runner.run(asyncio.wait_for(main, LIMIT_S))
 
