@@ -97,8 +97,8 @@ class Dispatcher:
             if call.id in worker.held:
                 if worker.link is not None:
                     worker.link.send(self._packer.entry((CANCEL, call.id)))
-                early_s = max(0.0, call.deadline - time.monotonic())  # its client may have left before
-                asyncio.get_running_loop().call_later(early_s + self._stop_timeout_s, self._check_stuck, worker, call.id)
+                late_s = self._stop_timeout_s + max(0.0, call.deadline - time.monotonic())
+                asyncio.get_running_loop().call_later(late_s, self._check_stuck, worker, call.id)
                 return
         self._lanes[call.is_async].leave(call)
 
@@ -163,7 +163,7 @@ class Dispatcher:
         worker.busy[call.is_async] += 1
         call.quota.running += 1
         call.sent = time.monotonic()
-        worker.link.send(call.entry)
+        worker.link.send(call.entry, alone=len(worker.held) == 1)
 
     def _received(self, worker: _Worker, entries: list[Entry]) -> None:
         """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""
