@@ -36,9 +36,6 @@ class Connection(Protocol):
     def respond(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
         """Send a whole answer; false if it must go the ordinary way."""
 
-    def linger(self) -> None:
-        """The next answer ends the connection although the client may still be sending."""
-
 
 class Exchange:
     """A request and its answer. `status`, `code`, `bytes_out` and the times are what the log will say."""
@@ -135,8 +132,6 @@ class Exchange:
         self.code, self.status = kind.code, kind.status
         if isinstance(error, ClientGone):
             return
-        if isinstance(error, BodyTooLarge | BodyTimeout) and self.connection is not None:
-            self.connection.linger()
         headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
         body = problems.body(error, self.request_id)
         await self.answer(kind.status, body, problems.MEDIA_TYPE.encode(), headers)

@@ -188,6 +188,9 @@ class HttpProtocol(HttpToolsProtocol):
         cycle = self._current
         if cycle is None or cycle.disconnected or cycle.response_started or self.flow.write_paused:
             return False
+        if cycle.more_body:  # the rest of the body will not be read, so this answer is the last one
+            cycle.keep_alive = False
+            cycle.transport = _LastWords(self)  # type: ignore[assignment]
         parts = [STATUS_LINE[status], self._shared.date]
         for name, value in headers:
             if name == b"connection":  # only ever `close`
@@ -205,14 +208,9 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.on_response()
         return True
 
-    def linger(self) -> None:
-        """The answer to come is the last, and the rest of the body will not be read. Closing at once would make the
-        kernel reset the connection, and the client could lose the answer: so say the end, listen a little, close."""
-        if self._current is not None:
-            self._current.transport = cast(asyncio.Transport, _LastWords(self))
-
     def last_words_said(self) -> None:
-        """The last answer is written."""
+        """The last answer is written, while the client may still be sending. Closing now would make the kernel reset
+        the connection, and the client could lose the answer: so say the end, listen a little, close."""
         self._lingering = True
         self.flow.resume_reading()
         if self.transport.can_write_eof():

@@ -89,6 +89,7 @@ def text_line(request: Finished, api: str, seconds: float) -> bytes:
     code = "" if request.code == "ok" else f"  {request.code}"
     error = "".join(f"  {line}" for line in request.log.splitlines()[:1])
     times = f"{seconds * 1e3:8.1f} ms  (queue {request.queue_s * 1e3:.1f}, run {request.run_s * 1e3:.1f})"
-    return f"{clock}  {request.status}  {request.method} {request.path}  {times}{code}{error}\n".encode(
-        "utf-8", "backslashreplace"
-    )
+    line = f"{clock}  {request.status}  {request.method} {request.path}  {times}{code}{error}"
+    if not line.isprintable():  # a client chose the path: it writes no line and no escape sequence of its own
+        line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+    return f"{line}\n".encode()

@@ -76,12 +76,16 @@ class _Lines(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         *lines, rest = (self._rest + data).split(b"\n")
-        while len(rest) > _LINE_LIMIT:
-            lines.append(rest[:_LINE_LIMIT])
-            rest = rest[_LINE_LIMIT:]
-        self._rest = rest
         for line in lines:
-            self._emit(line)
+            self._emit(self._cut(line))
+        self._rest = self._cut(rest)
+
+    def _cut(self, line: bytes) -> bytes:
+        """The end of a line, once what is too much for one has been passed on."""
+        while len(line) > _LINE_LIMIT:
+            self._emit(line[:_LINE_LIMIT])
+            line = line[_LINE_LIMIT:]
+        return line
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._rest:

@@ -31,14 +31,18 @@ def spawn(argv: Sequence[str], environ: Mapping[str, str], directory: Path, *, c
     ours, theirs = socket.socketpair()
     output = subprocess.PIPE if capture else None
     with theirs:
-        popen = subprocess.Popen(
-            [*argv, str(theirs.fileno())],
-            env=dict(environ),
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(theirs.fileno(),),
-            process_group=0,
-        )
+        try:
+            popen = subprocess.Popen(
+                [*argv, str(theirs.fileno())],
+                env=dict(environ),
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(theirs.fileno(),),
+                process_group=0,
+            )
+        except OSError:
+            ours.close()
+            raise
     return Spawned(popen, ours)

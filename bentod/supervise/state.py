@@ -27,8 +27,8 @@ class WorkerState(StrEnum):
 _S = WorkerState
 MOVES: dict[WorkerState, frozenset[WorkerState]] = {
     _S.STARTING: frozenset({_S.READY, _S.BACKOFF, _S.FAILED, _S.STOPPED}),
-    _S.READY: frozenset({_S.UNREADY, _S.BACKOFF, _S.FAILED, _S.DRAINING}),
-    _S.UNREADY: frozenset({_S.READY, _S.BACKOFF, _S.FAILED, _S.DRAINING}),
+    _S.READY: frozenset({_S.UNREADY, _S.BACKOFF, _S.FAILED, _S.DRAINING, _S.STOPPED}),
+    _S.UNREADY: frozenset({_S.READY, _S.BACKOFF, _S.FAILED, _S.DRAINING, _S.STOPPED}),
     _S.BACKOFF: frozenset({_S.STARTING, _S.STOPPED}),
     _S.DRAINING: frozenset({_S.STOPPED}),
     _S.FAILED: frozenset({_S.STOPPED}),

@@ -164,7 +164,7 @@ class SupervisedWorker:
         self._log("worker.started", worker=self._plan.index, pid=child.pid)
         self._changed()
         try:
-            return await self._follow(child)
+            return not self._stopping.is_set() and await self._follow(child)
         finally:
             child.kill()
             await child.wait()
@@ -262,5 +262,6 @@ class SupervisedWorker:
 
 def _exit_text(code: int) -> str:
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        known = {one.value: one.name for one in signal.Signals}
+        return f"killed by {known.get(-code, f'signal {-code}')}"
     return "the target cannot start" if code == _CANNOT_START else f"exited with code {code}"
