@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -32,9 +33,11 @@ async def main() -> int:
         return 1
     limits, sockets = orders
     channel = await Channel.open(end)
-    app = App(limits.body_timeout_s, access_log(limits.access_log, limits.access_file))
+    log = access_log(limits.access_log, limits.access_file)
+    app = App(limits.body_timeout_s, log.add if log is not None else None)
     gateway = Gateway(app, channel.send)
     server = Server(app, shared(app, limits.header_timeout_s, limits.keep_alive_s))
+    draining: asyncio.Task[None] | None = None
     while (message := await channel.receive()) is not None:
         if isinstance(message, RouteTable):
             first = gateway.table is None
@@ -46,10 +49,19 @@ async def main() -> int:
         elif isinstance(message, StatsRequest):
             channel.send(gateway.stats(message.number, server.connections))
         elif isinstance(message, Drain):
-            channel.send(Drained(await server.drain(message.timeout_s)))
-            return 0
+            draining = asyncio.create_task(_drain(server, channel, message.timeout_s))
+    if log is not None:
+        log.flush()
+    if draining is not None and draining.done():
+        return 0
     _end_workers(gateway)
     return 1
+
+
+async def _drain(server: Server, channel: Channel, timeout_s: float) -> None:
+    """Finish; meanwhile the daemon is still heard, above all its end."""
+    channel.send(Drained(await server.drain(timeout_s)))
+    channel.close()
 
 
 def _orders(end: socket.socket) -> tuple[ServerLimits, list[int]] | None:

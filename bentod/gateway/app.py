@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import traceback
 from collections.abc import Callable
@@ -47,10 +48,14 @@ class App:
                 await self._page(exchange)
                 return
             if self.draining:
-                raise Draining("the server is shutting down", headers={"connection": "close"})
+                raise _draining()
             await infer(operation, exchange, self._body_timeout_s)
         except CallError as error:
             await exchange.problem(error)
+        except asyncio.CancelledError:  # the time to drain is over
+            if exchange.status:
+                raise
+            await exchange.problem(_draining())
         except Exception:
             exchange.code = "internal"
             sys.stderr.write(traceback.format_exc())
@@ -80,3 +85,7 @@ class App:
         if page == "index":
             return system.index(table)
         return self._documents.openapi() if page == "openapi" else self._documents.docs()
+
+
+def _draining() -> Draining:
+    return Draining("the server is shutting down", headers={"connection": "close"})

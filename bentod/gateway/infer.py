@@ -98,6 +98,9 @@ async def _call(operation: Operation, exchange: Exchange, argument: Any) -> Answ
         return await call.finished
     except asyncio.CancelledError:
         operation.dispatcher.abandon(call)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
         raise ClientGone from None
     except TargetFailure as failure:
         exchange.log, exchange.run_s = failure.log, failure.run_s

@@ -10,6 +10,7 @@ from bentod.gateway.app import App
 from bentod.gateway.protocol import HttpProtocol, Shared, factory
 
 _BACKLOG = 2048
+_LAST_WORDS_S = 1.0
 
 
 class Server:
@@ -52,7 +53,16 @@ class Server:
                     self._hang_up()
         except TimeoutError:
             pass
-        return self._app.running
+        return await self._cut_off()
+
+    async def _cut_off(self) -> int:
+        """Tell those that still wait that it is too late. Returns how many they are."""
+        running, tasks = self._app.running, list(self._shared.state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_WORDS_S)
+        return running
 
     def _hang_up(self) -> None:
         """Close idle connections, and let the others close after their answer."""

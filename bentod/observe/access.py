@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
@@ -32,11 +32,11 @@ class Finished(Protocol):
     request_id: str
 
 
-def access_log(form: str, file: str) -> Callable[[Any, str], None] | None:
-    """A function that takes a finished request and its API's name; None if `form` is `off`."""
+def access_log(form: str, file: str) -> AccessLog | None:
+    """What takes a finished request and its API's name; None if `form` is `off`."""
     if form == "off":
         return None
-    return AccessLog(json_line if form == "json" else text_line, open_sink(file)).add
+    return AccessLog(json_line if form == "json" else text_line, open_sink(file))
 
 
 class AccessLog:

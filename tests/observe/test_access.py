@@ -111,7 +111,7 @@ def test_off_is_off_and_a_file_gets_the_lines(tmp_path):
     async def main():
         assert access_log("off", "") is None
         for form in ("json", "text"):
-            add = access_log(form, str(tmp_path / form))
+            add = access_log(form, str(tmp_path / form)).add
             assert add is not None
             add(Request(), "greet")
         await until(lambda: (tmp_path / "json").read_bytes() and (tmp_path / "text").read_bytes())
