@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from bentod.daemon.folders import Folders, folders
-from bentod.settings import Settings
+from bentod.settings import Settings, read
 from bentod.spec import load
 
 
@@ -17,8 +17,8 @@ def chosen(args: argparse.Namespace) -> list[Path]:
 
 
 def loaded(args: argparse.Namespace) -> tuple[load.Loaded, Folders, Settings]:
-    """The spec and its folders. Raises SpecError, UnusableFolder."""
+    """The spec and its folders. Raises SpecError, BadSetting, UnusableFolder."""
     found = load.load(chosen(args), os.environ)
-    settings = Settings()
+    settings = read()
     where = folders(found.spec.name, found.files[0], os.environ, settings.run, settings.state)
     return found, where, settings
