@@ -13,10 +13,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.support.http import Connection, Ended, request
 
 START_S = 60.0
 END_S = 45.0
@@ -43,18 +45,20 @@ def free_port() -> int:
 class App:
     """A running daemon and a client for it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, spec: list[str], folders: Mapping[str, str]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, spec: list[str], folders: Mapping[str, str], log: Path
+    ) -> None:
         self.process = process
         self.url = url
         self.spec = spec
         self.environ = {**os.environ, **folders}
         self.run = Path(folders["BENTOD_RUN"])
         self.state = Path(folders["BENTOD_STATE"])
-        self.log = self.state / "stderr.log"
+        self.log = log
 
     def cli(self, verb: str, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a verb on this daemon's spec."""
-        command = [sys.executable, "-m", "bentod", verb, *self.spec, *words]
+        command = [sys.executable, "-P", "-m", "bentod", verb, *self.spec, *words]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=60, **options)
 
     def status(self) -> dict[str, Any]:
@@ -85,11 +89,24 @@ class App:
         """Process ids of the daemon's `worker`s or `gateway`s."""
         return [pid for pid, command in children(self.process.pid) if f"bentod.{kind}" in command]
 
-    def events(self, name: str = "") -> list[dict[str, Any]]:
-        """The daemon's events so far."""
-        lines = self.log.read_text("utf-8", "replace").splitlines()
-        events = [json.loads(line) for line in lines if line.startswith("{")]
-        return [event for event in events if not name or event["event"] == name]
+    def text(self) -> str:
+        """All that the daemon and its gateways wrote to stderr."""
+        return self.log.read_text("utf-8", "replace")
+
+    def events(self, name: str = "", **keys: Any) -> list[dict[str, Any]]:
+        """The events so far that have this name and these keys."""
+        events = [json.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return [e for e in events if not name or e["event"] == name if all(e.get(k) == v for k, v in keys.items())]
+
+    def control(self, route: str = "/status") -> dict[str, Any]:
+        """What the daemon says on its control socket. Raises OSError while it does not listen."""
+        [path] = list(self.run.glob("*/control.sock")) or [self.run / "control.sock"]
+        with Connection(f"unix:{path}") as connection:
+            return dict(connection.ask(request(route, None, "GET")).json)
+
+    def service(self, name: str) -> dict[str, Any]:
+        """What `status` says of a service."""
+        return dict(self.control()["services"][name])
 
 
 def _decoded(response: Any) -> Any:
@@ -129,38 +146,40 @@ def running(
     overlay: Mapping[str, Any] | None = None,
     ready: bool = True,
     code: int | None = 0,
+    pass_fds: Sequence[int] = (),
+    cwd: Path | None = None,
+    run: str = "",
+    state: str = "",
 ) -> Iterator[App]:
-    """`bentod up` of a folder's spec on a free port, until the block ends.
+    """`bentod up` of a folder's spec, ready, on a port that is free, until the block ends.
 
-    `overlay` is merged over the spec. Afterwards: exit code `code` on SIGTERM (None: the test has ended it), no child
-    process, no socket file.
+    `overlay` is merged over the spec; where it says `listen`, the first address is the app's `url`. Afterwards: exit
+    code `code` on SIGTERM (None: the test has ended it), no child process, no socket file.
     """
     short = Path(tempfile.mkdtemp(prefix="bt"))
-    port = free_port()
-    over = {"server": {"listen": f"127.0.0.1:{port}"}, **(overlay or {})}
-    if "server" in (overlay or {}):
-        over["server"] = {"listen": f"127.0.0.1:{port}", **overlay["server"]}
+    port = 0 if ready else free_port()
+    over = {**(overlay or {}), "server": {"listen": f"127.0.0.1:{port}", **(overlay or {}).get("server", {})}}
     (short / "overlay.yaml").write_text(json.dumps(over))
-    files = ["-f", str(Path(folder) / spec), "-f", str(short / "overlay.yaml")]
-    folders = {"BENTOD_RUN": str(short / "run"), "BENTOD_STATE": str(short / "state")}
-    (short / "state").mkdir()
-    log = (short / "state" / "stderr.log").open("wb")
-    with log:
+    files = ["--file", str(Path(folder) / spec), "--file", str(short / "overlay.yaml")]
+    folders = {"BENTOD_RUN": run or str(short / "run"), "BENTOD_STATE": state or str(short / "state")}
+    with (short / "stderr.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bentod", "up", *files, *args],
+            [sys.executable, "-P", "-m", "bentod", "up", *files, *args],
             env={**os.environ, **(env or {}), **folders},
             stdout=subprocess.DEVNULL,
             stderr=log,
+            pass_fds=pass_fds,
+            cwd=cwd,
         )
-    app = App(process, f"http://127.0.0.1:{port}", files, folders)
+    app = App(process, f"http://127.0.0.1:{port}", files, folders, short / "stderr.log")
     try:
         if ready:
             eventually(lambda: process.poll() is not None or _ready(app), START_S, "ready")
-            assert process.poll() is None, "it ended"
+            assert process.poll() is None, f"it ended with code {process.returncode}"
         yield app
         _end(app, code)
     except BaseException:
-        print(app.log.read_text("utf-8", "replace")[-20_000:], file=sys.stderr)
+        print(app.log.read_text("utf-8", "replace")[-4_000:], file=sys.stderr)
         raise
     finally:
         if process.poll() is None:
@@ -171,9 +190,11 @@ def running(
 
 def _ready(app: App) -> bool:
     try:
-        return app.get("/readyz")[0] == 200
-    except OSError:
+        status = app.control()
+    except (OSError, Ended):
         return False
+    app.url = status["url"] or app.url
+    return bool(status["state"] == "ready")
 
 
 def _end(app: App, code: int | None) -> None:
