@@ -9,7 +9,7 @@ from typing import Any
 
 from bentod.iotypes.validator import properties
 from bentod.spec.node import Path
-from bentod.wire.messages import Method, Parameter
+from bentod.wire.orders import Method, Parameter
 
 CONTEXT = "context"
 """The parameter that bentod fills itself, unless the schema has a property of this name."""

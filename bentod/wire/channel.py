@@ -1,4 +1,4 @@
-"""Control channels: a socket pair, one end in the daemon, the other inherited by a child.
+"""Control channels: a socket pair, one end in the daemon, the other inherited by a child. This is the asynchronous end.
 
 Both ends speak `messages` in `frames`. The end of the stream is itself a message: the peer process is gone.
 """
@@ -12,8 +12,6 @@ from typing import cast
 from bentod.errors import WireError
 from bentod.wire.frames import Splitter, frame
 from bentod.wire.messages import Message, decode, encode
-
-_READ = 65536
 
 
 class Channel(asyncio.Protocol):
@@ -63,28 +61,3 @@ class Channel(asyncio.Protocol):
         """Close this end."""
         if self._transport is not None:
             self._transport.close()
-
-
-class BlockingChannel:
-    """The blocking end, for a process (or a thread of one) that has no event loop."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._socket = end
-        self._splitter = Splitter()
-        self._pending: list[bytes] = []
-
-    def send(self, message: Message) -> None:
-        """Send a message. Raises OSError if the peer is gone."""
-        self._socket.sendall(frame(encode(message)))
-
-    def receive(self) -> Message | None:
-        """Wait for the next message; None once the peer is gone. Raises WireError."""
-        while not self._pending:
-            try:
-                data = self._socket.recv(_READ)
-            except ConnectionError:
-                return None
-            if not data:
-                return None
-            self._pending.extend(self._splitter.feed(data))
-        return decode(self._pending.pop(0))

@@ -1,106 +1,13 @@
-"""What the daemon, the gateways and the workers tell each other: frozen values ⇄ MessagePack.
-
-A message travels as the array `[class name, {field: value}]`. Values nest; an unknown class, an unknown field or a
-missing field is a WireError, so two processes of different versions cannot misunderstand each other silently.
-"""
+"""What the daemon and its children tell each other: the orders of workers, and the route tables of gateways."""
 
 from __future__ import annotations
 
-import dataclasses
-import types
 import typing
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
-
-from bentod.errors import WireError
-
-# ── daemon → worker ──────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """A worker's orders, sent once. `methods` are those that the APIs call; `socket` is where it shall listen.
-
-    `expected` are exceptions, as `module:Class`, that need no traceback in the log. `inspect` asks only for an import
-    and the methods' signatures: nothing is constructed, no socket is opened.
-    """
-
-    service: str
-    index: int
-    target: str
-    project: str
-    methods: tuple[str, ...]
-    socket: str = ""
-    init: dict[str, Any] = field(default_factory=dict)
-    hooks: dict[str, str] = field(default_factory=dict)
-    threads: int = 1
-    concurrency: int = 100
-    expected: tuple[str, ...] = ()
-    inspect: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """Finish what was taken, then stop; what is left after `timeout_s` is abandoned."""
-
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Ask the `ready` hook."""
-
-
-# ── worker → daemon ──────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a callable. `kind` is the name of an `inspect` parameter kind, such as `KEYWORD_ONLY`."""
-
-    name: str
-    kind: str
-    required: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One callable of a service, as it was found. `parameters` is None where Python cannot tell them.
-
-    `style` is `sync`, `async`, `generator` or `async generator`.
-    """
-
-    name: str
-    style: str
-    parameters: tuple[Parameter, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The worker listens on its socket and can serve."""
-
-    methods: tuple[Method, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The worker cannot start. `stage`: `import`, `construct`, `method` or `start hook`; `traceback`: the user's."""
-
-    stage: str
-    error: str
-    traceback: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """What the `ready` hook said."""
-
-    ok: bool
-    reason: str = ""
-
+from bentod.wire.orders import Drain, Failed, Method, Order, Parameter, Probe, Probed, Ready, Setup
+from bentod.wire.values import pack, unpack
 
 # ── daemon → gateway ─────────────────────────────────────────────────────────────────────────────
 
@@ -249,45 +156,43 @@ class Stats:
     connections: int
 
 
-Message = (
-    Setup | Drain | Probe | Ready | Failed | Probed | RouteTable | ServerLimits | StatsRequest | Acknowledged | Drained
-    | Unusable | Stats
-)  # fmt: skip
+Message = Order | RouteTable | ServerLimits | StatsRequest | Acknowledged | Drained | Unusable | Stats
 _CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Message)}
 
 
 def encode(message: Message) -> bytes:
     """One message as MessagePack. Raises WireError for a value that MessagePack cannot hold."""
-    try:
-        return bytes(msgpack.packb([type(message).__name__, dataclasses.asdict(message)]))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise WireError(f"cannot send {type(message).__name__}: {error}") from error
+    return pack(message)
 
 
 def decode(data: bytes | memoryview) -> Message:
     """The message in `data`. Raises WireError for anything that `encode` does not make."""
-    try:
-        name, fields = msgpack.unpackb(data, strict_map_key=False)
-        return _build(_CLASSES[name], fields)  # type: ignore[no-any-return]
-    except (ValueError, KeyError, TypeError, AttributeError, msgpack.UnpackException) as error:
-        raise WireError(f"unknown message: {type(error).__name__} {error}") from error
+    found: Message = unpack(data, _CLASSES)
+    return found
 
 
-def _build(kind: Any, value: Any) -> Any:
-    """`value`, decoded from MessagePack, as the annotated `kind`: dataclasses and tuples of them are rebuilt."""
-    if dataclasses.is_dataclass(kind):
-        return kind(**{key: _build(_hints(kind)[key], item) for key, item in value.items()})  # type: ignore[operator]
-    if isinstance(kind, types.UnionType):
-        return None if value is None else _build(typing.get_args(kind)[0], value)
-    if typing.get_origin(kind) is tuple:
-        return tuple(_build(typing.get_args(kind)[0], item) for item in value)
-    return value
-
-
-_HINTS: dict[Any, dict[str, Any]] = {}
-
-
-def _hints(kind: Any) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = typing.get_type_hints(kind)
-    return _HINTS[kind]
+__all__ = [
+    "Acknowledged",
+    "ApiRoute",
+    "ApiStats",
+    "Drain",
+    "Drained",
+    "Example",
+    "Failed",
+    "Message",
+    "Method",
+    "Parameter",
+    "Probe",
+    "Probed",
+    "Ready",
+    "RouteTable",
+    "ServerLimits",
+    "ServiceRoute",
+    "Setup",
+    "Stats",
+    "StatsRequest",
+    "Unusable",
+    "WorkerRoute",
+    "decode",
+    "encode",
+]

@@ -11,8 +11,8 @@ import threading
 import time
 from typing import NoReturn
 
-from bentod.wire.channel import BlockingChannel
-from bentod.wire.messages import Drain, Failed, Probe, Ready, Setup
+from bentod.wire.blocking import BlockingChannel
+from bentod.wire.orders import Drain, Failed, Probe, Ready, Setup
 from bentod.worker.serve import Served, Server, start
 
 CANNOT_START = 4

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bentod.wire.entries import DONE, DONE_WITH, NAMED, RAISED, Entry, EntryPacker
-from bentod.wire.messages import Method
+from bentod.wire.orders import Method
 
 TARGET_RAISED, UNSERIALIZABLE, EXPIRED = "target-raised", "output-unserializable", "deadline-exceeded"
 CANCELLED = "cancelled"
@@ -104,8 +104,8 @@ class Caller:
         try:
             if method.takes_context and extra is not None:  # else `context` is a property of the input
                 context = context_of(extra, deadline)
-                arguments = {"context": context}
-                value = method.call(**argument, **arguments) if kind == NAMED else method.call(argument, **arguments)
+                named = {**argument, "context": context} if kind == NAMED else {}
+                value = method.call(**named) if kind == NAMED else method.call(argument, context=context)
             else:
                 value = method.call(**argument) if kind == NAMED else method.call(argument)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
@@ -124,8 +124,8 @@ class Caller:
                 return self._frame((DONE, call, seconds, value))
             answer = context.response
             return self._frame((DONE_WITH, call, seconds, value, answer.status, answer.headers))
-        except Exception as error:  # noqa: BLE001 - a value's own conversion may raise anything too
-            log = f"the answer cannot be sent: {error}"
+        except BaseException as error:  # noqa: BLE001 - a value's own conversion may raise anything too
+            log = f"the answer cannot be sent: {_text(error)}"
             self._report(log + "\n")
             return self._frame((RAISED, call, seconds, UNSERIALIZABLE, "", log, []))
 
@@ -150,7 +150,7 @@ class Caller:
 def _text(error: BaseException) -> str:
     """The exception's own text, bounded, and clean enough for MessagePack."""
     try:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
-    except Exception:  # noqa: BLE001 - even __str__ is user code
+        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    except BaseException:  # noqa: BLE001 - even __str__ is user code
         text = ""
-    return str(text)[:2000].encode("utf-8", "replace").decode()
+    return text[:2000].encode("utf-8", "replace").decode()

@@ -2,7 +2,7 @@
 
 It is started with the number of an inherited socket: a Setup comes in up to the end of file, frames go out: Failed if
 the import failed; else Ready, with the constructor as method `__init__` if the target is a class, and then for each
-method, in order, Ready with that method or Failed. Frames are `wire.messages` behind their length in four bytes.
+method, in order, Ready with that method or Failed. Frames are `wire.orders` behind their length in four bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bentod.wire.messages import Failed, Message, Method, Ready, Setup, decode, encode
+from bentod.wire.orders import Failed, Method, Order, Ready, Setup, decode, encode
 from bentod.worker import target
 
 CONSTRUCTOR = "__init__"
@@ -31,7 +31,7 @@ def main(descriptor: int) -> None:
     os._exit(0)
 
 
-def look(setup: Setup) -> Iterator[Message]:
+def look(setup: Setup) -> Iterator[Order]:
     """What the target is, without constructing anything."""
     start = time.monotonic()
     try:

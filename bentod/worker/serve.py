@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bentod.wire.messages import Failed, Method, Probed, Setup
+from bentod.wire.orders import Failed, Method, Probed, Setup
 from bentod.worker import target
 from bentod.worker.calls import Caller, bound
 from bentod.worker.threads import ThreadServer
@@ -34,6 +35,7 @@ class Server(Protocol):
 
 def start(setup: Setup) -> Served | Failed:
     """Import, construct and start the target, in this thread, which will also run its calls (or its event loop)."""
+    _import_before(Path(setup.project), setup.target)
     try:
         instance = target.construct(target.load(setup.target, Path(setup.project)), setup.init)
         served = Served(instance, setup, tuple(target.methods(instance, setup.methods).values()))
@@ -41,6 +43,18 @@ def start(setup: Setup) -> Served | Failed:
     except target.TargetFailed as failure:
         return Failed(failure.stage, failure.error, failure.traceback)
     return served
+
+
+def _import_before(project: Path, name: str) -> None:
+    """If the project has files named as modules of Python's own, import first what we may need later: the project's
+    files come first from then on."""
+    names: set[str] = set()
+    for folder in (project, (project / name.partition(":")[0]).parent):
+        with suppress(OSError):
+            names |= {path.stem for path in folder.iterdir()}
+    if names & {*sys.stdlib_module_names, "uvloop", "msgpack"}:
+        for needed in ("bentod.worker.tasks", "uvloop"):
+            importlib.import_module(needed)
 
 
 class Served:

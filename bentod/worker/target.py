@@ -5,17 +5,20 @@ The user's objects stay here: what leaves this file towards the daemon are names
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bentod.wire.messages import Method, Parameter
+from bentod.wire.orders import Method, Parameter
+
+_MOST_WRAPPERS = 100
 
 
 class TargetFailed(Exception):
@@ -117,9 +120,7 @@ def methods(target: object, names: Sequence[str]) -> dict[str, Method]:
 
 
 def _takes_self(target: object, name: str) -> bool:
-    return isinstance(target, type) and not isinstance(
-        inspect.getattr_static(target, name, None), (staticmethod, classmethod)
-    )
+    return isinstance(target, type) and inspect.isfunction(inspect.getattr_static(target, name, None))
 
 
 def describe(name: str, function: Any, *, skip_self: bool = False) -> Method:
@@ -132,17 +133,29 @@ def describe(name: str, function: Any, *, skip_self: bool = False) -> Method:
 
 
 def style(function: Any) -> str:
-    """`sync`, `async`, `generator` or `async generator`."""
-    plain = inspect.unwrap(function)
-    while hasattr(plain, "func") and not inspect.isroutine(plain):  # functools.partial
-        plain = plain.func
-    if not inspect.isroutine(plain) and not isinstance(plain, type):
-        plain = type(plain).__call__
-    if inspect.iscoroutinefunction(plain):
-        return "async"
-    if inspect.isasyncgenfunction(plain):
-        return "async generator"
-    return "generator" if inspect.isgeneratorfunction(plain) else "sync"
+    """`sync`, `async`, `generator` or `async generator`: what `function` is, or else what it wraps."""
+    for plain in _wrapped(function):
+        if inspect.iscoroutinefunction(plain):
+            return "async"
+        if inspect.isasyncgenfunction(plain):
+            return "async generator"
+        if inspect.isgeneratorfunction(plain):
+            return "generator"
+    return "sync"
+
+
+def _wrapped(function: Any) -> Iterator[Any]:
+    """A callable, and what is inside its decorators, partials and callable objects, from outside to inside."""
+    for _ in range(_MOST_WRAPPERS):
+        yield function
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif not inspect.isroutine(function) and not isinstance(function, type):
+            function = type(function).__call__
+        else:
+            return
 
 
 def failed(stage: str, error: BaseException) -> TargetFailed:
@@ -155,4 +168,16 @@ def failed(stage: str, error: BaseException) -> TargetFailed:
         frames.pop(0)
     trace = "".join(["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else [])
     lines = traceback.format_exception_only(error)
-    return TargetFailed(stage, lines[-1].strip() or type(error).__name__, trace + "".join(lines))
+    text = next((line.strip() for line in lines if not line.startswith(" ")), "")  # not a syntax error's place
+    return TargetFailed(stage, text or type(error).__name__, _origin(error) + trace + "".join(lines))
+
+
+def _origin(error: BaseException) -> str:
+    """What `error` came from, in Python's own words."""
+    if error.__cause__ is not None:
+        found, link = error.__cause__, "The above exception was the direct cause of the following exception:"
+    elif error.__context__ is not None and not error.__suppress_context__:
+        found, link = error.__context__, "During handling of the above exception, another exception occurred:"
+    else:
+        return ""
+    return f"{''.join(traceback.format_exception(found))}\n{link}\n\n"

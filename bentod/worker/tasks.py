@@ -15,7 +15,7 @@ from typing import Any, cast
 from bentod.errors import WireError
 from bentod.wire.entries import CANCEL, NAMED, Entry, same_user, unpack
 from bentod.wire.frames import Splitter
-from bentod.wire.messages import Setup
+from bentod.wire.orders import Setup
 from bentod.worker.calls import Caller, context_of
 
 
@@ -35,8 +35,10 @@ class AsyncCaller(Caller):
             named["context"] = context = context_of(extra, deadline)
         try:
             value = await (method.call(**named) if kind == NAMED else method.call(argument, **named))
-        except asyncio.CancelledError:
-            return self.given_up(call)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            given_up = task is not None and task.cancelling()  # else it is the method's own affair
+            return self.given_up(call) if given_up else self.raised(call, started, error)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
             return self.raised(call, started, error)
         return self.done(call, started, value, context)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bentod.errors import WireError
-from bentod.wire.channel import BlockingChannel, Channel
+from bentod.wire.blocking import BlockingChannel
+from bentod.wire.channel import Channel
 from bentod.wire.frames import LIMIT, frame
 from bentod.wire.messages import Drain, Failed, Probe, Probed, encode
 from tests.support.loops import LOOPS, run

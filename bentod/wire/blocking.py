@@ -1,0 +1,35 @@
+"""The blocking end of a control channel, for a worker: it has no event loop, and does not import one."""
+
+from __future__ import annotations
+
+import socket
+
+from bentod.wire.frames import Splitter, frame
+from bentod.wire.orders import Order, decode, encode
+
+_READ = 65536
+
+
+class BlockingChannel:
+    """Sends and receives orders and reports."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._splitter = Splitter()
+        self._pending: list[bytes] = []
+
+    def send(self, message: Order) -> None:
+        """Send a message. Raises OSError if the peer is gone."""
+        self._socket.sendall(frame(encode(message)))
+
+    def receive(self) -> Order | None:
+        """Wait for the next message; None once the peer is gone. Raises WireError."""
+        while not self._pending:
+            try:
+                data = self._socket.recv(_READ)
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            self._pending.extend(self._splitter.feed(data))
+        return decode(self._pending.pop(0))
