@@ -9,7 +9,7 @@ BentodError
 │  ├─ NotFound, MethodNotAllowed
 │  ├─ InvalidInput          errors: JSON Pointers into the body
 │  ├─ TargetRaised          the callable raised
-│  ├─ InvalidOutput, OutputCount, OutputUnserializable
+│  ├─ InvalidOutput, OutputUnserializable
 │  ├─ QueueFull, NotReady, WorkerLost, Draining
 │  ├─ DeadlineExceeded
 │  └─ ClientGone            nobody is left to answer
@@ -128,10 +128,6 @@ class TargetRaised(CallError):
 
 class InvalidOutput(CallError):
     """The answer does not match the API's schema."""
-
-
-class OutputCount(CallError):
-    """The callable returned a wrong number of answers."""
 
 
 class OutputUnserializable(CallError):

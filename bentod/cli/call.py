@@ -12,7 +12,7 @@ import aiohttp
 
 from bentod.cli.client import Client, NotRunning
 from bentod.cli.options import add_files
-from bentod.cli.project import loaded
+from bentod.cli.project import loaded, located
 
 _PROBLEM = 4
 
@@ -28,21 +28,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: answered. 2: there is no such API, or the input is no JSON. 4: the answer is a problem."""
-    found, folders, _ = loaded(args)
-    api = found.spec.apis.get(args.api)
-    if api is None:
-        print(f"no API {args.api!r}; there are: {', '.join(found.spec.apis)}", file=sys.stderr)
+    status = asyncio.run(Client(located(args).control).get("/status"))
+    apis = status["apis"]
+    if args.api not in apis:
+        print(f"the daemon serves no API {args.api!r}; it serves: {', '.join(apis)}", file=sys.stderr)
         return 2
     text = sys.stdin.read() if args.input == "-" else args.input
     if text is None:
-        if not api.examples:
-            print(f"{args.api} has no example: give an input", file=sys.stderr)
-            return 2
-        text = json.dumps(api.examples[0].input)
-    status = asyncio.run(Client(folders.control).get("/status"))
-    answer = asyncio.run(_post(status["url"], status["apis"][args.api]["path"], text))
+        text = _example(args)
+    if text is None or not _is_json(text):
+        return 2
+    answer = asyncio.run(_post(status["url"], apis[args.api]["path"], text))
     print(answer[1], file=sys.stdout if answer[0] < 400 else sys.stderr)
     return 0 if answer[0] < 400 else _PROBLEM
+
+
+def _example(args: argparse.Namespace) -> str | None:
+    """The input of the API's first example. Raises SpecError."""
+    found, _, _ = loaded(args)
+    api = found.spec.apis.get(args.api)
+    if api is None or not api.examples:
+        print(f"{args.api} has no example: give an input", file=sys.stderr)
+        return None
+    return json.dumps(api.examples[0].input)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        print(f"the input is no JSON: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 async def _post(url: str, path: str, text: str) -> tuple[int, str]:

@@ -25,8 +25,9 @@ def detach(args: argparse.Namespace) -> int:
     probe.take()  # says at once that another daemon runs, or that a folder cannot be used
     probe.release()
     files = [word for path in args.files for word in ("-f", str(path.absolute()))]
-    folders.logs.mkdir(parents=True, exist_ok=True)
+    folders.logs.mkdir(mode=0o700, exist_ok=True)
     errors = folders.logs / "start.log"
+    errors.touch(mode=0o600)
     with errors.open("wb") as output:
         daemon = subprocess.Popen(
             [sys.executable, "-P", "-m", "bentod", "up", *files, "--detached"],

@@ -10,8 +10,7 @@ import sys
 
 from bentod.cli.client import Client, NotRunning
 from bentod.cli.options import add_files
-from bentod.cli.project import loaded
-from bentod.daemon.folders import Folders
+from bentod.cli.project import located
 from bentod.errors import StartError
 
 _MARGIN_S = 15.0
@@ -23,24 +22,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: it has stopped, or did not run. Raises SpecError, StartError if it does not end."""
-    found, folders, _ = loaded(args)
+    """0: it has stopped, or did not run. Raises SpecError if no spec is there, StartError if it does not end."""
     try:
-        pid = asyncio.run(_stop(folders))
+        name, pid, within_s = asyncio.run(_stop(Client(located(args).control)))
     except NotRunning:
         print("no daemon runs this spec", file=sys.stderr)
         return 0
-    if not _ended(pid, found.spec.server.drain_timeout_s * 2 + _MARGIN_S):
+    if not _ended(pid, within_s + _MARGIN_S):
         raise StartError(f"the daemon (pid {pid}) has not ended yet")
-    print(f"{found.spec.name} is down")
+    print(f"{name} is down")
     return 0
 
 
-async def _stop(folders: Folders) -> int:
-    client = Client(folders.control)
+async def _stop(client: Client) -> tuple[str, int, float]:
+    """Name and process id of the daemon that stops now, and how long that may take. Raises NotRunning."""
     status = await client.get("/status")
-    await client.post("/stop")
-    return int(status["daemon"]["pid"])
+    stopping = await client.post("/stop")
+    return status["name"], status["daemon"]["pid"], stopping["within_seconds"]
 
 
 def _ended(pid: int, timeout_s: float) -> bool:

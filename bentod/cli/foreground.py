@@ -13,7 +13,7 @@ from bentod.daemon.daemon import AccessLogging
 from bentod.daemon.folders import Folders
 from bentod.daemon.run import run
 from bentod.observe.log import make_log
-from bentod.observe.sink import open_sink
+from bentod.observe.sink import Nowhere, open_sink
 from bentod.plan.build import build
 from bentod.settings import Settings
 from bentod.supervise.spawn import Spawned
@@ -23,10 +23,13 @@ def serve(args: argparse.Namespace, spawned: Spawned) -> None:
     """Run the daemon until it is told to stop. Raises SpecError, StartError, AlreadyRunning, UnusableFolder."""
     found, folders, settings = loaded(args)
     form = _form(settings, detached=args.detached)
-    shown = open_sink(os.devnull if args.detached else "")
+    shown = Nowhere() if args.detached else open_sink("")
     log = make_log(form, settings.log_level, shown, open_sink(str(folders.daemon_log)), colour=sys.stderr.isatty())
-    plan = build(found.spec, found.directory, {**found.env_file_values, **os.environ})
-    asyncio.run(run(plan, folders, _access(settings, form, folders, detached=args.detached), log, spawned))
+    plan = build(found.spec, found.directory, found.environ(os.environ))
+    try:
+        asyncio.run(run(plan, folders, _access(settings, form, folders, detached=args.detached), log, spawned))
+    finally:
+        shown.close()
 
 
 def _access(settings: Settings, form: str, folders: Folders, *, detached: bool) -> AccessLogging:

@@ -12,7 +12,7 @@ from typing import Any
 from watchfiles import watch
 
 from bentod.cli.options import add_files
-from bentod.cli.project import loaded
+from bentod.cli.project import located
 from bentod.observe.log import text_line
 from bentod.observe.sink import KEPT
 
@@ -28,18 +28,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: shown. Raises SpecError."""
-    found, folders, _ = loaded(args)
-    if args.service is not None and args.service not in found.spec.services:
-        print(f"no service {args.service!r}; there are: {', '.join(found.spec.services)}", file=sys.stderr)
-        print("(here `-f` follows; the spec is named by `--file FILE`, or by `bentod -f FILE logs`)", file=sys.stderr)
-        return 2
+    folders = located(args)
 
     def show(events: Iterable[dict[str, Any]]) -> None:
         for event in events:
             _show(event, as_json=args.json)
 
     logs = Logs(folders.logs, args.service)
-    show(logs.earlier()[-args.lines :] if args.lines > 0 else [])
+    earlier = logs.earlier()
+    if args.service is not None and args.service not in logs.services and not args.follow:
+        known = ", ".join(sorted(logs.services)) or "none"
+        print(f"nothing was logged of a service {args.service!r}; there is something of: {known}", file=sys.stderr)
+        print("(here `-f` follows; the spec is named by `--file FILE`, or by `bentod -f FILE logs`)", file=sys.stderr)
+        return 2
+    show(earlier[-args.lines :] if args.lines > 0 else [])
     if args.follow:
         folders.logs.mkdir(parents=True, exist_ok=True)
         for _ in watch(folders.logs, debounce=50, step=20, recursive=False):
@@ -54,6 +56,7 @@ class Logs:
         self._folder = folder
         self._service = service
         self._tails: dict[Path, Tail] = {}
+        self.services: set[str] = set()
 
     def earlier(self) -> list[dict[str, Any]]:
         """Everything up to now, in the order of time."""
@@ -67,6 +70,7 @@ class Logs:
         for path in self._folder.glob("*.log"):
             self._tails.setdefault(path, Tail(path))
         events = [event for tail in self._tails.values() for event in read(tail)]
+        self.services.update(str(event["service"]) for event in events if "service" in event)
         wanted = [event for event in events if self._service is None or event.get("service") == self._service]
         return sorted(wanted, key=lambda event: str(event.get("time")))
 

@@ -38,13 +38,13 @@ def run() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run one verb. Returns the exit code; nothing is raised but what argparse raises for `--help`."""
     verb = _verb(arguments)
-    module = importlib.import_module(f"bentod.cli.{verb}") if verb in VERBS else None
-    args = _parser(verb, module).parse_args(arguments)
-    args.files = [*args.files_before, *getattr(args, "files", [])]
-    if module is None:
-        _parser("", None).print_help()
-        return BAD_SPEC
     try:
+        module = importlib.import_module(f"bentod.cli.{verb}") if verb in VERBS else None
+        args = _parser(verb, module).parse_args(arguments)
+        if module is None:
+            _parser("", None).print_help()
+            return BAD_SPEC
+        args.files = [*args.files_before, *getattr(args, "files", [])]
         return int(module.run(args))
     except KeyboardInterrupt:
         return INTERRUPTED

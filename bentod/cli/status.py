@@ -10,7 +10,7 @@ from typing import Any
 
 from bentod.cli.client import Client
 from bentod.cli.options import add_files
-from bentod.cli.project import loaded
+from bentod.cli.project import located
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: told. Raises SpecError, NotRunning."""
-    _, folders, _ = loaded(args)
-    status = asyncio.run(Client(folders.control).get("/status"))
+    status = asyncio.run(Client(located(args).control).get("/status"))
     print(json.dumps(status, indent=2) if args.json else "\n".join(_lines(status)))
     return 0
 

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         # Nothing else of the daemon is needed to judge a file.
         from bentod.daemon.inspect import inspect_targets
 
-        problems += inspect_targets(loaded, args.import_timeout, os.environ)
+        problems += inspect_targets(loaded, args.import_timeout, loaded.environ(os.environ))
     if loaded is not None and not problems and args.format == "text":
         print(_summary(files, loaded))
     elif text := show(problems, args.format, colour=_colours()):

@@ -16,6 +16,7 @@ class Controlled(Protocol):
     """What can be controlled."""
 
     settled: asyncio.Event
+    stop_seconds: float
 
     async def status(self) -> dict[str, Any]:
         """The whole state."""
@@ -66,6 +67,6 @@ def _app(daemon: Controlled, stop: Callable[[str], None]) -> Quart:
     @app.post("/stop")
     async def down() -> tuple[dict[str, Any], int]:
         stop("bentod down")
-        return {"stopping": True}, 202
+        return {"stopping": True, "within_seconds": daemon.stop_seconds}, 202
 
     return app

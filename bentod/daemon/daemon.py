@@ -59,6 +59,7 @@ class Daemon:
         self._pusher: asyncio.Task[None] | None = None
         self._started = time.time()
         self.state = "starting"
+        self.stop_seconds = plan.server.drain_timeout_s + max(_WORKERS_AFTER_S, plan.server.drain_timeout_s)
         self.launched = asyncio.Event()
         self.settled = asyncio.Event()
 
@@ -101,6 +102,7 @@ class Daemon:
         server = self._plan.server
         limits = ServerLimits(
             index=0,
+            gateways=server.gateways,
             header_timeout_s=server.header_timeout_s,
             body_timeout_s=server.body_timeout_s,
             keep_alive_s=server.keep_alive_s,

@@ -49,17 +49,39 @@ class Folders:
 
 def folders(name: str, spec: Path, environ: Mapping[str, str], run: Path | None, state: Path | None) -> Folders:
     """The folders of the spec that is made of the file `spec` (the first, absolute). Raises UnusableFolder."""
-    if run is None:
-        runtime = environ.get("XDG_RUNTIME_DIR")
-        run = Path(runtime) / "bentod" if runtime and Path(runtime).is_dir() else Path(f"/tmp/bentod-{os.getuid()}")  # noqa: S108 - made 0700, checked below
-    short = hashlib.sha256(str(spec.resolve()).encode()).hexdigest()[:8]
-    found = Folders((run / f"{name}-{short}").absolute(), (state or spec.parent / ".bentod").absolute())
+    found = Folders((_parent(environ, run) / f"{name}-{_short(spec)}").absolute(), _state(spec, state))
     longest = found.run / "w" / "999999"
     if len(os.fsencode(max(longest, found.control, key=lambda path: len(str(path))))) > _MAX_SOCKET_PATH:
         raise UnusableFolder(
             f"the run folder {found.run} is too long for Unix sockets: set BENTOD_RUN to a shorter one"
         )
     return found
+
+
+def located(spec: Path, environ: Mapping[str, str], run: Path | None, state: Path | None) -> Folders:
+    """The folders of the daemon that runs the file `spec`, whatever that file says by now: it may be broken, or have
+    another name, and its daemon must still be found."""
+    parent = _parent(environ, run).absolute()
+    running = [path.parent for path in parent.glob(f"*-{_short(spec)}/control.sock")]
+    return Folders(running[0] if running else parent / f"no-daemon-{_short(spec)}", _state(spec, state))
+
+
+def _parent(environ: Mapping[str, str], run: Path | None) -> Path:
+    """The folder of all run folders."""
+    if run is not None:
+        return run
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    if runtime and Path(runtime).is_dir():
+        return Path(runtime) / "bentod"
+    return Path(f"/tmp/bentod-{os.getuid()}")  # noqa: S108 - made with mode 0700, and checked for its owner
+
+
+def _short(spec: Path) -> str:
+    return hashlib.sha256(str(spec.resolve()).encode()).hexdigest()[:8]
+
+
+def _state(spec: Path, state: Path | None) -> Path:
+    return (state or spec.parent / ".bentod").absolute()
 
 
 class RunFolder:
@@ -77,6 +99,7 @@ class RunFolder:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _check_private(folder)
             self._lock = _locked(run / "lock")
+            _refuse_namesake(run)
         except BlockingIOError:
             raise AlreadyRunning(
                 f"a daemon already runs this spec (see `bentod status`); its run folder is {run}"
@@ -121,6 +144,13 @@ def _locked(path: Path) -> int:
             os.close(number)
             raise
         os.close(number)
+
+
+def _refuse_namesake(run: Path) -> None:
+    """One daemon per spec, whatever name the spec had when the other one started. Raises BlockingIOError."""
+    for other in run.parent.glob(f"*-{run.name.rpartition('-')[2]}/lock"):
+        if other.parent != run:
+            os.close(_locked(other))
 
 
 def _same(path: Path, number: int) -> bool:

@@ -59,7 +59,7 @@ class Gateway:
         self._table: RouteTable | None = None
         self._acknowledged: dict[int, asyncio.Event] = {}
         self._stats: dict[int, asyncio.Future[Stats]] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._restarts = 0
         self._state = "starting"
         self.abandoned = 0
@@ -86,7 +86,7 @@ class Gateway:
 
     async def stats(self, number: int) -> Stats | None:
         """What it counted; None if it does not answer soon."""
-        if self._child is None or self._stopping:
+        if self._child is None or self._stopping.is_set():
             return None
         answer = self._stats[number] = asyncio.get_running_loop().create_future()
         self._child.channel.send(StatsRequest(number))
@@ -99,7 +99,7 @@ class Gateway:
 
     async def stop(self, timeout_s: float) -> None:
         """Drain for at most `timeout_s`, then kill."""
-        self._stopping = True
+        self._stopping.set()
         self._state = "draining"
         if self._child is not None:
             self._child.channel.send(Drain(timeout_s))
@@ -114,16 +114,24 @@ class Gateway:
 
     async def _run(self) -> None:
         deaths = 0  # in a row: a gateway that lived for a while is replaced at once
-        while not self._stopping:
+        while not self._stopping.is_set():
             begun = asyncio.get_running_loop().time()
-            self._child = child = await launch_gateway(self._spawned, self._limits, self._sockets)
-            self._spawned = None
+            try:
+                self._child = child = await launch_gateway(self._spawned, self._limits, self._sockets)
+            except OSError as error:
+                self._log("gateway.lost", level="error", gateway=self._limits.index, pid=0, reason=str(error))
+                await asyncio.sleep(_RESTART_DELAY_S[-1])
+                continue
+            finally:
+                self._spawned = None
+            if self._stopping.is_set():  # it was told while this one was on its way, and has told the one before
+                child.kill()
             self._log("gateway.started", gateway=self._limits.index, pid=child.pid)
             if self._table is not None:
                 child.channel.send(self._table)
             await self._follow(child)
             code = await self._ended(child)
-            if not self._stopping:
+            if not self._stopping.is_set():
                 self._state = "starting"
                 self._log("gateway.lost", level="error", gateway=self._limits.index, pid=child.pid, reason=code)
                 deaths = 0 if asyncio.get_running_loop().time() - begun > _STABLE_S else deaths + 1

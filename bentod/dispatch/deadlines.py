@@ -1,7 +1,7 @@
 """Expires calls at their deadlines with one timer for many.
 
-All calls of one API have the same timeout, so they expire in the order of their admission: a queue and a timer for its
-head are enough, and a call that finishes in time costs neither a timer nor a search.
+All calls of one API have the same timeout, so they expire nearly in the order of their admission: a queue and a timer
+for its head are enough, and a call that finishes in time costs neither a timer nor a search.
 """
 
 from __future__ import annotations
@@ -27,13 +27,26 @@ class Deadlines:
         self._compact_at = _SLACK
 
     def watch(self, call: Call) -> None:
-        """Watch one more call; its deadline must not lie before that of the one before (a later one is late)."""
+        """Watch one more call."""
         calls = self._calls
-        calls.append(call)
+        if calls and call.deadline < calls[-1].deadline:
+            self._insert(call)
+        else:
+            calls.append(call)
         if len(calls) > self._compact_at:
             self._compact()
         if self._timer is None:
             self._arm()
+
+    def _insert(self, call: Call) -> None:
+        """Out of turn: the call's body took long, so others that arrived later were admitted before it."""
+        place = len(self._calls)
+        while place and call.deadline < self._calls[place - 1].deadline:
+            place -= 1
+        self._calls.insert(place, call)
+        if place == 0 and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _compact(self) -> None:
         """Drop finished calls once they are the greater part, so memory follows the calls that still run."""

@@ -24,6 +24,7 @@ class _Worker:
 
     def __init__(self, route: WorkerRoute) -> None:
         self.pid = route.pid
+        self.index = route.index
         self.slots = {False: route.threads, True: route.concurrency}
         self.held: dict[int, Call] = {}
         self.busy = {False: 0, True: 0}
@@ -33,18 +34,23 @@ class _Worker:
 
 
 class Dispatcher:
-    """One service's calls and workers. `unusable` is called with the pid of a worker to replace, and the reason."""
+    """One service's calls and workers. `unusable` is called with the pid of a worker to replace, and the reason.
 
-    def __init__(self, name: str, connect: Connect, unusable: Callable[[int, str], None]) -> None:
+    `turn` is where among the workers this gateway begins, as a part of their number: several gateways do not see each
+    other's calls, so each prefers workers of its own.
+    """
+
+    def __init__(self, name: str, connect: Connect, unusable: Callable[[int, str], None], turn: float = 0.0) -> None:
         self._name = name
         self._connect = connect
         self._unusable = unusable
+        self._turn = turn
+        self._wanted = 1
         self._packer = EntryPacker()
         self._lanes = {False: Lane(), True: Lane()}
         self._workers: dict[int, _Worker] = {}
         self._open: list[_Worker] = []
         self._admit = False
-        self._reason = ""
         self._stop_timeout_s = 30.0
 
     @property
@@ -58,7 +64,8 @@ class Dispatcher:
 
     async def update(self, route: ServiceRoute) -> None:
         """Connect to new workers, let go of those that are no longer named, take the new limits."""
-        self._admit, self._reason, self._stop_timeout_s = route.admit, route.reason, route.stop_timeout_s
+        self._admit, self._stop_timeout_s = route.admit, route.stop_timeout_s
+        self._wanted = max(1, route.wanted)
         wanted = {worker.pid: worker for worker in route.workers}
         for pid, worker in list(self._workers.items()):
             if pid not in wanted:
@@ -122,6 +129,8 @@ class Dispatcher:
 
     def _enlist(self, worker: _Worker) -> None:
         self._open.append(worker)
+        first = int(self._turn * self._wanted)
+        self._open.sort(key=lambda one: (one.index - first) % self._wanted)
         self._fill(is_async=False)
         self._fill(is_async=True)
 
@@ -144,7 +153,7 @@ class Dispatcher:
             worker.link.close()
 
     def _free(self, is_async: bool) -> _Worker | None:
-        """The worker with a free slot that holds fewest calls."""
+        """The worker with a free slot that holds fewest calls, the first of equals."""
         lane, best = self._lanes[is_async], None
         for worker in self._open:
             busy = worker.busy[is_async]

@@ -35,7 +35,7 @@ async def main() -> int:
     channel = await Channel.open(end)
     log = access_log(limits.access_log, limits.access_file)
     app = App(limits.body_timeout_s, log.add if log is not None else None)
-    gateway = Gateway(app, channel.send)
+    gateway = Gateway(app, channel.send, limits.index / limits.gateways)
     server = Server(app, shared(app, limits.header_timeout_s, limits.keep_alive_s))
     draining: asyncio.Task[None] | None = None
     while (message := await channel.receive()) is not None:
@@ -51,7 +51,7 @@ async def main() -> int:
         elif isinstance(message, Drain):
             draining = asyncio.create_task(_drain(server, channel, message.timeout_s))
     if log is not None:
-        log.flush()
+        log.close()
     if draining is not None and draining.done():
         return 0
     _end_workers(gateway)

@@ -13,11 +13,12 @@ from bentod.wire.messages import ApiRoute, ApiStats, Message, RouteTable, Stats,
 
 
 class Gateway:
-    """What the daemon's messages act upon. `tell` sends a message to the daemon."""
+    """What the daemon's messages act upon. `tell` sends a message to the daemon; for `turn` see Dispatcher."""
 
-    def __init__(self, app: App, tell: Callable[[Message], None]) -> None:
+    def __init__(self, app: App, tell: Callable[[Message], None], turn: float = 0.0) -> None:
         self._app = app
         self._tell = tell
+        self._turn = turn
         self._dispatchers: dict[str, Dispatcher] = {}
         self._counts: dict[str, Counts] = {}
         self._operations: dict[str, Operation] = {}
@@ -36,7 +37,9 @@ class Gateway:
         self.table = table
 
     def _dispatcher(self, name: str) -> Dispatcher:
-        return Dispatcher(name, SocketLink.open, lambda pid, reason: self._tell(Unusable(name, pid, reason)))
+        return Dispatcher(
+            name, SocketLink.open, lambda pid, reason: self._tell(Unusable(name, pid, reason)), self._turn
+        )
 
     def _operation(self, api: ApiRoute, table: RouteTable) -> Operation:
         """Compiled anew only if something that matters changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from bentod.dispatch.call import Answer, Call, TargetFailure
 from bentod.errors import (
     BodyTooLarge,
     ClientGone,
+    DeadlineExceeded,
     InvalidInput,
     InvalidOutput,
     MethodNotAllowed,
@@ -42,7 +44,7 @@ _BODILESS = frozenset({204, 205, 304})
 async def infer(operation: Operation, exchange: Exchange, body_timeout_s: float) -> None:
     """Serve one call. Raises CallError for everything that is not an answer."""
     _check_head(operation, exchange)
-    body = await exchange.body(operation.api.max_body, body_timeout_s)
+    body = await exchange.body(operation.api.max_body, min(body_timeout_s, operation.api.timeout_s))
     value = json.decode(body)
     if not operation.input.valid(value):
         raise InvalidInput("the input does not match the API's schema", errors=operation.input.errors(value))
@@ -82,6 +84,8 @@ async def _call(operation: Operation, exchange: Exchange, argument: Any) -> Answ
     """Admit the call and wait for its end. Raises CallError."""
     api = operation.api
     deadline = exchange.started + api.timeout_s
+    if deadline <= time.monotonic():
+        raise DeadlineExceeded("the call's time was over before it could begin")
     extra = (exchange.request_id, _text_headers(exchange.headers)) if operation.takes_context else None
     id_ = next(_IDS)
     entry = _PACKER.entry((operation.kind, id_, operation.method, deadline, argument, extra))

@@ -55,6 +55,11 @@ class AccessLog:
         if len(self._lines) >= _MOST_LINES:
             self.flush()
 
+    def close(self) -> None:
+        """Write what was collected, and let it out."""
+        self.flush()
+        self._sink.close()
+
     def flush(self) -> None:
         """Write what was collected."""
         lines, self._lines = self._lines, []

@@ -6,7 +6,6 @@ EVENTS: dict[str, str] = {
     "daemon.started": "name, pid, run, state",
     "daemon.stopping": "reason",
     "daemon.stopped": "abandoned",
-    "server.listening": "url",
     "generation.starting": "generation, services, apis",
     "generation.ready": "generation, seconds, url",
     "generation.failed": "generation, error",

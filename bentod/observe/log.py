@@ -80,7 +80,6 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "daemon.started": lambda k: f"bentod serves {k['name']} (pid {k['pid']}, state in {k['state']})",
     "daemon.stopping": lambda k: f"stopping: {k['reason']}",
     "daemon.stopped": lambda k: "stopped" + (f", {k['abandoned']} request(s) cut off" if k["abandoned"] else ""),
-    "server.listening": lambda k: f"listening on {k['url']}",
     "generation.starting": lambda k: (
         f"starting generation {k['generation']}: {k['services']} service(s), {k['apis']} api(s)"
     ),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from pathlib import Path
 from typing import Protocol
 
 MAX_BYTES = 16 * 1024 * 1024
 KEPT = 3
+MAX_WAITING = 4 * 1024 * 1024
+_CLOSE_S = 1.0
 
 
 class Sink(Protocol):
@@ -17,24 +20,79 @@ class Sink(Protocol):
     def write(self, lines: bytes) -> None:
         """Write lines, each with its end. Never raises: a full disk must not stop the service."""
 
+    def close(self) -> None:
+        """Write what is still to be written, if that does not take long."""
+
 
 def open_sink(file: str) -> Sink:
     """The sink for a path, stderr for an empty one."""
-    return RotatingFile(Path(file)) if file else Descriptor(2)
+    return RotatingFile(Path(file)) if file else Background(2)
 
 
-class Descriptor:
-    """An open descriptor."""
+def _write_all(number: int, lines: bytes) -> None:
+    """Write to a descriptor, as far as the other end takes it."""
+    rest = memoryview(lines)
+    with contextlib.suppress(OSError):
+        while rest:
+            rest = rest[os.write(number, rest) :]
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+
+class Nowhere:
+    """Takes everything and keeps nothing."""
 
     def write(self, lines: bytes) -> None:
-        """Write lines, as far as the other end takes them."""
-        rest = memoryview(lines)
-        with contextlib.suppress(OSError):
-            while rest:
-                rest = rest[os.write(self._number, rest) :]
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class Background:
+    """A descriptor whose reader may stop reading: a terminal that is paused, a pipe that nobody empties.
+
+    A thread of its own waits for the reader. What comes above `limit` bytes meanwhile is dropped, and counted.
+    """
+
+    def __init__(self, number: int, limit: int = MAX_WAITING) -> None:
+        self._number = number
+        self._limit = limit
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._dropped = 0
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def write(self, lines: bytes) -> None:
+        """Hand lines over."""
+        with self._changed:
+            if self._size + len(lines) > self._limit:
+                self._dropped += lines.count(b"\n")
+                return
+            self._waiting.append(lines)
+            self._size += len(lines)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Wait until all is written, a second at the most."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(_CLOSE_S)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                lines, self._waiting, dropped, self._dropped = b"".join(self._waiting), [], self._dropped, 0
+            if not lines:
+                return
+            _write_all(self._number, lines)
+            if dropped:
+                _write_all(self._number, b"(%d lines were dropped: nobody read them)\n" % dropped)
+            with self._changed:
+                self._size -= len(lines)
 
 
 class RotatingFile:
@@ -51,12 +109,16 @@ class RotatingFile:
         """Append lines; the file is turned over before it would exceed its size."""
         if self._size and self._size + len(lines) > self._max:
             self._turn()
-        Descriptor(self._number).write(lines)
+        _write_all(self._number, lines)
         self._size += len(lines)
+
+    def close(self) -> None:
+        """Nothing is kept back."""
 
     def _open(self) -> None:
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
             self._number = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self._size = os.fstat(self._number).st_size
 

@@ -32,6 +32,10 @@ class Loaded:
     env_file_values: dict[str, str]
     resolved: dict[str, Any]
 
+    def environ(self, process: Mapping[str, str]) -> dict[str, str]:
+        """What lies beneath the spec's `env` in a worker: the variables of `process`, and what only `env_files` say."""
+        return {**self.env_file_values, **process}
+
 
 def find(directory: Path) -> Path:
     """The bentofile in `directory`. Raises SpecError if there is none, or more than one."""

@@ -17,6 +17,7 @@ from bentod.supervise.state import WorkerState, move
 from bentod.wire.messages import Drain, Failed, Message, Method, Probe, Probed, Ready, Setup
 
 PROBE_INTERVAL_S = 1.0
+PROBE_TIMEOUT_S = 5.0
 _END_S = 1.0  # from the end of the control channel to the end of the process
 _CANNOT_START = 4
 
@@ -70,6 +71,7 @@ class SupervisedWorker:
         self._unsettled = 0
         self._child: ChildProcess | None = None
         self._stopping = asyncio.Event()
+        self._answered = asyncio.Event()
         self._socket = ""
         self._started_s: float | None = None
         self.project = ""
@@ -208,12 +210,12 @@ class SupervisedWorker:
         )
 
     def _ready(self, child: ChildProcess, ready: Ready, seconds: float) -> None:
-        self.was_ready = True
         self.methods = ready.methods
         self._started_s = seconds
         self._ready_at = asyncio.get_running_loop().time()
         self._log("worker.ready", worker=self._plan.index, pid=child.pid, seconds=round(seconds, 3))
         if "ready" not in self._service.hooks:
+            self.was_ready = True
             self._move(WorkerState.READY)
 
     async def _watch(self, child: ChildProcess) -> None:
@@ -230,19 +232,35 @@ class SupervisedWorker:
                 probing.cancel()
 
     async def _probe(self, child: ChildProcess) -> None:
+        """Ask the `ready` hook every second. No answer is a no; a worker that never says yes has not started."""
+        begun = asyncio.get_running_loop().time()
         while True:
+            self._answered.clear()
             child.channel.send(Probe())
-            await asyncio.sleep(PROBE_INTERVAL_S)
+            try:
+                await asyncio.wait_for(self._answered.wait(), PROBE_TIMEOUT_S)
+            except TimeoutError:
+                self._probed(Probed(ok=False, reason="the ready hook does not answer"))
+            late = asyncio.get_running_loop().time() - begun > self._service.start_timeout_s
+            if late and self.state is WorkerState.STARTING:
+                self._verdict = (
+                    f"{self.reason or 'not ready'} after {self._service.start_timeout_s:g} s (start_timeout)"
+                )
+                child.kill()
+                return
+            await asyncio.sleep(min(PROBE_INTERVAL_S, self._service.start_timeout_s))
 
     def _probed(self, message: Message) -> None:
         if not isinstance(message, Probed):
             raise WireError(f"unexpected {type(message).__name__}")
+        self._answered.set()
         wanted = WorkerState.READY if message.ok else WorkerState.UNREADY
         if not message.ok or self.state is not wanted:
             self.reason = message.reason
         if self.state is WorkerState.STARTING and not message.ok:
             return
         if self.state is not wanted and self.state is not WorkerState.DRAINING:
+            self.was_ready = True
             self._move(wanted)
 
     async def _ended(self, child: ChildProcess) -> None:

@@ -92,10 +92,12 @@ class RouteTable:
 class ServerLimits:
     """A gateway's orders, sent once, together with the listening sockets: the limits of its connections.
 
-    `access_log` is `text`, `json` or `off`; `access_file` is where its lines go, stderr if it is empty.
+    It is number `index` of `gateways`. `access_log` is `text`, `json` or `off`; `access_file` is where its lines go,
+    stderr if it is empty.
     """
 
     index: int
+    gateways: int
     header_timeout_s: float
     body_timeout_s: float
     keep_alive_s: float

@@ -51,6 +51,7 @@ class _Orders:
     def __init__(self, channel: BlockingChannel) -> None:
         self._channel = channel
         self._serving = threading.Event()
+        self._probing = threading.Lock()
         self._served: Served | None = None
         self._server: Server | None = None
         threading.Thread(target=self._listen, name="control", daemon=True).start()
@@ -74,8 +75,13 @@ class _Orders:
         assert self._server is not None
         if isinstance(message, Drain):
             self._server.drain()
-        elif isinstance(message, Probe):
-            self._channel.send(self._served.probe())
+        elif isinstance(message, Probe) and not self._probing.locked():
+            threading.Thread(target=self._probe, args=(self._served,), name="probe", daemon=True).start()
+
+    def _probe(self, served: Served) -> None:
+        """Ask the hook, away from the thread that watches for the daemon's end: it is user code, and may hang."""
+        with self._probing:
+            self._channel.send(served.probe())
 
 
 def _abandon() -> NoReturn:

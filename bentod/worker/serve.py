@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import socket
@@ -134,5 +135,7 @@ def _elsewhere(coroutine: Any, loop: asyncio.AbstractEventLoop) -> Any:
 
 
 def _report(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    """What the log should know. The user's code may have closed stderr: that must not cost the call its answer."""
+    with contextlib.suppress(Exception):
+        sys.stderr.write(text)
+        sys.stderr.flush()

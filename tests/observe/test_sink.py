@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bentod.observe.sink import KEPT, Descriptor, RotatingFile, open_sink
+from bentod.observe.sink import KEPT, Background, RotatingFile, open_sink
 
 
 def contents(path):
@@ -116,20 +116,43 @@ def test_writing_goes_on_when_the_folder_is_back(tmp_path):
 def test_a_pipe_whose_reader_is_gone_raises_nothing():
     reader, writer = os.pipe()
     os.close(reader)
-    Descriptor(writer).write(b"x\n")
+    sink = Background(writer)
+    sink.write(b"x\n")
+    sink.close()
     os.close(writer)
-    Descriptor(writer).write(b"x\n")
+    sink = Background(writer)
+    sink.write(b"x\n")
+    sink.close()
 
 
-def test_everything_is_written_even_in_pieces():
+def test_everything_is_written_before_the_end():
     reader, writer = os.pipe()
-    Descriptor(writer).write(b"x" * 60_000)
+    sink = Background(writer)
+    for _ in range(100):
+        sink.write(b"x" * 600)
+    sink.close()
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         assert pipe.read() == b"x" * 60_000
 
 
+def test_a_reader_that_pauses_stops_nobody_and_learns_what_it_missed():
+    reader, writer = os.pipe()
+    sink = Background(writer, limit=200_000)
+    for _ in range(1000):
+        sink.write(b"x" * 999 + b"\n")
+    with os.fdopen(reader, "rb") as pipe:
+        text = b""
+        while b"dropped" not in text:
+            text += pipe.read1()
+    sink.close()
+    os.close(writer)
+    whole, _, last = text[:-1].rpartition(b"\n")
+    assert last == b"(%d lines were dropped: nobody read them)" % (1000 - len(whole.splitlines()))
+    assert 200 <= len(whole.splitlines()) < 1000
+
+
 @pytest.mark.parametrize("name", ["", "log"])
 def test_no_file_means_stderr(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    assert isinstance(open_sink(name), RotatingFile if name else Descriptor)
+    assert isinstance(open_sink(name), RotatingFile if name else Background)
