@@ -292,11 +292,3 @@ def test_a_worker_that_is_not_able_at_first_holds_the_start(hooked):
         assert app.process.poll() is None
         (steer / "unable").unlink()
         eventually(lambda: app.events("generation.ready"))
-
-
-def test_the_memory_of_each_process_is_told(tmp_path):
-    with running(mortal(tmp_path)) as app:
-        status = app.status()
-        for one in [status["daemon"], *status["gateways"], *status["services"]["s"]["workers"]]:
-            assert 1_000_000 < one["memory"] < 1_000_000_000
-        assert app.cli("status").stdout.count(" MiB") >= 4

@@ -196,7 +196,7 @@ def test_a_project_may_shadow_modules(tmp_path):
         assert app.cli("status", cwd=folder).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["with spaces", "größe-数据", "it's $HOME; rm -rf", "deep/" * 30 + "end", "x" * 200])
+@pytest.mark.parametrize("name", ["with spaces, größe, 数据", "it's $HOME; rm -rf", "deep/" * 30 + "x" * 200])
 def test_a_project_may_lie_anywhere(tmp_path, name):
     folder = project(
         tmp_path / name, "answers", services={"s": {"target": "answers.py"}}, apis={"same": {"service": "s"}}
