@@ -89,5 +89,7 @@ def _leaves(value: Any, path: Route) -> Iterator[tuple[Route, Any]]:
 
 
 def _place(path: Route, loaded: Loaded) -> str:
+    while path and isinstance(path[-1], int) and dotted(path) not in loaded.origins:
+        path = path[:-1]  # a list that was written as its one item
     place = loaded.origins.get(dotted(path))
     return f"{place.file}:{place.line}:{place.column}" if place else "default"

@@ -168,8 +168,22 @@ def _check_errors(api: Api, path: Route, finder: Finder, report: Report) -> None
         if module == "builtins" and not hasattr(builtins, attribute):
             hint = did_you_mean(attribute, _RAISED)
             report.at_key(at, "missing-attribute", f"`builtins` has no `{attribute}`", hint)
-            continue
-        try:
-            finder.find(name)
-        except TargetError as error:
-            report.at_key(at, error.code, error.message, error.hint)
+        elif module == "builtins":
+            if not _is_exception(getattr(builtins, attribute)):
+                report.at_key(at, "wrong-value", f"`{name}` is no exception", did_you_mean(attribute, _RAISED))
+        else:
+            _check_raised(name, at, finder, report)
+
+
+def _is_exception(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
+
+
+def _check_raised(name: str, at: Route, finder: Finder, report: Report) -> None:
+    try:
+        kind = finder.find(name).kind
+    except TargetError as error:
+        report.at_key(at, error.code, error.message, error.hint)
+        return
+    if kind in {"module", "function"}:
+        report.at_key(at, "wrong-value", f"`{name}` is a {kind}, not an exception")

@@ -89,7 +89,8 @@ class _Reader:
             context = (
                 f" ({error.context} that starts at line {error.context_mark.line + 1})" if error.context_mark else ""
             )
-            raise self._unreadable(f"not valid YAML: {error.problem}{context}", place) from error
+            hint = _hint(self._text.splitlines()[place.line - 1 : place.line], str(error.problem))
+            raise self._unreadable(f"not valid YAML: {error.problem}{context}", place, hint) from error
         except yaml.reader.ReaderError as error:
             raise self._unreadable(f"not valid YAML: {error.reason}", self._offset(error.position)) from error
 
@@ -242,3 +243,13 @@ def _depth(node: Node) -> int:
     if isinstance(value, dict):
         return 1 + max((_depth(entry.node) for entry in value.values()), default=0)
     return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
+
+
+def _hint(line: list[str], problem: str) -> str:
+    """What most often is behind a syntax error in `line`."""
+    text = "".join(line)
+    if "\\t" in problem or "\t" in text[: len(text) - len(text.lstrip())]:
+        return "YAML is indented with spaces, not with tabs"
+    if "${" in text and ("{" in text.replace("${", "") or "[" in text):
+        return 'inside `{ }` and `[ ]` a variable needs quotes: "${NAME}"'
+    return ""
