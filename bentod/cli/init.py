@@ -32,6 +32,7 @@ class _RefusedError(Exception):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path(), help="default: this folder")
     parser.add_argument("--name", help="the application's name; default: made from the folder's")
 

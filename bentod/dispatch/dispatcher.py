@@ -99,6 +99,11 @@ class Dispatcher:
         if call.finished.cancel():
             self._give_up(call)
 
+    def cut_off(self, call: Call) -> None:
+        """The task that waited for this call was cancelled, and `finished` with it."""
+        if call.finished.cancelled():
+            self._give_up(call)
+
     def _give_up(self, call: Call) -> None:
         for worker in self._workers.values():
             if call.id in worker.held:

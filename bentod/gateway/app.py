@@ -57,7 +57,7 @@ class App:
                 raise
             await exchange.problem(_draining())
         except Exception:
-            exchange.code = "internal"
+            exchange.code, exchange.status = "internal", 500
             sys.stderr.write(traceback.format_exc())
             raise
         finally:

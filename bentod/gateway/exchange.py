@@ -63,6 +63,8 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self.headers) != len(scope["headers"]):
+            self.headers = _joined(scope["headers"])
         self.connection: Connection | None = scope.get(CONNECTION)
         self.request_id = _request_id(self.headers.get(b"x-request-id"))
         self._receive = receive
@@ -143,6 +145,14 @@ _CLOSE = {"connection": "close"}
 def too_large(limit: int) -> BodyTooLarge:
     """The error for a body above `limit`; the connection ends with it, since the rest of the body is not read."""
     return BodyTooLarge(f"the body is larger than {limit} bytes", headers=_CLOSE)
+
+
+def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    """Headers by name; those with one name are one list (RFC 9110, 5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
 
 
 def _request_id(given: bytes | None) -> str:

@@ -101,9 +101,9 @@ async def _call(operation: Operation, exchange: Exchange, argument: Any) -> Answ
     try:
         return await call.finished
     except asyncio.CancelledError:
-        operation.dispatcher.abandon(call)
         task = asyncio.current_task()
         if task is not None and task.cancelling():
+            operation.dispatcher.cut_off(call)
             raise
         raise ClientGone from None
     except TargetFailure as failure:
@@ -139,7 +139,9 @@ def _head(answer: Answer) -> tuple[int, list[Header]]:
     if type(status) is not int or not 200 <= status <= 599 or status in _BODILESS:
         raise InvalidOutput("the callable set a status that an answer with a body cannot have")
     headers: list[Header] = []
-    given: Mapping[Any, Any] = answer.headers  # from the user's code: any type is possible
+    given: Any = answer.headers  # from the user's code: any type is possible
+    if not isinstance(given, dict):
+        raise InvalidOutput("the callable set headers that are no dict")
     for name, value in given.items():
         if not (isinstance(name, str) and isinstance(value, str | int)):
             raise InvalidOutput("the callable set a header that is no text")
