@@ -115,3 +115,17 @@ def test_one_timer_is_enough_for_many_calls():
         assert len(timers) == 1
 
     run(main())
+
+
+def test_a_call_that_was_admitted_late_expires_in_its_turn(loop):
+    async def main():
+        expired = Expired()
+        deadlines = Deadlines(expired)
+        early, late, between, first = (call(timeout_s=seconds) for seconds in (0.03, 0.06, 0.04, 0.01))
+        for one in (early, late, between, first):
+            deadlines.watch(one)
+        await until(lambda: len(expired.calls) == 4)
+        assert [one for one, _ in expired.calls] == [first, early, between, late]
+        assert all(at >= one.deadline for one, at in expired.calls)
+
+    run(main(), loop)
