@@ -12,6 +12,7 @@ BentodError
 │  ├─ InvalidOutput, OutputUnserializable
 │  ├─ QueueFull, NotReady, WorkerLost, Draining
 │  ├─ DeadlineExceeded
+│  ├─ Internal              a bug of ours
 │  └─ ClientGone            nobody is left to answer
 └─ WireError        a peer sent a frame that is too large, unknown or cut off
 """
@@ -152,6 +153,10 @@ class Draining(CallError):
 
 class DeadlineExceeded(CallError):
     """The call did not finish in time."""
+
+
+class Internal(CallError):
+    """A bug of ours; what happened is in the log."""
 
 
 class ClientGone(CallError):

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 
 from bentod.dispatch.dispatcher import Dispatcher
-from bentod.errors import CallError, Draining, MethodNotAllowed, NotFound
+from bentod.errors import CallError, Draining, Internal, MethodNotAllowed, NotFound
 from bentod.gateway import system
 from bentod.gateway.exchange import Exchange, Receive, Scope, Send
 from bentod.gateway.infer import infer
@@ -57,9 +57,10 @@ class App:
                 raise
             await exchange.problem(_draining())
         except Exception:
-            exchange.code, exchange.status = "internal", 500
             sys.stderr.write(traceback.format_exc())
-            raise
+            if exchange.status:  # an answer has begun: all that is left is to end the connection
+                raise
+            await exchange.problem(Internal())
         finally:
             self.running -= 1
             if self._access_log is not None and exchange.code:  # not the pages of the system, unless they are missed

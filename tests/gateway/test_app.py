@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -121,9 +122,10 @@ def test_our_own_bug_is_counted_and_logged_as_a_failure_and_hidden_from_the_clie
 
             client = Client("/f", [b"1"], "POST", [])
             client.receive = broken  # type: ignore[method-assign]
-            with pytest.raises(ZeroDivisionError):
-                await bench.app(client.scope, client.receive, client.send)
-            assert client.messages == []
+            await bench.app(client.scope, client.receive, client.send)
+            assert client.messages[0]["status"] == 500
+            assert json.loads(client.messages[1]["body"])["code"] == "internal"
+            assert b"ZeroDivision" not in client.messages[1]["body"]
             assert bench.counts() == {"internal": 1}
             assert [exchange.status for exchange, _ in bench.logged] == [500]
         assert "Traceback" in capsys.readouterr().err
