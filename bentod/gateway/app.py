@@ -12,7 +12,7 @@ from bentod.errors import CallError, Draining, Internal, MethodNotAllowed, NotFo
 from bentod.gateway import system
 from bentod.gateway.exchange import Exchange, Receive, Scope, Send
 from bentod.gateway.infer import infer
-from bentod.gateway.routes import Routes
+from bentod.gateway.routes import Operation, Routes
 from bentod.gateway.system import Documents, Page
 
 AccessLog = Callable[[Exchange, str], None]
@@ -44,6 +44,17 @@ class App:
         operation = self._routes.operations.get(exchange.path) if self._routes is not None else None
         self.running += 1
         try:
+            await self._answer(exchange, operation)
+        finally:
+            self.running -= 1
+            if self._access_log is not None and exchange.code:  # not the pages of the system, unless they are missed
+                self._access_log(exchange, operation.api.name if operation is not None else "")
+            if operation is not None:
+                operation.counts.codes[exchange.code] += 1
+
+    async def _answer(self, exchange: Exchange, operation: Operation | None) -> None:
+        """The page, the API's answer, or the problem that is in the way. Raises only after an answer has begun."""
+        try:
             if operation is None:
                 await self._page(exchange)
                 return
@@ -58,15 +69,9 @@ class App:
             await exchange.problem(_draining())
         except Exception:
             sys.stderr.write(traceback.format_exc())
-            if exchange.status:  # an answer has begun: all that is left is to end the connection
+            if exchange.status:
                 raise
             await exchange.problem(Internal())
-        finally:
-            self.running -= 1
-            if self._access_log is not None and exchange.code:  # not the pages of the system, unless they are missed
-                self._access_log(exchange, operation.api.name if operation is not None else "")
-            if operation is not None:
-                operation.counts.codes[exchange.code] += 1
 
     async def _page(self, exchange: Exchange) -> None:
         page = self._routes.pages.get(exchange.path) if self._routes is not None else "live"
