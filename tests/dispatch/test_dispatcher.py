@@ -736,7 +736,7 @@ class Turmoil:
 STEPS = ("submit", "submit", "submit", "answer", "answer", "die", "lie", "expire", "abandon", "join", "part", "turn")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 1000)), max_size=80))
 def test_whatever_happens_each_call_finishes_once_and_the_counts_are_right(steps):
     async def main():

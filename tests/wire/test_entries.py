@@ -8,7 +8,7 @@ import socket
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bentod.errors import WireError
@@ -29,6 +29,7 @@ def through(packer: EntryPacker, sent) -> list:
     return [entry for payload in Splitter().feed(stream) for entry in unpack(payload)]
 
 
+@settings(max_examples=40)
 @given(st.lists(entries, min_size=1, max_size=200))
 def test_entries_arrive_as_they_were_sent(sent):
     assert through(EntryPacker(), sent) == [list(entry) for entry in sent]
