@@ -84,9 +84,9 @@ class Background:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing)
+                self._changed.wait_for(lambda: self._waiting or self._dropped or self._closing)
                 lines, self._waiting, dropped, self._dropped = b"".join(self._waiting), [], self._dropped, 0
-            if not lines:
+            if not (lines or dropped):
                 return
             _write_all(self._number, lines)
             if dropped:
