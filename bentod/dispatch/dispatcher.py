@@ -177,7 +177,7 @@ class Dispatcher:
         worker.busy[call.is_async] += 1
         call.quota.running += 1
         call.sent = time.monotonic()
-        worker.link.send(call.entry, alone=len(worker.held) == 1)
+        worker.link.send(call.entry)
 
     def _received(self, worker: _Worker, entries: list[Entry]) -> None:
         """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""

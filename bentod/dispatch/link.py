@@ -15,8 +15,8 @@ from bentod.wire.frames import Splitter
 class Link(Protocol):
     """A way to one worker."""
 
-    def send(self, entry: bytes, *, alone: bool = False) -> None:
-        """Hand a packed entry over; those of one turn of the loop travel together, one that is `alone` at once."""
+    def send(self, entry: bytes) -> None:
+        """Hand a packed entry over; those of one turn of the loop travel together."""
 
     def close(self) -> None:
         """Close the way; nothing more is received."""
@@ -59,21 +59,15 @@ class SocketLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost()
 
-    def send(self, entry: bytes, *, alone: bool = False) -> None:
+    def send(self, entry: bytes) -> None:
         if not self._outbox:
-            if alone:  # another turn of the loop would be a twentieth of a quick call's time
-                self._write([entry])
-                return
             self._loop.call_soon(self._flush)
         self._outbox.append(entry)
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
-        self._write(outbox)
-
-    def _write(self, entries: list[bytes]) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(self._packer.frames(entries))
+            self._transport.write(self._packer.frames(outbox))
 
     def close(self) -> None:
         if self._transport is not None:

@@ -32,9 +32,8 @@ class FakeLink:
         self._received = received
         self._lost = lost
 
-    def send(self, entry: bytes, *, alone: bool = False) -> None:
+    def send(self, entry: bytes) -> None:
         """What the dispatcher calls."""
-        del alone
         found = msgpack.unpackb(entry, strict_map_key=False)
         self.entries.append(found)
         answer = self.handler(found) if self.handler is not None and found[0] != CANCEL else None
