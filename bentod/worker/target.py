@@ -47,13 +47,16 @@ def load(name: str, project: Path) -> object:
         raise failed("import", error) from None
     except BaseException as error:  # noqa: BLE001 - user code may raise anything
         raise failed("import", error) from None
-    if callable(found) and not isinstance(found, type) and not inspect.isroutine(found):
-        return Function(found)
+    if callable(found) and not isinstance(found, type):
+        known = attribute.rpartition(".")[2]
+        if not inspect.isroutine(found) or getattr(found, "__name__", known) != known:
+            return Function(found)
     return found
 
 
 class Function:
-    """A target that is a callable object, such as a `functools.partial`: one function, whatever it is called."""
+    """A target that is a callable object or a function by another name, such as a `functools.partial`, a lambda or what
+    a decorator made: one function, whatever it is called."""
 
     def __init__(self, call: Any) -> None:
         self.call = call

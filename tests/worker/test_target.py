@@ -262,6 +262,15 @@ def test_a_callable_object_as_target_is_a_function_of_any_name(tmp_path, module)
     assert bind(load(f"{name}:object_", tmp_path), "whatever")(3) == 3
 
 
+def test_a_function_is_known_by_the_name_in_its_module(tmp_path, module):
+    code = "def bare(f):\n  def inner(x): return f(x)\n  return inner\n"
+    name = module(code + "@bare\ndef wrapped(x): return x + 1\nsquare = lambda x: x * x")
+    for attribute, answer in (("wrapped", 4), ("square", 9)):
+        function = load(f"{name}:{attribute}", tmp_path)
+        assert bind(construct(function, {}), attribute)(3) == answer
+        assert named(methods(function, [attribute])[attribute]) == ["x"]
+
+
 def test_a_module_has_its_functions(tmp_path, module):
     target = load(module(CODE), tmp_path)
     assert bind(target, "f")(4) == 4
