@@ -47,11 +47,14 @@ def load(name: str, project: Path) -> object:
         raise failed("import", error) from None
     except BaseException as error:  # noqa: BLE001 - user code may raise anything
         raise failed("import", error) from None
-    if callable(found) and not isinstance(found, type):
-        known = attribute.rpartition(".")[2]
-        if not inspect.isroutine(found) or getattr(found, "__name__", known) != known:
-            return Function(found)
-    return found
+    return Function(found) if _is_nameless(found, attribute.rpartition(".")[2]) else found
+
+
+def _is_nameless(found: Any, known: str) -> bool:
+    """Whether a target is called like a function, but is none of the name by which it is known."""
+    if isinstance(found, type) or not callable(found):
+        return False
+    return not inspect.isroutine(found) or getattr(found, "__name__", known) != known
 
 
 class Function:
