@@ -50,7 +50,6 @@ class Daemon:
         self._log = log
         self._spawned = spawned
         self._access = access
-        self._folders = folders
         self._listeners: list[Listener] = []
         self._gateways: Gateways | None = None
         self._launcher = ProcessLauncher(plan.project, folders.run / "w", self._output)

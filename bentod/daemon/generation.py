@@ -78,4 +78,5 @@ class Generation:
             types=dict(plan.types),
             apis=plan.apis,
             services=tuple(pool.route() for pool in self._pools.values()),
+            labels=dict(plan.labels),
         )

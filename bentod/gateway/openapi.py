@@ -79,7 +79,7 @@ def document(table: RouteTable) -> dict[str, Any]:
     """The OpenAPI document of `table`. Equal tables give equal documents, in equal order."""
     names = _component_names(table.types)
     problem = _free("Problem", names.values())
-    info = {"title": table.name, "version": table.version, "description": table.description}
+    more = {"description": table.description, "x-labels": table.labels}
     paths: dict[str, Any] = {}
     for api in table.apis:
         paths[_path(api.path)] = {"post": _operation(api, names)}
@@ -87,7 +87,7 @@ def document(table: RouteTable) -> dict[str, Any]:
         paths.setdefault(_path(path), {"get": operation})
     return {
         "openapi": "3.1.0",
-        "info": {key: value for key, value in info.items() if value or key != "description"},
+        "info": {"title": table.name, "version": table.version} | {key: item for key, item in more.items() if item},
         "tags": _tags(table.apis),
         "paths": paths,
         "components": {

@@ -20,7 +20,6 @@ class Server:
         self._app = app
         self._shared = shared
         self._servers: list[asyncio.Server] = []
-        self._idle = asyncio.Event()
 
     @property
     def connections(self) -> int:

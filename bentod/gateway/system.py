@@ -44,6 +44,8 @@ def index(table: RouteTable) -> Page:
     body: dict[str, Any] = {"name": table.name, "version": table.version, "generation": table.generation}
     if table.description:
         body["description"] = table.description
+    if table.labels:
+        body["labels"] = table.labels
     body |= {"links": links, "apis": {api.name: api.path for api in table.apis}}
     return 200, orjson.dumps(body), _JSON, [_FRESH]
 
@@ -54,6 +56,7 @@ class Documents:
     def __init__(self, table: RouteTable) -> None:
         self._table = table
         self._openapi: bytes | None = None
+        self._docs: Page | None = None
 
     def openapi(self) -> Page:
         """The table as OpenAPI 3.1."""
@@ -63,9 +66,11 @@ class Documents:
 
     def docs(self) -> Page:
         """The interactive page."""
-        page = docs.page()
-        headers = {name.lower().encode(): value.encode() for name, value in docs.headers(page).items()}
-        return 200, page, headers.pop(b"content-type"), list(headers.items())
+        if self._docs is None:
+            page = docs.page()
+            headers = {name.lower().encode(): value.encode() for name, value in docs.headers(page).items()}
+            self._docs = 200, page, headers.pop(b"content-type"), list(headers.items())
+        return self._docs
 
 
 _FRESH = (b"cache-control", b"no-cache")

@@ -17,6 +17,7 @@ def build(spec: Spec, project: Path, environ: Mapping[str, str]) -> Plan:
         name=spec.name,
         version=spec.version,
         description=spec.description,
+        labels=spec.labels,
         project=project,
         types=spec.types,
         services=tuple(_service(name, spec, environ) for name in spec.services),

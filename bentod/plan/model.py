@@ -68,6 +68,7 @@ class Plan:
     name: str
     version: str
     description: str
+    labels: Mapping[str, str]
     project: Path
     types: Mapping[str, Any]
     services: tuple[ServicePlan, ...]

@@ -174,7 +174,7 @@ class Spec(Section):
     name: DnsLabel = Field(description="Names the daemon, the image and the metrics' `app` label.")
     version: Line = Field(default="0.0.0", max_length=128, description="The application's version.")
     description: Prose = Field(default="", description="What the application does; shown in the docs.")
-    labels: dict[str, Line] = Field(default={}, description="Labels of the image.")
+    labels: dict[str, Line] = Field(default={}, description="Shown at `/` and in OpenAPI, as `x-labels`.")
     env_files: Lines = Field(default=(), description="dotenv files whose variables interpolation can use.")
     env: dict[Variable, Line] = Field(default={}, description="Environment of every worker.")
     types: dict[Name, Any] = Field(default={}, description='JSON Schemas, referred to as `{$ref: "#/types/NAME"}`.')

@@ -86,6 +86,7 @@ class RouteTable:
     types: dict[str, Any]
     apis: tuple[ApiRoute, ...]
     services: tuple[ServiceRoute, ...]
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

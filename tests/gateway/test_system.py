@@ -68,6 +68,14 @@ def test_the_index_links_to_what_is_there():
     assert "description" not in bare
 
 
+def test_labels_are_shown_at_the_index_and_in_openapi_where_there_are_some():
+    labelled, bare = table(api(), labels={"team": "search"}), table(api())
+    assert body(index(labelled))["labels"] == {"team": "search"}
+    assert body(Documents(labelled).openapi())["info"]["x-labels"] == {"team": "search"}
+    assert "labels" not in body(index(bare))
+    assert "x-labels" not in body(Documents(bare).openapi())["info"]
+
+
 def test_documents_are_made_once_and_whole():
     documents = Documents(table(api()))
     assert documents.openapi()[1] is documents.openapi()[1]
@@ -76,3 +84,4 @@ def test_documents_are_made_once_and_whole():
     assert (status, media_type.split(b";")[0]) == (200, b"text/html")
     assert b"<html" in page
     assert b"content-security-policy" in dict(headers)
+    assert documents.docs()[1] is page
