@@ -78,11 +78,12 @@ class Pointed:
 
 @dataclass(eq=False)
 class CallError(BentodError):
-    """One call failed. `detail` is public: it reaches the client."""
+    """One call failed. `detail` is public: it reaches the client. `log` is for the operator only."""
 
     detail: str = ""
     errors: tuple[Pointed, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    log: str = ""
 
     def __str__(self) -> str:
         return self.detail or type(self).__name__

@@ -26,7 +26,8 @@ class Example:
 @dataclass(frozen=True, slots=True)
 class ApiRoute:
     """One API, complete. `path` holds the path prefix; `input` and `output` are the JSON Schemas as the user wrote
-    them (`$ref: "#/types/NAME"` points into the table's `types`); `errors` maps `module:Class` to a status."""
+    them (`$ref: "#/types/NAME"` points into the table's `types`); `errors` maps `module:Class` to a status;
+    `stream` is `sse`, `ndjson`, `raw` or empty; `stream_idle_s` bounds the time between two chunks."""
 
     name: str
     service: str
@@ -44,6 +45,8 @@ class ApiRoute:
     retry: bool = True
     errors: dict[str, int] = field(default_factory=dict)
     output_check: bool = True
+    stream: str = ""
+    stream_idle_s: float = 60.0
     examples: tuple[Example, ...] = ()
 
 

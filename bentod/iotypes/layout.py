@@ -1,0 +1,128 @@
+"""Where in a value the special ones stand, found in its schema once.
+
+They may stand anywhere that is certain beforehand: at the root, under `properties`, `additionalProperties`, `items`,
+`prefixItems`, and behind `$ref`. Under `anyOf` and the like nobody could know how to read a value before it is read;
+`spec` refuses such schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bentod.iotypes.special import FORMATS, SpecialType, special
+
+_TYPES = "#/types/"
+_MAPS = ("properties", "patternProperties", "$defs", "dependentSchemas", "types")
+_VALUES = frozenset(("const", "enum", "default", "examples"))
+
+
+@dataclass(slots=True)
+class Layout:
+    """A place in a value: special itself, or with special ones below it."""
+
+    special: SpecialType | None = None
+    properties: dict[str, Layout] = field(default_factory=dict)
+    additional: Layout | None = None
+    prefix: list[Layout | None] = field(default_factory=list)
+    items: Layout | None = None
+
+
+def layout(schema: Any, types: Mapping[str, Any]) -> Layout | None:
+    """The layout of a valid schema; None if nothing in it is special."""
+    finder = _Finder(schema, types)
+    found = _kept(finder.at(schema))
+    for place in finder.known.values():
+        place.properties = {name: below for name, below in place.properties.items() if _kept(below)}
+        place.additional, place.items = _kept(place.additional), _kept(place.items)
+        place.prefix = [_kept(below) for below in place.prefix]
+    return found
+
+
+class _Finder:
+    """Walks one schema. Recursive types give recursive layouts."""
+
+    def __init__(self, root: Any, types: Mapping[str, Any]) -> None:
+        self._root = root
+        self._types = types
+        self.known: dict[int, Layout] = {}
+
+    def at(self, schema: Any) -> Layout | None:
+        """What stands at a schema, maybe with nothing special below it."""
+        schema = self._resolved(schema)
+        if not isinstance(schema, dict):
+            return None
+        if id(schema) in self.known:
+            return self.known[id(schema)]
+        here = self.known[id(schema)] = Layout()
+        if schema.get("format") in FORMATS:
+            here.special = special(schema, self._types)
+            return here
+        properties = schema.get("properties")
+        for name, inner in properties.items() if isinstance(properties, dict) else ():
+            below = self.at(inner)
+            if below is not None:
+                here.properties[name] = below
+        here.additional = self.at(schema.get("additionalProperties"))
+        prefix = schema.get("prefixItems")
+        here.prefix = [self.at(inner) for inner in (prefix if isinstance(prefix, list) else ())]
+        here.items = self.at(schema.get("items"))
+        return here
+
+    def _resolved(self, schema: Any) -> Any:
+        """The schema itself, or where its `$ref` leads."""
+        for _ in range(64):
+            if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
+                return schema
+            schema = self._followed(schema["$ref"])
+        return None
+
+    def _followed(self, reference: str) -> Any:
+        if reference.startswith(_TYPES):
+            name, _, rest = reference.removeprefix(_TYPES).partition("/")
+            return _at(self._types.get(name), rest.split("/") if rest else [])
+        return _at(self._root, reference[2:].split("/")) if reference.startswith("#/") else None
+
+
+def _at(schema: Any, path: list[str]) -> Any:
+    """What a JSON Pointer leads to."""
+    for part in path:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, list):
+            schema = schema[int(key)] if key.isdecimal() and int(key) < len(schema) else None
+        else:
+            schema = schema.get(key) if isinstance(schema, dict) else None
+    return schema
+
+
+def _kept(place: Layout | None) -> Layout | None:
+    return place if _reaches(place, set()) else None
+
+
+def _reaches(place: Layout | None, seen: set[int]) -> bool:
+    """Whether anything special stands at `place` or below."""
+    if place is None or id(place) in seen:
+        return False
+    seen.add(id(place))
+    return place.special is not None or any(
+        _reaches(below, seen) for below in (*place.properties.values(), place.additional, *place.prefix, place.items)
+    )
+
+
+def masked(schema: Any) -> Any:
+    """`schema` with `true` in place of what is special: for validators that only know JSON."""
+    if isinstance(schema, list):
+        return [masked(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("format") in FORMATS:
+        return True
+    return {
+        key: {name: masked(inner) for name, inner in item.items()}
+        if key in _MAPS and isinstance(item, dict)
+        else item
+        if key in _VALUES
+        else masked(item)
+        for key, item in schema.items()
+    }
