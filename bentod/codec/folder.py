@@ -1,0 +1,80 @@
+"""The folder of one call's files, with names that are safe whatever a client said, and what media type a file has."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+from mimetypes import MimeTypes
+from pathlib import Path, PurePosixPath
+
+from bentod.iotypes.media_types import lies_in
+from bentod.iotypes.special import BinaryType, FileType, ImageType
+
+OCTETS = "application/octet-stream"
+_LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
+
+
+class CallFolder:
+    """A folder that is made, for this user only, when the first file needs it."""
+
+    __slots__ = ("_names", "made", "path")
+
+    def __init__(self, parent: Path, name: str) -> None:
+        self.path = parent / name
+        self.made = False
+        self._names: set[str] = set()
+
+    def new(self, name: str) -> Path:
+        """The path of a file that does not exist yet, named much as the client named it. Raises OSError."""
+        if not self.made:
+            self.path.mkdir(mode=0o700)
+            self.made = True
+        plain = PurePosixPath(safe_name(name))
+        unique, number = plain.name, 1
+        while unique.casefold() in self._names:
+            number += 1
+            unique = f"{plain.stem}-{number}{plain.suffix}"
+        self._names.add(unique.casefold())
+        return self.path / unique
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, if it was made."""
+        if self.made:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def safe_name(name: str) -> str:
+    """A client's file name without folders, control characters and leading dots, in at most 100 bytes; else `file`."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    plain = "".join(character for character in last if character.isprintable()).strip(" .")
+    if len(plain.encode()) > _LONGEST_NAME:
+        suffix = PurePosixPath(plain).suffix
+        suffix = suffix if len(suffix.encode()) <= _LONGEST_SUFFIX else ""
+        room = _LONGEST_NAME - len(suffix.encode())
+        plain = plain.encode()[:room].decode(errors="ignore").rstrip(" .") + suffix
+    return plain or "file"
+
+
+def check_media_type(kind: FileType | BinaryType | ImageType, said: str, name: str) -> str:
+    """The most specific media type that is known of a file: what was said of it, else what its name suggests.
+
+    Raises ValueError if that is not what the schema wants. Of what nobody knows nothing is required.
+    """
+    known = said if said not in ("", OCTETS) else _suggested(name)
+    concrete = kind.media_type if "*" not in kind.media_type else ""
+    if not known:
+        return concrete or said
+    if not lies_in(known, kind.media_type):
+        raise ValueError(f"is {known}, not {kind.media_type}")
+    return concrete or known
+
+
+def _suggested(name: str) -> str:
+    """The media type that a file's name suggests, the same on every host; empty if none."""
+    kind, encoding = _known_suffixes().guess_type(name, strict=False)
+    return kind if kind is not None and encoding is None else ""
+
+
+@cache
+def _known_suffixes() -> MimeTypes:
+    return MimeTypes()

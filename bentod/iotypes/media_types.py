@@ -1,0 +1,29 @@
+"""Media types that have several names, and whether one lies in a range."""
+
+from __future__ import annotations
+
+from bentod.iotypes.special import in_range
+
+_ALIASES = {
+    "application/x-zip-compressed": "application/zip",
+    "audio/mp3": "audio/mpeg",
+    "audio/vnd.wave": "audio/wav",
+    "audio/wave": "audio/wav",
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/tif": "image/tiff",
+    "image/x-ms-bmp": "image/bmp",
+}
+
+
+def canonical(media_type: str) -> str:
+    """The one name of a media type (lower case, without parameters): `audio/x-wav` and `audio/wave` are `audio/wav`."""
+    plain = _ALIASES.get(media_type, media_type)
+    kind, _, subtype = plain.partition("/")
+    plain = f"{kind}/{subtype.removeprefix('x-')}"
+    return _ALIASES.get(plain, plain)
+
+
+def lies_in(media_type: str, wanted: str) -> bool:
+    """Whether a media type lies in a range, under whichever of its names."""
+    return in_range(media_type, wanted) or in_range(canonical(media_type), canonical(wanted))
