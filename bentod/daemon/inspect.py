@@ -110,7 +110,7 @@ class _Inspection:
             if isinstance(message, Failed):
                 misfits = [Misfit(("method",), "missing-attribute", f"`{self._service.target}`: {message.error}")]
             elif isinstance(message, Ready):
-                misfits = compare(message.methods[0], api.input, self._loaded.spec.types)
+                misfits = compare(message.methods[0], api.input, self._loaded.spec.types, api.stream)
             else:
                 misfits = []
             problems += [self._problem(("apis", name, *misfit.path), misfit) for misfit in misfits]

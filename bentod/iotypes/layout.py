@@ -23,7 +23,7 @@ class Layout:
     """A place in a value: special itself, or with special ones below it."""
 
     special: SpecialType | None = None
-    properties: dict[str, Layout] = field(default_factory=dict)
+    properties: dict[str, Layout] = field(default_factory=dict)  # beside `additional`, also those with nothing special
     additional: Layout | None = None
     prefix: list[Layout | None] = field(default_factory=list)
     items: Layout | None = None
@@ -34,10 +34,16 @@ def layout(schema: Any, types: Mapping[str, Any]) -> Layout | None:
     finder = _Finder(schema, types)
     found = _kept(finder.at(schema))
     for place in finder.known.values():
-        place.properties = {name: below for name, below in place.properties.items() if _kept(below)}
         place.additional, place.items = _kept(place.additional), _kept(place.items)
+        if place.additional is None:
+            place.properties = {name: below for name, below in place.properties.items() if _kept(below)}
         place.prefix = [_kept(below) for below in place.prefix]
     return found
+
+
+def resolved(schema: Any, types: Mapping[str, Any], root: Any = None) -> Any:
+    """A schema, that stands in `root` if it is not the root itself, or where its `$ref` leads; None if nowhere."""
+    return _Finder(schema if root is None else root, types).resolved(schema)
 
 
 class _Finder:
@@ -50,7 +56,7 @@ class _Finder:
 
     def at(self, schema: Any) -> Layout | None:
         """What stands at a schema, maybe with nothing special below it."""
-        schema = self._resolved(schema)
+        schema = self.resolved(schema)
         if not isinstance(schema, dict):
             return None
         if id(schema) in self.known:
@@ -61,16 +67,14 @@ class _Finder:
             return here
         properties = schema.get("properties")
         for name, inner in properties.items() if isinstance(properties, dict) else ():
-            below = self.at(inner)
-            if below is not None:
-                here.properties[name] = below
+            here.properties[name] = self.at(inner) or Layout()
         here.additional = self.at(schema.get("additionalProperties"))
         prefix = schema.get("prefixItems")
         here.prefix = [self.at(inner) for inner in (prefix if isinstance(prefix, list) else ())]
         here.items = self.at(schema.get("items"))
         return here
 
-    def _resolved(self, schema: Any) -> Any:
+    def resolved(self, schema: Any) -> Any:
         """The schema itself, or where its `$ref` leads."""
         for _ in range(64):
             if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
@@ -82,6 +86,8 @@ class _Finder:
         if reference.startswith(_TYPES):
             name, _, rest = reference.removeprefix(_TYPES).partition("/")
             return _at(self._types.get(name), rest.split("/") if rest else [])
+        if reference == "#":
+            return self._root
         return _at(self._root, reference[2:].split("/")) if reference.startswith("#/") else None
 
 
@@ -108,6 +114,18 @@ def _reaches(place: Layout | None, seen: set[int]) -> bool:
     return place.special is not None or any(
         _reaches(below, seen) for below in (*place.properties.values(), place.additional, *place.prefix, place.items)
     )
+
+
+def specials(place: Layout | None) -> list[SpecialType]:
+    """Every special type in a layout."""
+    found: dict[int, Layout] = {}
+    stack = [place]
+    while stack:
+        here = stack.pop()
+        if here is not None and id(here) not in found:
+            found[id(here)] = here
+            stack += [*here.properties.values(), here.additional, *here.prefix, here.items]
+    return [here.special for here in found.values() if here.special is not None]
 
 
 def masked(schema: Any) -> Any:

@@ -82,5 +82,7 @@ def _route(name: str, api: Api, spec: Spec) -> ApiRoute:
         retry=api.retry,
         errors=dict(api.errors),
         output_check=api.output_check,
+        stream=api.stream or "",
+        stream_idle_s=api.stream_idle_s,
         examples=tuple(Example(e.name, e.input, e.output, e.has_output, e.tolerance) for e in api.examples),
     )

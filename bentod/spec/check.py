@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bentod.spec import io_schemas
 from bentod.spec.found import did_you_mean
 from bentod.spec.model import Api, Service, Spec
 from bentod.spec.node import Path as Route
@@ -26,7 +25,6 @@ def check(spec: Spec, data: dict[str, Any], finder: Finder, report: Report) -> N
         report.at_key(
             ("apis",), "wrong-value", "at least one API is needed", "such as `apis: {greet: {target: hello:greet}}`"
         )
-    io_schemas.check(data, report)
     written, apis = data.get("services"), data.get("apis", {})
     found: dict[str, Found | None] = {}
     for name, service in spec.services.items():

@@ -1,25 +1,28 @@
-"""JSON Schemas of inputs and outputs: valid by the 2020-12 meta-schema, references that exist, examples that match."""
+"""JSON Schemas of inputs and outputs: valid by the dialect's meta-schema, able to be read, with examples that match."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jsonschema_rs
 
 from bentod.iotypes.validator import Validator
-from bentod.spec.found import did_you_mean, shown
+from bentod.shipped import shipped
+from bentod.spec import keywords, special_places, streams
+from bentod.spec.example_files import ExampleFile
+from bentod.spec.examples import Converter, Examples
+from bentod.spec.found import shown
 from bentod.spec.node import Path
+from bentod.spec.project import Project
 from bentod.spec.report import Report
-from bentod.spec.unsupported import FORMATS, MESSAGE
+from bentod.spec.special_places import Root, Rule
 
-_META = jsonschema_rs.Draft202012Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"})
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_TYPES = "#/types/"
+META_SCHEMA = "schemas/io.schema.json"
 _KINDS = ("array", "boolean", "integer", "null", "number", "object", "string")
-_VALUES = frozenset(("const", "enum", "default", "examples"))
-"""Keywords that hold values, not schemas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,65 +38,101 @@ class _Types:
         return len(self.sound) == len(self.written)
 
 
-def check(data: dict[str, Any], report: Report) -> None:
-    """Report what is wrong with the schemas and examples in `data`."""
+def check(data: dict[str, Any], project: Project, report: Report) -> list[ExampleFile]:
+    """Report what is wrong with the schemas and examples in `data`; the files that the examples name."""
     written = data.get("types")
     written = written if isinstance(written, dict) else {}
-    sound = {
-        name: schema for name, schema in written.items() if _check_schema(schema, ("types", name), written, report)
-    }
-    types = _Types(written, sound)
-    for name, schema in sound.items():
-        _compiled(schema, ("types", name), types, report)
+    schemas = _Schemas(_Types(written, {}), project, report)
+    sound = {name: schema for name, schema in written.items() if schemas.check(schema, ("types", name))}
+    schemas = _Schemas(_Types(written, sound), project, report)
+    for name, schema in written.items():
+        path: Path = ("types", name)
+        special_places.check(Root(schema, path, name in sound), sound, report, special_places.anywhere)
+        if name in sound:
+            schemas.compiled(schema, path)
     apis = data.get("apis")
+    files: list[ExampleFile] = []
     for name, api in apis.items() if isinstance(apis, dict) else ():
         if isinstance(api, dict):
-            _check_api(api, ("apis", name), types, report)
+            files += schemas.check_api(api, ("apis", name))
+    return files
 
 
-def _check_api(api: dict[str, Any], path: Path, types: _Types, report: Report) -> None:
-    for key in ("input", "output"):
-        schema = api.get(key, True)
-        if _check_schema(schema, (*path, key), types.written, report):
-            validator = _compiled(schema, (*path, key), types, report)
-            if validator is not None:
-                _check_examples(api, path, key, validator, report)
+class _Schemas:
+    """Judges schemas, given the spec's types."""
+
+    def __init__(self, types: _Types, project: Project, report: Report) -> None:
+        self._types = types
+        self._project = project
+        self._report = report
+
+    def check_api(self, api: dict[str, Any], path: Path) -> list[ExampleFile]:
+        """Report what is wrong with an API's schemas and examples."""
+        streams.check_idle(api, path, self._report)
+        stream = api.get("stream")
+        rules = {
+            "input": special_places.of_inputs,
+            "output": special_places.of_chunks if stream in ("sse", "ndjson") else special_places.anywhere,
+        }
+        converters: dict[str, Converter] = {}
+        for key, rule in rules.items():
+            converter = self._converter(api.get(key, True), (*path, key), rule)
+            if converter is not None:
+                converters[key] = converter
+        if stream == "raw" and "output" in converters:
+            streams.check_raw(api.get("output", True), (*path, "output"), self._types.sound, self._report)
+        return Examples(api, path, converters, self._project, self._report).check()
+
+    def _converter(self, schema: Any, path: Path, rule: Rule) -> Converter | None:
+        sound = self.check(schema, path)
+        before = len(self._report.problems)
+        special_places.check(Root(schema, path, sound), self._types.sound, self._report, rule)
+        sound = sound and len(self._report.problems) == before
+        validator = self.compiled(schema, path) if sound else None
+        return Converter(schema, self._types.sound, validator) if validator is not None else None
+
+    def check(self, schema: Any, path: Path) -> bool:
+        """Whether `schema` may be compiled; what is wrong with it is reported."""
+        before = len(self._report.problems)
+        valid = _meta().is_valid(schema)
+        if not valid:
+            for at, message in _explained(schema, None):
+                self._report.at_value((*path, *at), "invalid-schema", message)
+        keywords.check(schema, path, self._types.written, self._project, self._report)
+        if not valid and len(self._report.problems) == before:
+            for at, message in _explained(schema, _dialect()):
+                self._report.at_value((*path, *at), "invalid-schema", message)
+        return len(self._report.problems) == before
+
+    def compiled(self, schema: Any, path: Path) -> Validator | None:
+        """A sound schema, ready to judge; None if it cannot be, which is reported."""
+        try:
+            return Validator(schema, self._types.sound)
+        except ValueError as error:
+            cause = error.__cause__
+            message = _short(getattr(cause, "message", str(error)).splitlines()[0])
+            inside: Path = tuple(getattr(cause, "instance_path", ()))
+        if inside[:1] == ("types",):
+            return None  # reported with the type itself
+        if inside or self._types.complete:
+            text = f"not a valid JSON Schema: {message}"
+            self._report.at_value((*path, *inside), "invalid-schema", text)
+        return None
 
 
-def _check_examples(api: dict[str, Any], path: Path, key: str, validator: Validator, report: Report) -> None:
-    examples = api.get("examples")
-    for index, example in enumerate(examples if isinstance(examples, list) else ()):
-        if not isinstance(example, dict) or key not in example or validator.valid(example[key]):
-            continue
-        at = (*path, "examples", index, key)
-        for error in validator.errors(example[key]):
-            inside = _follow(example[key], error.pointer)
-            report.at_value((*at, *inside), "example-mismatch", f"the example does not match `{key}`: {error.detail}")
+@cache
+def _dialect() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(shipped(META_SCHEMA).read_text("utf-8"))
+    return found
 
 
-def _follow(value: Any, pointer: str) -> Path:
-    """A JSON Pointer into `value` as a path."""
-    path: list[str | int] = []
-    for part in pointer.split("/")[1:]:
-        key: str | int = int(part) if isinstance(value, list) else part.replace("~1", "/").replace("~0", "~")
-        path.append(key)
-        value = value[key]
-    return tuple(path)
+@cache
+def _meta() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(_dialect())
 
 
-def _check_schema(schema: Any, path: Path, types: dict[str, Any], report: Report) -> bool:
-    """Whether `schema` may be compiled."""
-    before = len(report.problems)
-    if _META.is_valid(schema):
-        _check_keywords(schema, path, schema, types, report)
-    else:
-        for at, message in _explained(schema):
-            report.at_value((*path, *at), "invalid-schema", message)
-    return len(report.problems) == before
-
-
-def _explained(schema: Any) -> Iterator[tuple[Path, str]]:
-    """What the meta-schema says; `jsonschema` tells it better and is loaded only here, for it takes its time."""
+def _explained(schema: Any, meta: dict[str, Any] | None) -> Iterator[tuple[Path, str]]:
+    """What a meta-schema, by default that of 2020-12, says; `jsonschema` tells it better than what is fast."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
@@ -101,7 +140,7 @@ def _explained(schema: Any) -> Iterator[tuple[Path, str]]:
         yield (), f"a JSON Schema is a map, true or false; found {shown(schema)}"
         return
     seen: set[Path] = set()
-    for error in Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema):
+    for error in Draft202012Validator(meta or Draft202012Validator.META_SCHEMA).iter_errors(schema):
         deepest = best_match([error]) or error
         at = tuple(deepest.absolute_path)
         if at not in seen:
@@ -117,68 +156,3 @@ def _worded(message: str, at: Path) -> str:
 
 def _short(message: str) -> str:
     return message if len(message) <= 200 else message[:199] + "…"
-
-
-def _check_keywords(schema: Any, path: Path, root: Any, types: dict[str, Any], report: Report) -> None:
-    """What the meta-schema cannot know: references, formats of bentod, the dialect."""
-    if isinstance(schema, list):
-        for index, item in enumerate(schema):
-            _check_keywords(item, (*path, index), root, types, report)
-    if not isinstance(schema, dict):
-        return
-    _check_reference(schema.get("$ref"), (*path, "$ref"), root, types, report)
-    if schema.get("format") in FORMATS:
-        report.at_key((*path, "format"), "not-supported", f"`format: {schema['format']}` is {MESSAGE}")
-    if schema.get("$schema", _DIALECT) not in (_DIALECT, _DIALECT + "#"):
-        report.at_value((*path, "$schema"), "invalid-schema", "schemas are read as JSON Schema 2020-12", "remove it")
-    for key, item in schema.items():
-        if key in ("properties", "patternProperties", "$defs", "dependentSchemas") and isinstance(item, dict):
-            for name, inner in item.items():
-                _check_keywords(inner, (*path, key, name), root, types, report)
-        elif key not in _VALUES:
-            _check_keywords(item, (*path, key), root, types, report)
-
-
-def _check_reference(reference: Any, path: Path, root: Any, types: dict[str, Any], report: Report) -> None:
-    if not isinstance(reference, str):
-        return
-    in_type = path[1] if path[0] == "types" else ""
-    if reference.startswith(_TYPES):
-        name = reference.removeprefix(_TYPES).partition("/")[0]
-        if name not in types:
-            report.at_value(path, "unknown-type", f"there is no type `{name}`", did_you_mean(name, types))
-    elif not reference.startswith("#"):
-        hint = 'refer to a type with `$ref: "#/types/NAME"`, or inside the schema with `#/$defs/NAME`'
-        report.at_value(path, "invalid-schema", f"{shown(reference)} is outside of this file; nothing is fetched", hint)
-    elif in_type and reference[1:2] in ("", "/"):
-        hint = f'write `$ref: "#/types/{in_type}{reference[1:]}"`'
-        report.at_value(path, "invalid-schema", f"{shown(reference)} means the API's schema, not this type", hint)
-    elif reference[1:2] == "/" and "$id" not in root and not _exists(root, reference):
-        report.at_value(path, "invalid-schema", f"{shown(reference)} does not exist in this schema")
-
-
-def _exists(root: Any, reference: str) -> bool:
-    """Whether the JSON Pointer in `#/…` leads anywhere."""
-    for part in reference.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~").replace("%24", "$")
-        if isinstance(root, list):
-            root = dict(enumerate(root))
-            key = int(key) if key.isdecimal() else key  # type: ignore[assignment]
-        if not isinstance(root, dict) or key not in root:
-            return False
-        root = root[key]
-    return True
-
-
-def _compiled(schema: Any, path: Path, types: _Types, report: Report) -> Validator | None:
-    try:
-        return Validator(schema, types.sound)
-    except ValueError as error:
-        cause = error.__cause__
-        message = _short(getattr(cause, "message", str(error)).splitlines()[0])
-        inside: Path = tuple(getattr(cause, "instance_path", ()))
-    if inside[:1] == ("types",):
-        return None  # reported with the type itself
-    if inside or types.complete:
-        report.at_value((*path, *inside), "invalid-schema", f"not a valid JSON Schema: {message}")
-    return None

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bentod.errors import Problem, SpecError
-from bentod.spec import check, complete, resolve, source, unsupported
+from bentod.spec import check, complete, io_schemas, resolve, source, unsupported
+from bentod.spec.examples import put
 from bentod.spec.explain import settle
 from bentod.spec.found import plain
+from bentod.spec.keywords import rebased_folders
 from bentod.spec.model import Spec
 from bentod.spec.node import Node, Place, dotted, merge, places
+from bentod.spec.project import Project
 from bentod.spec.python_target import Finder
 from bentod.spec.report import Report
 from bentod.spec.written import written
@@ -23,7 +26,8 @@ NAMES = ("bentofile.yaml", "bentofile.yml", "bentofile.toml")
 
 @dataclass(frozen=True)
 class Loaded:
-    """A spec with where it came from. `resolved` is plain data: merged, interpolated, with defaults."""
+    """A spec with where it came from. `resolved` is plain data: merged, interpolated, with defaults, and with `@path`
+    where the spec's examples hold what is in the file."""
 
     spec: Spec
     directory: Path
@@ -69,7 +73,12 @@ def load(files: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     env_values = resolve.env_files(data, root, directory, environ, report)
     data = resolve.interpolated(data, {**env_values, **environ}, directory, report)
     finder = Finder(directory)
+    project = Project(directory, root)
+    rebased_folders(data, project)
     as_written = plain(data)
+    for file in io_schemas.check(as_written, project, report):
+        put(data, file.path, file.value)
+        put(as_written, file.path, file.text)
     spec = complete.complete(settle(data, report), directory, root, finder, report)
     check.check(spec, as_written, finder, report)
     if report.problems:

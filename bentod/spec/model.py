@@ -98,8 +98,13 @@ class Example(Section):
     """An input, and maybe the output that it must give."""
 
     name: Line = Field(description="What the example shows; unique within its API.")
-    input: Any = Field(description="A value that matches the API's `input`.")
-    output: Any = Field(default=None, description="The answer that is expected.")
+    input: Any = Field(
+        description="A value that matches the API's `input`. An image, file, tensor or bytes may be `@path` of a file."
+    )
+    output: Any = Field(
+        default=None,
+        description="The answer that is expected. Of a stream: the list of its chunks; if it is `raw`: all its text.",
+    )
     tolerance: Annotated[float | None, Given] = Field(
         default=None, ge=0, description="How far numbers of the answer may be off."
     )
@@ -124,9 +129,15 @@ class Api(Section):
     tags: Lines = Field(default=(), description="Groups for OpenAPI.")
     deprecated: Flag = Field(default=False, description="Whether OpenAPI calls it deprecated.")
     input: Any = Field(default=True, description="JSON Schema of the request; `true` takes anything.")
-    output: Any = Field(default=True, description="JSON Schema of the answer; `true` takes anything.")
+    output: Any = Field(
+        default=True, description="JSON Schema of the answer, of a stream of one chunk; `true` takes anything."
+    )
     takes: Literal["item"] = Field(default="item", description="What the callable expects: `item` is one call.")
-    timeout_s: Duration = Field(default=30.0, alias="timeout", description="From arrival to the end of the answer.")
+    timeout_s: Duration = Field(
+        default=30.0,
+        alias="timeout",
+        description="From arrival to the end of the answer; of a stream: to the first chunk.",
+    )
     queue: Annotated[int, Whole(1, 1_000_000)] = Field(
         default=256, description="Calls that may wait; one more is answered 503."
     )
@@ -134,10 +145,18 @@ class Api(Section):
         default=None, description="Larger requests are answered 413. Default: `server.max_body`."
     )
     retry: Flag = Field(default=True, description="Whether a call whose worker died may run once more.")
+    stream: Annotated[Literal["sse", "ndjson", "raw"] | None, Given] = Field(
+        default=None, description="How the chunks of a generator are sent: `sse`, `ndjson`, or `raw` text and bytes."
+    )
+    stream_idle_s: Duration = Field(
+        default=60.0, alias="stream_idle", description="The longest wait between two chunks of a stream."
+    )
     errors: dict[ExceptionName, Annotated[int, Whole(400, 599)]] = Field(
         default={}, description="Exceptions, as `module:Class`, and their status."
     )
-    output_check: Flag = Field(default=True, description="Whether answers are checked against `output`.")
+    output_check: Flag = Field(
+        default=True, description="Whether answers, or the chunks of a stream, are checked against `output`."
+    )
     examples: Annotated[tuple[Example, ...], List] = Field(
         default=(), description="Inputs with their expected outputs."
     )

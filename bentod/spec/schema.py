@@ -8,8 +8,8 @@ from typing import Any
 
 from bentod.shipped import shipped
 from bentod.spec import fields, quantities
+from bentod.spec.io_schemas import META_SCHEMA
 from bentod.spec.model import Spec
-from bentod.spec.unsupported import FORMATS
 
 ID = "https://bentod.dev/schemas/bentofile.schema.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,6 +27,7 @@ def bentofile_schema() -> dict[str, Any]:
     root["properties"]["types"]["patternProperties"][f"^(?!x-){fields.NAME.removeprefix('^')}"] = _JSON_SCHEMA
     root["properties"]["types"]["additionalProperties"] = False
     root["properties"]["apis"]["minProperties"] = 1
+    definitions["Api"]["dependentRequired"] = {"stream_idle": ["stream"]}
     for key in ("input", "output"):
         definitions["Api"]["properties"][key] |= _JSON_SCHEMA
     return {
@@ -100,9 +101,9 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json_schema() -> dict[str, Any]:
-    """JSON Schema 2020-12, less what this version does not serve."""
-    unsupported = {"properties": {"format": {"enum": list(FORMATS)}}, "required": ["format"]}
-    return {"anyOf": [{"type": "boolean"}, {"allOf": [{"$ref": DIALECT}], "type": "object", "not": unsupported}]}
+    """The dialect's meta-schema, as a part: its `$dynamicAnchor` makes it hold for the schemas inside a schema too."""
+    dialect = json.loads(shipped(META_SCHEMA).read_text("utf-8"))
+    return {key: value for key, value in dialect.items() if key not in ("$schema", "$id", "$vocabulary")}
 
 
 def text() -> str:

@@ -25,11 +25,26 @@ class Misfit:
     hint: str = ""
 
 
-def compare(method: Method, schema: Any, types: Mapping[str, Any]) -> list[Misfit]:
-    """How `method` does not fit an API with the input `schema`."""
-    if "generator" in method.style:
-        message = f"`{method.name}` is a generator: streams are not supported by this version"
-        return [Misfit((), "not-supported", message, "return the whole answer")]
+def compare(method: Method, schema: Any, types: Mapping[str, Any], stream: str | None = None) -> list[Misfit]:
+    """How `method` does not fit an API with the input `schema` that streams or not."""
+    return [*_style(method, stream), *_parameters(method, schema, types)]
+
+
+def _style(method: Method, stream: str | None) -> Iterator[Misfit]:
+    """A generator streams, and nothing else does. What has no signature may return anything."""
+    generator = "generator" in method.style
+    if generator and not stream:
+        message = f"`{method.name}` is a generator, and this API does not say how its chunks are sent"
+        yield Misfit(
+            (), "missing-stream", message, "add `stream: sse` (or `ndjson`, `raw`), or return the whole answer"
+        )
+    elif stream and not generator and method.parameters is not None:
+        message = f"`stream: {stream}` needs a generator, and `{method.name}` is none"
+        hint = "`yield` the chunks (`yield from` passes on those of another iterator), or remove `stream`"
+        yield Misfit(("stream",), "no-generator", message, hint)
+
+
+def _parameters(method: Method, schema: Any, types: Mapping[str, Any]) -> list[Misfit]:
     if method.parameters is None:
         return []
     names = properties(schema, types)

@@ -15,6 +15,8 @@ def written(spec: Spec, data: dict[str, Any]) -> dict[str, Any]:
     for name, api in full["apis"].items():
         if "target" in api:
             del api["service"], api["method"]
+        if "stream" not in api:
+            del api["stream_idle"]
         for key in ("input", "output", "examples"):
             api.update({key: data["apis"][name][key]} if key in data["apis"][name] else {})
     full.update({key: data[key] for key in ("types",) if key in data})

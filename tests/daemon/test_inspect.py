@@ -58,8 +58,8 @@ def test_what_user_code_may_do_while_it_is_imported(tmp_path, module, capfd):
         ("import os, signal\ndef f(x): ...\nos.kill(os.getpid(), signal.SIGKILL)", "import-exited", "SIGKILL"),
         ("import os\ndef f(x): ...\nos.closerange(3, 100)\nos._exit(1)", "import-exited", "exit status 1"),
         ("f = 3", "missing-attribute", "not callable"),
-        ("def f(x): yield x", "not-supported", "streams"),
-        ("async def f(x): yield x", "not-supported", "streams"),
+        ("def f(x): yield x", "missing-stream", "`f` is a generator"),
+        ("async def f(x): yield x", "missing-stream", "`f` is a generator"),
         ("async def f(x, y): ...", "parameter-count", "2 arguments"),
     ],
 )
@@ -145,3 +145,9 @@ def test_a_project_cannot_shadow_what_bentod_imports(tmp_path):
 def test_an_example_that_bentod_ships_fits():
     root = Path(__file__).parents[2]
     assert inspect_targets(load([root / "specs/hello/bentofile.yaml"], {}), 60.0, ENVIRON) == []
+
+
+def test_a_stream_needs_a_generator_and_gets_one(tmp_path):
+    spec = SPEC.replace("f: {service: s}", "f: {service: s, stream: sse}\n  g: {service: s, stream: raw}")
+    [problem] = inspected(tmp_path, "def f(x): return [x]\nasync def g(x): yield x", spec)
+    assert (problem.path, problem.code, problem.line) == ("apis.f.stream", "no-generator", 6)

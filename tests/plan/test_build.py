@@ -115,6 +115,13 @@ def test_a_route_holds_prefix_and_limit(tmp_path, server, api, path, max_body):
     assert (route.path, route.max_body) == (path, max_body)
 
 
+def test_a_route_says_how_it_streams(tmp_path):
+    (plain,) = planned(tmp_path).apis
+    (stream,) = planned(tmp_path, {"apis": {"greet": {"stream": "ndjson", "stream_idle": "5s"}}}).apis
+    assert (plain.stream, plain.stream_idle_s) == ("", 60.0)
+    assert (stream.stream, stream.stream_idle_s) == ("ndjson", 5.0)
+
+
 def test_an_example_tells_no_output_from_null(tmp_path):
     examples = [{"name": "a", "input": 1}, {"name": "b", "input": 1, "output": None, "tolerance": 0.5}]
     (route,) = planned(tmp_path, {"apis": {"greet": {"examples": examples}}}).apis

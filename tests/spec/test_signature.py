@@ -3,7 +3,7 @@
 import pytest
 
 from bentod.spec.signature import compare, compare_init
-from bentod.wire.messages import Method
+from bentod.wire.orders import Method, Parameter
 from bentod.worker.target import describe
 
 NAMED = {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a"]}
@@ -62,11 +62,30 @@ def test_a_misspelt_parameter_is_one_problem_that_names_it():
     assert (misfit.message, misfit.hint) == ("`f` has no parameter `sise`", "did you mean `size`?")
 
 
+X = (Parameter("x", "POSITIONAL_OR_KEYWORD", True),)
+
+
 @pytest.mark.parametrize("style", ["generator", "async generator"])
-def test_generators_are_not_supported(style):
-    [misfit] = compare(Method("f", style, ()), True, {})
-    assert misfit.code == "not-supported"
-    assert "streams are not supported by this version" in misfit.message
+def test_a_generator_is_for_streams(style):
+    assert compare(Method("f", style, X), True, {}, "sse") == []
+    [misfit] = compare(Method("f", style, X), True, {}, None)
+    assert (misfit.path, misfit.code) == ((), "missing-stream")
+    assert "add `stream: sse`" in misfit.hint
+
+
+@pytest.mark.parametrize("style", ["sync", "async"])
+def test_a_stream_needs_a_generator(style):
+    [misfit] = compare(Method("f", style, X), True, {}, "raw")
+    assert (misfit.path, misfit.code) == (("stream",), "no-generator")
+    assert misfit.message == "`stream: raw` needs a generator, and `f` is none"
+
+
+def test_what_has_no_signature_may_return_a_generator():
+    assert compare(Method("f", "sync", None), True, {}, "sse") == []
+
+
+def test_a_generator_that_does_not_fit_is_two_mistakes():
+    assert [m.code for m in compare(Method("f", "generator", ()), True, {})] == ["missing-stream", "parameter-count"]
 
 
 def test_what_has_no_signature_is_left_alone():

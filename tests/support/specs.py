@@ -58,7 +58,33 @@ BAD = {
     "text for truth": ({"apis": {"greet": {"deprecated": "no"}}}, "apis.greet.deprecated"),
     "input is no schema": ({"apis": {"greet": {"input": {"minimum": "3"}}}}, "apis.greet.input.minimum"),
     "input is a string": ({"apis": {"greet": {"input": "string"}}}, "apis.greet.input"),
-    "tensor": ({"apis": {"greet": {"output": {"format": "tensor"}}}}, "apis.greet.output.format"),
+    "tensor without shape": (
+        {"apis": {"greet": {"output": {"format": "tensor", "dtype": "int8"}}}},
+        "apis.greet.output.shape",
+    ),
+    "dtype of no library": (
+        {"apis": {"greet": {"input": {"items": {"format": "tensor", "dtype": "float", "shape": []}}}}},
+        "apis.greet.input.items.dtype",
+    ),
+    "half a dimension": (
+        {"types": {"T": {"format": "tensor", "dtype": "int8", "shape": [-1, 0.5]}}},
+        "types.T.shape[1]",
+    ),
+    "picture that is a number": ({"types": {"T": {"format": "image", "type": "number"}}}, "types.T.type"),
+    "picture that is a film": (
+        {"types": {"T": {"format": "image", "contentMediaType": "video/*"}}},
+        "types.T.contentMediaType",
+    ),
+    "no pixel": ({"types": {"T": {"format": "image", "maxPixels": 0}}}, "types.T.maxPixels"),
+    "bytes with a pattern": ({"types": {"T": {"format": "binary", "pattern": "x"}}}, "types.T.pattern"),
+    "bytes in hexadecimal": (
+        {"types": {"T": {"format": "binary", "contentEncoding": "base16"}}},
+        "types.T.contentEncoding",
+    ),
+    "folders that are none": ({"types": {"T": {"format": "file", "within": "x"}}}, "types.T.within"),
+    "dtype of nothing": ({"types": {"T": {"properties": {"a": {"dtype": "int8"}}}}}, "types.T.properties.a.dtype"),
+    "stream of another kind": ({"apis": {"greet": {"stream": "websocket"}}}, "apis.greet.stream"),
+    "stream_idle of no stream": ({"apis": {"greet": {"stream_idle": "5s"}}}, "apis.greet.stream_idle"),
     "columns": ({"apis": {"greet": {"takes": "columns"}}}, "apis.greet.takes"),
     "no such way to take": ({"apis": {"greet": {"takes": "all"}}}, "apis.greet.takes"),
     "no queue": ({"apis": {"greet": {"queue": 0}}}, "apis.greet.queue"),
@@ -84,7 +110,7 @@ BAD = {
     },
     **{
         f"apis' {key} comes later": ({"apis": {"greet": {key: "x"}}}, f"apis.greet.{key}")
-        for key in ("batching", "stream", "stream_idle", "priority")
+        for key in ("batching", "priority")
     },
     **{
         f"server's {key} comes later": ({"server": {key: {}}}, f"server.{key}")
