@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -20,10 +19,11 @@ MAX_DEPTH = 64
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: 1 and -1
+_AS_LISTS = bytes.maketrans(b"{}", b"[]")
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS  # no value has dataclasses in it; a part that does not belong there is none
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes | bytearray) -> Any:
     """The value of a JSON text.
 
     Raises MalformedBody for anything but one UTF-8 JSON value without NaN or Infinity, at most 64 levels deep, without
@@ -33,14 +33,14 @@ def decode(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedBody(_where(body, error)) from None
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _too_deep(body):
+    if (type(value) is list or type(value) is dict) and _too_deep(body):
         raise MalformedBody(f"the body is nested more than {MAX_DEPTH} levels deep")
     if type(value) is dict and body.count(b":") != len(value):
         _check_names(body)
     return value
 
 
-def _where(body: bytes, error: orjson.JSONDecodeError) -> str:
+def _where(body: bytes | bytearray, error: orjson.JSONDecodeError) -> str:
     if not body.strip():
         return "the body is empty; a JSON value is needed"
     try:
@@ -50,13 +50,31 @@ def _where(body: bytes, error: orjson.JSONDecodeError) -> str:
     return f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
 
 
-def _too_deep(body: bytes) -> bool:
-    """Whether a valid JSON text is nested too deeply: outside of strings, a bracket is a step in or out."""
-    steps = _STRING.sub(b"", body).translate(_STEPS, _NOT_BRACKETS)
-    return max(accumulate(memoryview(steps).cast("b")), default=0) > MAX_DEPTH
+def _too_deep(body: bytes | bytearray) -> bool:
+    """Whether a valid JSON text is nested too deeply: whether 64 times taking away the innermost pairs leaves any."""
+    brackets = body.translate(_AS_LISTS, _NOT_BRACKETS)
+    if len(brackets) <= MAX_DEPTH:
+        return False
+    if b'"' in body:
+        brackets = _STRING.sub(b"", body).translate(_AS_LISTS, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
-def _check_names(body: bytes) -> None:
+def booleans(body: bytes | bytearray) -> bool:
+    """Whether there may be a true or a false in a valid JSON text."""
+    return _holds(body, b"true", b"t") or _holds(body, b"false", b"s")
+
+
+def _holds(body: bytes | bytearray, word: bytes, letter: bytes) -> bool:
+    """Whether a word is in a text. One letter is looked for much faster, and numbers have none of them."""
+    return letter in body and word in body
+
+
+def _check_names(body: bytes | bytearray) -> None:
     """Refuse duplicate names at the top level. Only for bodies with more colons than top-level names."""
     last: list[tuple[str, Any]] = []
 
@@ -71,10 +89,13 @@ def _check_names(body: bytes) -> None:
         seen.add(name)
 
 
-def encode(value: Any) -> bytes:
-    """`value` as JSON. Raises OutputUnserializable for what JSON cannot hold, NaN and Infinity included."""
+def encode(value: Any, *, arrays: bool = False) -> bytes:
+    """`value` as JSON, with finite NumPy arrays in it if `arrays`.
+
+    Raises OutputUnserializable for what JSON cannot hold, NaN and Infinity included.
+    """
     try:
-        body = orjson.dumps(value)
+        body = orjson.dumps(value, option=_OPTIONS | orjson.OPT_SERIALIZE_NUMPY if arrays else _OPTIONS)
     except (TypeError, ValueError, RecursionError) as error:
         raise OutputUnserializable(str(error)) from None
     if b"null" in body and _not_finite(value):  # orjson writes NaN and Infinity as null

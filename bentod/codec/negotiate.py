@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from bentod.iotypes.special import in_range
+
 JSON = "application/json"
 
 
@@ -25,25 +27,26 @@ def essence(content_type: bytes) -> tuple[str, dict[str, str]]:
 def accepted(accept: bytes, offers: tuple[str, ...]) -> str | None:
     """The offer that an Accept header likes best, the first of equals; None if it refuses all.
 
-    The most specific range that matches an offer decides its weight; q=0 refuses.
+    The most specific range that matches an offer decides its weight; q=0 refuses. An offer may be a range itself, for
+    an answer whose type is known later: it matches what overlaps with it, but an offer that is named comes before it.
     """
     ranges = _ranges(accept.decode("latin-1"))
     if not ranges:
         return offers[0]
-    best, weight = None, 0.0
+    best, weight = None, (0.0, True)
     for offer in offers:
-        q = _weight(offer, ranges)
-        if q > weight:
-            best, weight = offer, q
+        found = _weight(offer, ranges)
+        if found > weight:
+            best, weight = offer, found
     return best
 
 
-def _weight(offer: str, ranges: Sequence[tuple[str, float]]) -> float:
-    for candidate in (offer, offer.partition("/")[0] + "/*", "*/*"):
-        for kind, q in ranges:
-            if kind == candidate:
-                return q
-    return 0.0
+def _weight(offer: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, bool]:
+    """How much an offer is liked, and whether for itself, not for what it might turn out to be."""
+    candidates = (offer, offer.partition("/")[0] + "/*", "*/*")
+    own = next((q for candidate in candidates for kind, q in ranges if kind == candidate), 0.0)
+    overlap = max((q for kind, q in ranges if offer.endswith("/*") and in_range(kind, offer)), default=0.0)
+    return max((own, True), (overlap, False))
 
 
 def _ranges(accept: str) -> list[tuple[str, float]]:

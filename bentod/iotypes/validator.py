@@ -42,12 +42,13 @@ def _fetch_nothing(uri: str) -> Any:
 
 
 def _pointed(error: jsonschema_rs.ValidationError) -> Pointed:
-    pointer = "".join(f"/{_escape(str(part))}" for part in error.instance_path)
+    pointer = "".join(f"/{escape(str(part))}" for part in error.instance_path)
     text = error.message
     return Pointed(pointer, text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
-def _escape(part: str) -> str:
+def escape(part: str) -> str:
+    """One part of a path as a JSON Pointer has it."""
     return part.replace("~", "~0").replace("/", "~1")
 
 

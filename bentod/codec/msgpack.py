@@ -1,0 +1,168 @@
+"""Strict public MessagePack: bytes ⇄ values. Tensors are the extension 1, all other parts are bytes.
+
+The extension's payload is the MessagePack of `[dtype, [dimensions]]` and, directly after it, the data: little-endian,
+in C order.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from itertools import chain
+from typing import Any
+
+import msgpack
+
+from bentod.codec import outbound
+from bentod.codec.json import MAX_DEPTH
+from bentod.errors import MalformedBody, OutputUnserializable
+from bentod.iotypes.layout import Layout
+from bentod.iotypes.parts import Memory, Part, Tensor
+from bentod.iotypes.tensor import MOST_DIMENSIONS, Misfit, from_memory
+
+TENSOR = 1
+_LONGEST_HEAD = 1024
+_PLAIN = frozenset((dict, list, str, int, float, bool, type(None), bytes, Tensor))
+_CONTAINERS = frozenset((dict, list))
+
+
+def decode(body: Memory) -> Any:
+    """The value of a body, with Tensor and bytes in it.
+
+    Raises MalformedBody for anything but one MessagePack value of what JSON has, bytes and tensors, at most 64 levels
+    deep, with text as names and without NaN or Infinity outside of tensors.
+    """
+    try:
+        _check_claims(body)
+        value = msgpack.unpackb(body, ext_hook=_extension, object_hook=_names, strict_map_key=True)
+    except msgpack.ExtraData:
+        raise MalformedBody("the body goes on after its MessagePack value") from None
+    except (ValueError, msgpack.UnpackException, TypeError, OverflowError) as error:
+        raise MalformedBody(f"the body is not MessagePack: {str(error)[:200] or type(error).__name__}") from None
+    _check(value)
+    return value
+
+
+def _names(found: dict[Any, Any]) -> dict[str, Any]:
+    if not {str}.issuperset(map(type, found)):
+        raise ValueError("a name is no text")
+    return found
+
+
+def _extension(code: int, data: bytes) -> Tensor:
+    if code != TENSOR:
+        raise ValueError(f"the extension {code} is unknown")
+    return _tensor(memoryview(data))
+
+
+def _tensor(payload: memoryview) -> Tensor:
+    """Raises Misfit for a payload that is no tensor."""
+    unpacker = msgpack.Unpacker(max_buffer_size=_LONGEST_HEAD, max_array_len=MOST_DIMENSIONS, max_map_len=0)
+    unpacker.feed(payload[:_LONGEST_HEAD])
+    try:
+        dtype, shape = unpacker.unpack()
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise Misfit("a tensor begins with its dtype and its shape") from error
+    return from_memory(dtype, shape, payload[unpacker.tell() :])
+
+
+_RUN = re.compile(  # everything that says nothing of the length of a long list: numbers, short texts, short lists
+    b"(?:[\x00-\x9f\xc0\xc2\xc3\xe0-\xff]|[\xcc\xd0].|[\xcd\xd1\xde]..|[\xca\xce\xd2\xdf].{4}|[\xcb\xcf\xd3].{8}|"
+    + b"|".join(b"%c.{%d}" % (0xA0 + length, length) for length in range(32))
+    + b"|[\xd4].{2}|\xd5.{3}|\xd6.{5}|\xd7.{9}|\xd8.{17})*+",
+    re.DOTALL,
+)
+_SIZES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4}
+
+
+def _check_claims(body: Memory) -> None:
+    """Refuse lists that together claim more entries than the body has bytes: the unpacker makes room for all at once.
+
+    Raises ValueError.
+    """
+    at, claimed, end = 0, 0, len(body)
+    while True:
+        run = _RUN.match(body, at)
+        at = run.end() if run is not None else at
+        if at >= end:
+            return
+        first = body[at]
+        width = _SIZES.get(first)
+        if width is None:
+            raise ValueError("it has a byte that is nothing, or is cut off")
+        length = int.from_bytes(body[at + 1 : at + 1 + width], "big")
+        at += 1 + width
+        if first >= 0xDC:
+            claimed += length
+        else:
+            at += length + (0xC7 <= first <= 0xC9)
+        if claimed > end or at > end:
+            raise ValueError("it is cut off")
+
+
+def _check(value: Any) -> None:
+    """Raises MalformedBody for what is too deep, what is not finite, and what JSON has nothing like."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        kinds = set(map(type, level))
+        if not kinds <= _PLAIN:
+            raise MalformedBody("the body is not MessagePack of plain values: it has an unknown extension")
+        if float in kinds:
+            numbers = level if len(kinds) == 1 else [item for item in level if type(item) is float]
+            if not all(map(math.isfinite, numbers)):
+                raise MalformedBody("NaN and Infinity may only be in tensors")
+        if not kinds & _CONTAINERS:
+            return
+        lists = chain.from_iterable(item for item in level if type(item) is list)
+        maps = chain.from_iterable(item.values() for item in level if type(item) is dict)
+        level = [*lists, *maps]
+    raise MalformedBody(f"the body is nested more than {MAX_DEPTH} levels deep")
+
+
+def encode(value: Any, layout: Layout | None) -> tuple[Memory, ...]:
+    """A checked value as the pieces of a body; large parts are not copied. Raises OutputUnserializable."""
+    packer = msgpack.Packer(autoreset=False)
+    pieces: list[Memory] = []
+    try:
+        _pack(value, layout, packer, pieces)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise OutputUnserializable(log=str(error)) from None
+    pieces.append(packer.bytes())
+    return tuple(piece for piece in pieces if len(piece))
+
+
+def _pack(value: Any, layout: Layout | None, packer: msgpack.Packer, pieces: list[Memory]) -> None:
+    """Pack what stands at a place of the layout."""
+    if isinstance(value, Part):
+        head, data = _part(value)
+        pieces += (packer.bytes() + head, data)
+        packer.reset()
+    elif layout is None or layout.special is not None or not isinstance(value, dict | list | tuple):
+        packer.pack(value)
+    elif isinstance(value, dict):
+        packer.pack_map_header(len(value))
+        for name, item in value.items():
+            packer.pack(name)
+            _pack(item, layout.properties.get(name, layout.additional), packer, pieces)
+    else:
+        packer.pack_array_header(len(value))
+        for index, item in enumerate(value):
+            _pack(item, layout.prefix[index] if index < len(layout.prefix) else layout.items, packer, pieces)
+
+
+def _part(value: Part) -> tuple[bytes, Memory]:
+    """What comes before the bytes of a part, and these."""
+    if not isinstance(value, Tensor):
+        data = outbound.memory(value)
+        return _length(b"\xc4\xc5\xc6", memoryview(data).nbytes), data
+    head: bytes = msgpack.packb([value.dtype, value.shape])
+    return _length(b"\xc7\xc8\xc9", len(head) + memoryview(value.data).nbytes) + bytes([TENSOR]) + head, value.data
+
+
+def _length(codes: bytes, length: int) -> bytes:
+    """The first bytes of what has a length of 8, 16 or 32 bits."""
+    for code, form, limit in zip(codes, (">BB", ">BH", ">BI"), (1 << 8, 1 << 16, 1 << 32), strict=True):
+        if length < limit:
+            return struct.pack(form, code, length)
+    raise ValueError("a part is too large for MessagePack")

@@ -1,0 +1,165 @@
+"""Answers: checked against their schema, then encoded as what the client accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bentod.codec import json, msgpack, negotiate, npy, outbound
+from bentod.codec.offers import MSGPACK, TEXT, offers, pictures
+from bentod.codec.places import emptied
+from bentod.errors import InvalidOutput, OutputUnserializable
+from bentod.iotypes.layout import layout, masked
+from bentod.iotypes.parts import Blob, Memory, Part, Picture, Stored, Tensor
+from bentod.iotypes.special import SpecialType, TensorType
+from bentod.iotypes.tensor import Dimensions, Misfit
+from bentod.iotypes.validator import Validator
+
+_MISMATCH = "the answer does not match the API's output schema"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What JSON cannot hold is for the operator's log; only that it was NaN or Infinity is for the client."""
+    try:
+        yield
+    except OutputUnserializable as error:
+        if "NaN" in error.detail:
+            raise InvalidOutput("the answer holds NaN or Infinity", log=error.detail) from None
+        raise OutputUnserializable(log=error.log or error.detail) from None
+
+
+class Body(NamedTuple):
+    """The body of an answer: its parts one after the other, or a file that is sent from disk."""
+
+    media_type: str
+    parts: tuple[Memory, ...]
+    file: Stored | None = None
+
+
+class Writer:
+    """Checks and encodes the answers of one API."""
+
+    def __init__(self, schema: Any, types: Mapping[str, Any], *, check: bool) -> None:
+        """Raises ValueError if the schema is invalid or refers to what does not exist."""
+        self.layout = layout(schema, types)
+        if self.layout is None:
+            self._validator = Validator(schema, types)
+        else:
+            self._validator = Validator(masked(schema), {name: masked(inner) for name, inner in types.items()})
+        self._check = check
+        self._pictures = pictures(self.layout)
+        self.offers = offers(schema, types, self.layout)
+
+    def image_type(self, chosen: str) -> str:
+        """The media type in which pictures are encoded if `chosen` is what the client gets; empty if there are none."""
+        if chosen in self._pictures:
+            return chosen
+        return self._pictures[0] if self._pictures else ""
+
+    def accept(self, accept: bytes | None) -> str | None:
+        """What the client likes best of the offers; None if it accepts none."""
+        return self.offers[0] if accept is None else negotiate.accepted(accept, self.offers)
+
+    def check(self, value: Any, dimensions: Mapping[str, int]) -> Any:
+        """The value with parts in its special places. Raises InvalidOutput or OutputUnserializable."""
+        if self.layout is None:
+            self._validate(value)
+            return value
+        root, places = emptied(value, self.layout)
+        bound = Dimensions(dimensions)
+        parts = []
+        for place in places:
+            try:
+                parts.append(outbound.part(place, bound, check=self._check))
+            except ValueError as error:
+                where = place.pointer + "".join(f"/{step}" for step in getattr(error, "path", ()))
+                raise InvalidOutput(_MISMATCH, log=f"{where or '/'}: {error}") from None
+        self._validate(root[0])
+        for place, part in zip(places, parts, strict=True):
+            place.fill(part)
+        return root[0]
+
+    def _validate(self, value: Any) -> None:
+        try:
+            if self._check and not self._validator.valid(value):
+                first = self._validator.errors(value)[:1]
+                raise InvalidOutput(_MISMATCH, log="; ".join(f"{one.pointer or '/'}: {one.detail}" for one in first))
+        except (ValueError, TypeError) as error:  # it met what is not JSON, such as a number as a name
+            raise OutputUnserializable(log=str(error)) from None
+
+    def json(self, value: Any, dimensions: Mapping[str, int]) -> bytes:
+        """A value, or one chunk of a stream, as JSON. Raises InvalidOutput or OutputUnserializable."""
+        return self._json(self.check(value, dimensions))
+
+    def _json(self, value: Any) -> bytes:
+        """The JSON of a checked value."""
+        with _told():
+            if self.layout is None:
+                return json.encode(value)
+            root, places = emptied(value, self.layout)
+            for place in places:
+                place.fill(outbound.json_form(place.value) if isinstance(place.value, Part) else place.value)
+            return json.encode(root[0], arrays=True)
+
+    def body(self, value: Any, chosen: str, dimensions: Mapping[str, int]) -> Body:
+        """The answer as what was chosen of the offers. Raises InvalidOutput or OutputUnserializable."""
+        checked = self.check(value, dimensions)
+        if chosen == negotiate.JSON:
+            kind = self.layout.special if self.layout is not None else None
+            if kind is None or isinstance(kind, TensorType) or getattr(kind, "media_type", "") != chosen:
+                return Body(chosen, (self._json(checked),))
+        if chosen in MSGPACK:
+            return Body(chosen, self._msgpack(checked))
+        if chosen == TEXT and self.layout is None:
+            return self._text(checked)
+        return self._natural(checked, chosen, dimensions)
+
+    def _msgpack(self, value: Any) -> tuple[Memory, ...]:
+        """The MessagePack of a checked value; what is plain in it is what JSON could hold too."""
+        with _told():
+            json.encode(value if self.layout is None else emptied(value, self.layout)[0][0])
+        return msgpack.encode(value, self.layout)
+
+    def _text(self, value: Any) -> Body:
+        if not isinstance(value, str):
+            raise InvalidOutput(_MISMATCH, log="text/plain was chosen, and the answer is no string")
+        try:
+            return Body(f"{TEXT}; charset=utf-8", (value.encode(),))
+        except UnicodeEncodeError as error:
+            raise OutputUnserializable(log=str(error)) from None
+
+    def _natural(self, value: Any, chosen: str, dimensions: Mapping[str, int]) -> Body:
+        """An answer that is one special value, as itself; null is JSON whatever was chosen."""
+        kind = self.layout.special if self.layout is not None else None
+        if kind is None or value is None:
+            return Body(negotiate.JSON, (self._json(value),))
+        if isinstance(kind, TensorType):
+            if not isinstance(value, Tensor):
+                try:
+                    value = outbound.tensor(kind, value, Dimensions(dimensions), "")
+                except Misfit as error:
+                    raise InvalidOutput(_MISMATCH, log=str(error)) from None
+            return Body(npy.MEDIA_TYPE, (npy.head(value), value.data))
+        if isinstance(value, Stored):
+            return Body(_sent(kind, value), (), value)
+        if isinstance(value, Picture):
+            return Body(value.media_type, (value.data,))
+        assert isinstance(value, Blob)
+        return Body(_sent(kind, None), (value.data,))
+
+
+def _sent(kind: SpecialType, file: Stored | None) -> str:
+    """The media type of a file or of bytes: the declared one, else the file's own, else what its name suggests."""
+    from bentod.codec.folder import check_media_type
+
+    declared: str = getattr(kind, "media_type", "*/*")
+    if "*" not in declared:
+        return declared
+    try:
+        found = check_media_type(kind, file.media_type, Path(file.path).name) if file else ""  # type: ignore[arg-type]
+    except ValueError:
+        found = ""
+    return found or outbound.OCTETS
