@@ -1,4 +1,4 @@
-"""When does somebody speak? Silero's voice detector scores a recording window by window; spans are made of the scores."""
+"""When does somebody speak? Silero's voice detector scores a recording window by window; the scores give spans."""
 
 from collections.abc import Iterator
 from pathlib import Path
