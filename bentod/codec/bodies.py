@@ -6,9 +6,25 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bentod.codec import json, negotiate
-from bentod.codec.reader import Folder, Input, Reader
-from bentod.errors import UnsupportedMediaType
+from bentod.codec import json, msgpack, multipart, negotiate
+from bentod.codec.folder import OCTETS
+from bentod.codec.forms import fields, urlencoded
+from bentod.codec.npy import MEDIA_TYPE as NPY
+from bentod.codec.reader import Folder, Input, Piece, Reader
+from bentod.codec.spool import Spool
+from bentod.errors import MalformedBody, UnsupportedMediaType
+from bentod.iotypes.layout import resolved
+from bentod.iotypes.media_types import lies_in
+from bentod.iotypes.parts import Stored
+from bentod.iotypes.special import FileType, SpecialType, TensorType
+
+MSGPACK = "application/msgpack"
+MULTIPART = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+TEXT = "text/plain"
+
+_MSGPACK = frozenset((MSGPACK, "application/x-msgpack", "application/vnd.msgpack"))
+_UTF_8 = frozenset(("utf-8", "utf8", "us-ascii"))
 
 
 class Source(Protocol):
@@ -23,35 +39,120 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a body is to be read."""
+    """How a body is to be read: as what, which media type its sender said, and what separates its parts."""
 
     kind: str
-    media_type: str = ""
+    media_type: str
     boundary: bytes = b""
 
 
-JSON = Form("json", negotiate.JSON)
+JSON_FORM = Form(negotiate.JSON, negotiate.JSON)
+_MSGPACK_FORM = Form(MSGPACK, MSGPACK)
+_URLENCODED_FORM = Form(URLENCODED, URLENCODED)
+_TEXT_FORM = Form(TEXT, TEXT)
 
 
 class Bodies:
-    """The bodies that an API takes. `plain`: nothing in its schema is special, so JSON may be read in a faster way."""
+    """The bodies that an API takes.
+
+    `plain`: nothing in its schema is special, so that a JSON body may be read in a faster way. `takes` are the media
+    types, some of them ranges, the natural ones first.
+    """
 
     def __init__(self, schema: Any, types: Mapping[str, Any]) -> None:
-        """Raises ValueError for an invalid schema."""
+        """Raises ValueError if the schema is invalid or refers to what does not exist."""
         self.reader = Reader(schema, types)
         self.plain = self.reader.layout is None
-        self.takes: tuple[str, ...] = (negotiate.JSON,)
+        self._root = self.reader.layout.special if self.reader.layout is not None else None
+        self._fields = fields(schema, types)
+        self._raw = _raw(self._root)
+        self._text = _text(resolved(schema, types)) if self.plain else ()
+        self.takes = tuple(dict.fromkeys(self._listed()))
+
+    def _listed(self) -> list[str]:
+        always = [negotiate.JSON, MSGPACK]
+        if self._fields is None:
+            return [*self._raw, *always, *self._text]
+        forms = [MULTIPART, URLENCODED] if self._fields.flat else [MULTIPART]
+        return [*always, *forms] if self.plain else [MULTIPART, *always]
 
     def form(self, content_type: bytes | None) -> Form | None:
         """How to read a body of this type; None for what the API does not take. Without a type it is JSON."""
         if content_type is None:
-            return JSON
-        kind, _ = negotiate.essence(content_type)
-        return JSON if kind == negotiate.JSON else None
+            return JSON_FORM
+        media_type, parameters = negotiate.essence(content_type)
+        utf_8 = parameters.get("charset", "utf-8").lower() in _UTF_8
+        if media_type == negotiate.JSON:
+            return JSON_FORM if utf_8 else None
+        if media_type in _MSGPACK:
+            return _MSGPACK_FORM
+        if media_type == MULTIPART and self._fields is not None:
+            return Form(MULTIPART, MULTIPART, parameters.get("boundary", "").encode("latin-1"))
+        if media_type == URLENCODED and URLENCODED in self.takes:
+            return _URLENCODED_FORM if utf_8 else None
+        if media_type in self._text:
+            return _TEXT_FORM if utf_8 else None
+        if media_type in (MULTIPART, URLENCODED) and media_type not in self._raw:  # `*/*` does not mean forms
+            return None
+        return (
+            Form(OCTETS, media_type) if any(media_type and lies_in(media_type, taken) for taken in self._raw) else None
+        )
 
     async def read(self, form: Form, source: Source, folder: Folder) -> Input:
-        """The input. Raises MalformedBody, InvalidInput, BodyTooLarge, UnsupportedMediaType."""
-        if form is not JSON:
-            raise UnsupportedMediaType
-        body = bytes(await source.whole())
-        return self.reader.read(json.decode(body), folder)
+        """The input that a body is. Raises MalformedBody, InvalidInput, BodyTooLarge, UnsupportedMediaType.
+
+        Besides, whatever `source` raises, and OSError where a file cannot be written.
+        """
+        if form.kind == negotiate.JSON:
+            body = await source.whole()
+            return self.reader.read(json.decode(body), folder, booleans=self.plain or json.booleans(body))
+        return self.reader.read(await self._value(form, source, folder), folder)
+
+    async def _value(self, form: Form, source: Source, folder: Folder) -> Any:
+        """What a body that is not JSON holds."""
+        if form.kind == MSGPACK:
+            return msgpack.decode(await source.whole())
+        if form.kind == MULTIPART and self._fields is not None:
+            return self._fields.value(await multipart.read(form.boundary, source.chunks(), self._fields, folder))
+        if form.kind == URLENCODED and self._fields is not None:
+            return self._fields.value(list(urlencoded(await source.whole())))
+        if form.kind == TEXT:
+            return _decoded(await source.whole())
+        if form.kind == OCTETS and self._root is not None:
+            return await _special(self._root, form, source, folder)
+        raise UnsupportedMediaType(f"the API takes {', '.join(self.takes)}")
+
+
+async def _special(kind: SpecialType, form: Form, source: Source, folder: Folder) -> Piece | Stored:
+    """A body that is one special value; a file goes to disk as it arrives."""
+    if not isinstance(kind, FileType):
+        return Piece(await source.whole(), form.media_type)
+    with Spool(folder.new("")) as spool:
+        async for chunk in source.chunks():
+            spool.put(chunk)
+            await spool.written()
+        await spool.written(all_=True)
+    return Stored(str(spool.path), form.media_type)
+
+
+def _decoded(body: bytes | bytearray) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"the body is not UTF-8: byte {error.start} is wrong") from None
+
+
+def _raw(kind: SpecialType | None) -> tuple[str, ...]:
+    """The media types, or ranges, of bodies that are the special value itself."""
+    if kind is None:
+        return ()
+    return (NPY, OCTETS) if isinstance(kind, TensorType) else (kind.media_type, OCTETS)
+
+
+def _text(schema: Any) -> tuple[str, ...]:
+    """The media types of bodies that are the string itself."""
+    kinds = schema.get("type") if isinstance(schema, dict) else None
+    if kinds != "string" and not (isinstance(kinds, list) and "string" in kinds):
+        return ()
+    said = str(schema.get("contentMediaType", TEXT)).lower()
+    return (TEXT, said) if said.startswith("text/") and "*" not in said else (TEXT,)

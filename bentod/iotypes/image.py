@@ -6,15 +6,23 @@ Pillow is imported when it is first needed.
 from __future__ import annotations
 
 import io
+import re
 import warnings
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bentod.iotypes.image_frames import TooManyPixels, gif_pixels, tiff_pixels
 from bentod.iotypes.media_types import canonical, lies_in
 from bentod.iotypes.parts import Memory
-from bentod.iotypes.special import ImageType, in_range
+from bentod.iotypes.special import ImageType
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+__all__ = ["FORMATS", "TooManyPixels", "encode", "examine", "load", "writable"]
 
 FORMATS = {
     "image/png": "PNG",
@@ -26,55 +34,153 @@ FORMATS = {
 }
 """The media types of pictures, the best first, and Pillow's names for them."""
 
+_PLUGINS = ("Png", "Jpeg", "WebP", "Gif", "Bmp", "Tiff")
+_ANIMATED = frozenset(("image/png", "image/webp", "image/gif", "image/tiff"))
+_MODES = {
+    "image/png": ("1", "L", "LA", "P", "I", "I;16", "RGB", "RGBA"),
+    "image/jpeg": ("L", "RGB"),
+    "image/webp": ("RGB", "RGBA"),
+    "image/gif": ("1", "L", "P", "RGB", "RGBA"),
+    "image/bmp": ("1", "L", "P", "RGB"),
+    "image/tiff": ("1", "L", "LA", "P", "I", "I;16", "F", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"),
+}
+_OPAQUE = frozenset(("image/jpeg", "image/bmp"))
+_QUALITY = 90
+_MOST_READS, _MOST_DEAR, _SPARE_BYTES = 10_000, 8, 1 << 20
+_DEAR = re.compile(rb"Exif\0\0|Photoshop 3\.0\0|....(?:zTXt|iTXt|iCCP)", re.DOTALL)
+_CLAIMLESS = frozenset(("", "application/octet-stream"))
+_ORIENTATION, _TURNED = 0x0112, range(2, 9)
 
-class TooManyPixels(ValueError):
-    """A picture is larger, all its frames together, than its schema allows."""
+
+class _Head(io.BytesIO):
+    """A body whose head may be read in so many steps: Pillow's parsers are slow with what has millions of pieces, and
+    with many of the few kinds that they decompress or take apart."""
+
+    def __init__(self, data: Memory) -> None:
+        super().__init__(data)
+        self._reads, self._dear = _MOST_READS, _MOST_DEAR
+        self._bytes = 2 * len(data) + _SPARE_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Raises ValueError where a head is too long."""
+        found = super().read(size)
+        self._reads -= 1
+        self._bytes -= len(found)
+        self._dear -= _DEAR.match(found) is not None
+        if min(self._reads, self._bytes, self._dear) < 0:
+            raise ValueError("consists of too many pieces")
+        return found
 
 
 def writable(media_type: str) -> tuple[str, ...]:
     """The media types in a range that answers can have, the best first."""
-    return tuple(known for known in FORMATS if in_range(known, media_type))
+    return tuple(known for known in FORMATS if lies_in(known, media_type))
 
 
 def examine(kind: ImageType, data: Memory, said: str) -> str:
-    """The media type of an encoded picture; its pixels are not decoded.
+    """The media type of an encoded picture. Its pixels are not decoded, and no body makes this slow.
 
-    Raises TooManyPixels, and ValueError for what is no picture, not the kind wanted, or not what was said.
+    Raises TooManyPixels, and ValueError for what is no picture, not of the kind wanted, or not what was said.
     """
-    from PIL import Image
-
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=[*FORMATS.values()]) as image,
-        ):
-            actual = Image.MIME[image.format or ""]
-            pixels = image.width * image.height * getattr(image, "n_frames", 1)
-    except Exception as error:
-        raise ValueError("is no image that can be read") from error
+    with warnings.catch_warnings(action="ignore"):
+        found = _opened(_Head(data))
+    actual = next(known for known, name in FORMATS.items() if name == found.format)
     if not lies_in(actual, kind.media_type):
         raise ValueError(f"is {actual}, not {kind.media_type}")
-    if said.startswith("image/") and "*" not in said and canonical(said) != actual:
+    if said not in _CLAIMLESS and "*" not in said and canonical(said) != actual:
         raise ValueError(f"says {said}, but is {actual}")
-    if pixels > kind.max_pixels:
-        raise TooManyPixels(f"has {pixels} pixels; {kind.max_pixels} are allowed")
+    if min(found.size) < 1:
+        raise ValueError("has no pixels")
+    if found.width * found.height * _told_frames(found) > kind.max_pixels:
+        raise TooManyPixels(kind.max_pixels)
+    if actual == "image/gif":
+        gif_pixels(data, kind.max_pixels)
+    elif actual == "image/tiff":
+        tiff_pixels(data, kind.max_pixels)
     return actual
 
 
-def load(data: Memory) -> Image:
-    """The decoded picture, turned as its EXIF data says. Raises ValueError for a broken one."""
-    from PIL import Image, ImageOps
+def _told_frames(image: ImageFile) -> int:
+    """How many frames a picture has, where its head tells."""
+    return max(1, getattr(image, "n_frames", 1)) if image.format in ("PNG", "WEBP") else 1
 
+
+def load(data: Memory) -> Image:
+    """The decoded picture, turned as its EXIF data says. Other frames of an animation can still be reached.
+
+    Raises ValueError for what is broken or cut off.
+    """
+    from PIL import ImageOps
+
+    image = _opened(io.BytesIO(data))
     try:
-        image = Image.open(io.BytesIO(data), formats=[*FORMATS.values()])
         image.load()
-        return ImageOps.exif_transpose(image)
-    except Exception as error:
-        raise ValueError("is no image that can be decoded") from error
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        return ImageOps.exif_transpose(image) if turned else image
+    except Exception as error:  # Pillow's decoders raise whatever they meet
+        raise ValueError("is cut off or broken") from error
+
+
+def _opened(body: io.BytesIO) -> ImageFile:
+    """The picture in a body, its head read. Raises ValueError.
+
+    Not by `Image.open`: that has one limit for all of a process, and takes some JPEGs for something else.
+    """
+    prefix = body.read(16)
+    for make, accept in _makers():
+        if accept(prefix) is True:
+            body.seek(0)
+            try:
+                return make(body, "")
+            except Exception as error:  # Pillow's parsers raise whatever they meet
+                raise ValueError("is an image whose head is broken") from error
+    raise ValueError("is no image of a known kind")
+
+
+@cache
+def _makers() -> tuple[tuple[Callable[[io.BytesIO, str], ImageFile], Callable[[bytes], bool | str]], ...]:
+    """What makes a picture of a body, and what tells from the first bytes whether it can."""
+    from PIL import Image, JpegImagePlugin
+
+    for plugin in _PLUGINS:
+        import_module(f"PIL.{plugin}ImagePlugin")
+    known = {name: Image.OPEN[name] for name in FORMATS.values()}
+    known["JPEG"] = (JpegImagePlugin.JpegImageFile, known["JPEG"][1])
+    return tuple((make, accept) for make, accept in known.values() if accept is not None)
 
 
 def encode(image: Image, media_type: str) -> bytes:
-    """A picture as a body. Raises ValueError if it cannot be encoded so."""
+    """A picture as a body, with all its frames where the media type can hold them. What it cannot hold of a mode is
+    converted: transparency becomes white where there is none, 16 bits become 8.
+
+    Raises ValueError if there is no way.
+    """
     out = io.BytesIO()
-    image.save(out, FORMATS[media_type])
+    try:
+        fit = _fitting(image, media_type)
+        frames = fit is image and media_type in _ANIMATED and getattr(image, "n_frames", 1) > 1
+        options = {"quality": _QUALITY} if media_type in ("image/jpeg", "image/webp") else {}
+        fit.save(out, FORMATS[media_type], **options, **({"save_all": True} if frames else {}))
+    except Exception as error:  # Pillow's encoders raise whatever they meet
+        raise ValueError(f"cannot be written as {media_type}") from error
     return out.getvalue()
+
+
+def _fitting(image: Image, media_type: str) -> Image:
+    """The picture in a mode that the media type can hold."""
+    transparent = image.has_transparency_data
+    if media_type in _OPAQUE and transparent:
+        layer = image.convert("RGBA")
+        paper = layer.copy()
+        paper.paste("white", (0, 0, *image.size))
+        paper.alpha_composite(layer)
+        return paper.convert("RGB")
+    modes = _MODES[media_type]
+    if image.mode in modes:
+        return image
+    if image.mode.startswith("I"):
+        grey = image if image.mode == "I" else image.convert("I")
+        return _fitting(grey.point(lambda value: value * (1 / 256)).convert("L"), media_type)
+    if image.mode == "F" and "L" in modes:
+        return image.convert("L")
+    return image.convert("RGBA" if transparent and "RGBA" in modes else "RGB")
