@@ -11,6 +11,14 @@ from bentod.iotypes.media_types import lies_in
 from bentod.iotypes.special import BinaryType, FileType, ImageType
 
 OCTETS = "application/octet-stream"
+_NEWER = {  # what Python's own table lacks, or has only since lately
+    ".avif": "image/avif",
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/opus",
+    ".webp": "image/webp",
+}
 _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
 
 
@@ -77,4 +85,7 @@ def _suggested(name: str) -> str:
 
 @cache
 def _known_suffixes() -> MimeTypes:
-    return MimeTypes()
+    known = MimeTypes()
+    for suffix, media_type in _NEWER.items():
+        known.add_type(media_type, suffix)
+    return known

@@ -37,7 +37,7 @@ FORMATS = {
 _PLUGINS = ("Png", "Jpeg", "WebP", "Gif", "Bmp", "Tiff")
 _ANIMATED = frozenset(("image/png", "image/webp", "image/gif", "image/tiff"))
 _MODES = {
-    "image/png": ("1", "L", "LA", "P", "I", "I;16", "RGB", "RGBA"),
+    "image/png": ("1", "L", "LA", "P", "I;16", "RGB", "RGBA"),
     "image/jpeg": ("L", "RGB"),
     "image/webp": ("RGB", "RGBA"),
     "image/gif": ("1", "L", "P", "RGB", "RGBA"),
@@ -180,6 +180,8 @@ def _fitting(image: Image, media_type: str) -> Image:
         return image
     if image.mode.startswith("I"):
         grey = image if image.mode == "I" else image.convert("I")
+        if "I;16" in modes:
+            return grey.convert("I;16")
         return _fitting(grey.point(lambda value: value * (1 / 256)).convert("L"), media_type)
     if image.mode == "F" and "L" in modes:
         return image.convert("L")
