@@ -30,6 +30,8 @@ class Folders:
 
     run: Path
     state: Path
+    files: Path
+    """Of calls that have files: as large as they are, so not beside the sockets, where there may be memory only."""
 
     @property
     def control(self) -> Path:
@@ -49,7 +51,7 @@ class Folders:
 
 def folders(name: str, spec: Path, environ: Mapping[str, str], run: Path | None, state: Path | None) -> Folders:
     """The folders of the spec that is made of the file `spec` (the first, absolute). Raises UnusableFolder."""
-    found = Folders((_parent(environ, run) / f"{name}-{_short(spec)}").absolute(), _state(spec, state))
+    found = _folders(_parent(environ, run) / f"{name}-{_short(spec)}", _state(spec, state), environ)
     longest = found.run / "w" / "999999"
     if len(os.fsencode(max(longest, found.control, key=lambda path: len(str(path))))) > _MAX_SOCKET_PATH:
         raise UnusableFolder(
@@ -63,7 +65,13 @@ def located(spec: Path, environ: Mapping[str, str], run: Path | None, state: Pat
     another name, and its daemon must still be found."""
     parent = _parent(environ, run).absolute()
     running = [path.parent for path in parent.glob(f"*-{_short(spec)}/control.sock")]
-    return Folders(running[0] if running else parent / f"no-daemon-{_short(spec)}", _state(spec, state))
+    found = running[0] if running else parent / f"no-daemon-{_short(spec)}"
+    return _folders(found, _state(spec, state), environ)
+
+
+def _folders(run: Path, state: Path, environ: Mapping[str, str]) -> Folders:
+    temporary = Path(environ.get("TMPDIR") or "/tmp", f"bentod-files-{os.getuid()}")  # noqa: S108 - mode 0700, checked
+    return Folders(run.absolute(), state, temporary.absolute() / run.name)
 
 
 def _parent(environ: Mapping[str, str], run: Path | None) -> Path:
@@ -95,7 +103,7 @@ class RunFolder:
         """Make the folder ours, and clean away what a killed daemon left. Raises AlreadyRunning, UnusableFolder."""
         run = self._where.run
         try:
-            for folder in (run.parent, run):
+            for folder in (run.parent, run, self._where.files.parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _check_private(folder)
             self._lock = _locked(run / "lock")
@@ -108,6 +116,7 @@ class RunFolder:
             raise UnusableFolder(f"cannot use the run folder {run}: {error.strerror}") from None
         self._clean()
         (run / "w").mkdir(mode=0o700)
+        self._where.files.mkdir(mode=0o700)
         try:
             self._where.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -126,6 +135,7 @@ class RunFolder:
     def _clean(self) -> None:
         self._where.control.unlink(missing_ok=True)
         shutil.rmtree(self._where.run / "w", ignore_errors=True)
+        shutil.rmtree(self._where.files, ignore_errors=True)
 
 
 def _locked(path: Path) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from bentod.errors import CallError
+from bentod.errors import CallError, ClientGone
+from bentod.wire.intake import Memory
 
 
 class Answer(NamedTuple):
@@ -30,24 +32,29 @@ class Quota:
 
 
 class TargetFailure(CallError):
-    """The callable raised, or returned what cannot be sent: `code` as the worker said it, `classes` for the API's
-    `errors` map, `log` for the operator. The gateway decides what the client may know."""
+    """The callable raised, or returned what cannot be sent: `code` as the worker said it, `about` for the API's
+    `errors` map or as a pointer, `log` for the operator. The gateway decides what the client may know."""
 
-    def __init__(self, code: str, detail: str, log: str, classes: list[str], run_s: float) -> None:
-        super().__init__(detail)
-        self.code, self.log, self.classes, self.run_s = code, log, classes, run_s
+    def __init__(self, code: str, detail: str, log: str, about: list[str], run_s: float) -> None:
+        super().__init__(detail, log=log)
+        self.code, self.about, self.run_s = code, about, run_s
 
 
 class Call:
-    """One call. `entry` is what the worker gets, packed; `finished` gets the answer or a CallError, once."""
+    """One call. `entry` is what the worker gets, packed, with `memory` beside it; `finished` gets the answer or a
+    CallError, once. `on_released` is called when no worker holds the call any more, and none will."""
 
-    __slots__ = ("admitted", "deadline", "entry", "finished", "id", "is_async", "losses", "quota", "retry", "sent")
+    __slots__ = (
+        "admitted", "deadline", "entry", "finished", "id", "is_async", "losses", "memory", "on_released", "quota",
+        "released", "retry", "sent", "timeless",
+    )  # fmt: skip
 
     def __init__(
         self, id_: int, entry: bytes, deadline: float, admitted: float, quota: Quota, *, is_async: bool, retry: bool
     ) -> None:
         self.id = id_
         self.entry = entry
+        self.memory: Sequence[Memory] = ()
         self.deadline = deadline
         self.admitted = admitted
         self.sent = 0.0
@@ -55,6 +62,9 @@ class Call:
         self.is_async = is_async
         self.retry = retry
         self.losses = 0
+        self.timeless = False  # its deadline was met: a stream that has begun
+        self.released = False
+        self.on_released: Callable[[], None] | None = None
         self.finished: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def answer(self, answer: Answer) -> None:
@@ -62,7 +72,72 @@ class Call:
         if not self.finished.done():
             self.finished.set_result(answer)
 
+    def chunk(self, chunk: Answer) -> None:
+        """One chunk of a stream. Raises ValueError: this call is none."""
+        raise ValueError("a chunk for a call that is no stream")
+
     def fail(self, error: CallError) -> None:
         """Finish with an error, unless it is finished already."""
         if not self.finished.done():
             self.finished.set_exception(error)
+
+    def release(self) -> None:
+        """No worker holds this call any more, and none will."""
+        self.released = True
+        self.entry, self.memory = b"", ()
+        if self.on_released is not None:
+            self.on_released()
+
+
+class StreamCall(Call):
+    """A call that is answered chunk by chunk; `finished` is its end."""
+
+    __slots__ = ("_chunks", "_waiter")
+
+    def __init__(
+        self, id_: int, entry: bytes, deadline: float, admitted: float, quota: Quota, *, is_async: bool, retry: bool
+    ) -> None:
+        super().__init__(id_, entry, deadline, admitted, quota, is_async=is_async, retry=retry)
+        self._chunks: deque[Answer] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self.finished.add_done_callback(self._ended)
+
+    def chunk(self, chunk: Answer) -> None:
+        """One more chunk, unless nobody wants it. With the first one the deadline is met."""
+        if not self.finished.done():
+            self.timeless = True
+            self._chunks.append(chunk)
+            self._wake()
+
+    def _ended(self, finished: asyncio.Future[Answer]) -> None:
+        if not finished.cancelled():
+            finished.exception()  # seen, even if nobody asks for the rest
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self, timeout_s: float) -> list[Answer] | None:
+        """The chunks that have come, at least one; none after `timeout_s`; None after the last.
+
+        Raises the CallError that ended the stream, after its last chunk; ClientGone if it was abandoned.
+        """
+        if not self._chunks and not self.finished.done():
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(timeout_s, self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+        if self._chunks:
+            chunks = list(self._chunks)
+            self._chunks.clear()
+            return chunks
+        if not self.finished.done():
+            return []
+        if self.finished.cancelled():
+            raise ClientGone
+        self.finished.result()
+        return None

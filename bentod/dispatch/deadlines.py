@@ -50,7 +50,7 @@ class Deadlines:
 
     def _compact(self) -> None:
         """Drop finished calls once they are the greater part, so memory follows the calls that still run."""
-        self._calls = deque(call for call in self._calls if not call.finished.done())
+        self._calls = deque(call for call in self._calls if not _met(call))
         self._compact_at = 2 * len(self._calls) + _SLACK
 
     def _arm(self) -> None:
@@ -62,8 +62,12 @@ class Deadlines:
 
     def _ring(self) -> None:
         now = time.monotonic()
-        while self._calls and (self._calls[0].finished.done() or self._calls[0].deadline <= now):
+        while self._calls and (_met(self._calls[0]) or self._calls[0].deadline <= now):
             call = self._calls.popleft()
-            if not call.finished.done():
+            if not _met(call):
                 self._expire(call)
         self._arm()
+
+
+def _met(call: Call) -> bool:
+    return call.timeless or call.finished.done()

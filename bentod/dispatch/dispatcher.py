@@ -12,7 +12,7 @@ from bentod.dispatch.call import Answer, Call, TargetFailure
 from bentod.dispatch.lane import Lane
 from bentod.dispatch.link import Link
 from bentod.errors import DeadlineExceeded, NotReady, WorkerLost
-from bentod.wire.entries import CANCEL, DONE, DONE_WITH, RAISED, Entry, EntryPacker
+from bentod.wire.entries import CANCEL, CHUNK, CHUNK_WITH, DONE, DONE_WITH, RAISED, TAKEN, Entry, EntryPacker
 from bentod.wire.messages import ServiceRoute, WorkerRoute
 
 Connect = Callable[[str, EntryPacker, Callable[[list[Entry]], None], Callable[[], None]], Awaitable[Link]]
@@ -77,6 +77,7 @@ class Dispatcher:
             for lane in self._lanes.values():
                 for call in lane.take_all():
                     call.fail(self._not_ready())
+                    call.release()
 
     def submit(self, call: Call) -> None:
         """Send a call to a free worker, or let it wait. Raises QueueFull or NotReady."""
@@ -104,15 +105,25 @@ class Dispatcher:
         if call.finished.cancelled():
             self._give_up(call)
 
+    def taken(self, call: Call, chunks: int) -> None:
+        """So many more chunks of a stream have found their reader: its worker may go on."""
+        worker = self._holder(call)
+        if worker is not None and worker.link is not None:
+            worker.link.send(self._packer.entry((TAKEN, call.id, chunks)))
+
+    def _holder(self, call: Call) -> _Worker | None:
+        return next((worker for worker in self._workers.values() if call.id in worker.held), None)
+
     def _give_up(self, call: Call) -> None:
-        for worker in self._workers.values():
-            if call.id in worker.held:
-                if worker.link is not None:
-                    worker.link.send(self._packer.entry((CANCEL, call.id)))
-                late_s = self._stop_timeout_s + max(0.0, call.deadline - time.monotonic())
-                asyncio.get_running_loop().call_later(late_s, self._check_stuck, worker, call.id)
-                return
-        self._lanes[call.is_async].leave(call)
+        worker = self._holder(call)
+        if worker is None:
+            self._lanes[call.is_async].leave(call)
+            call.release()
+            return
+        if worker.link is not None:
+            worker.link.send(self._packer.entry((CANCEL, call.id)))
+        late_s = self._stop_timeout_s + (0.0 if call.timeless else max(0.0, call.deadline - time.monotonic()))
+        asyncio.get_running_loop().call_later(late_s, self._check_stuck, worker, call.id)
 
     def _check_stuck(self, worker: _Worker, call: int) -> None:
         if call in worker.held:
@@ -177,14 +188,18 @@ class Dispatcher:
         worker.busy[call.is_async] += 1
         call.quota.running += 1
         call.sent = time.monotonic()
-        worker.link.send(call.entry)
+        worker.link.send(call.entry, call.memory)
 
     def _received(self, worker: _Worker, entries: list[Entry]) -> None:
         """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""
         for entry in entries:
             call = worker.held[entry[1]]
+            if entry[0] >= CHUNK:
+                self._chunk(call, entry)
+                continue
             self._finish(call, entry)
             del worker.held[call.id]
+            call.release()
             worker.busy[call.is_async] -= 1
             worker.answered += 1
             call.quota.running -= 1
@@ -208,8 +223,19 @@ class Dispatcher:
             value, status, headers = rest
             call.answer(Answer(value, queue_s, run_s, status, headers))
         elif kind == RAISED:
-            code, detail, log, classes = rest
-            call.fail(TargetFailure(code, detail, log, classes, run_s))
+            code, detail, log, about = rest
+            call.fail(TargetFailure(code, detail, log, about, run_s))
+        else:
+            raise ValueError(f"unknown kind of answer {kind!r}")
+
+    def _chunk(self, call: Call, entry: Entry) -> None:
+        kind, _, run_s, value, *rest = entry
+        queue_s = call.sent - call.admitted
+        if kind == CHUNK:
+            call.chunk(Answer(value, queue_s, run_s))
+        elif kind == CHUNK_WITH:
+            status, headers = rest
+            call.chunk(Answer(value, queue_s, run_s, status, headers))
         else:
             raise ValueError(f"unknown kind of answer {kind!r}")
 
@@ -226,14 +252,15 @@ class Dispatcher:
             begun[call.is_async] -= 1
             if begun[call.is_async] >= 0:
                 call.losses += 1
-            if call.finished.done():
-                continue
-            if call.losses > (1 if call.retry else 0):
-                call.fail(WorkerLost("the worker died while it ran this call"))
-            elif not self._open and not self._admit:
-                call.fail(self._not_ready())
-            else:
-                again.append(call)
+            if not call.finished.done():
+                if call.timeless or call.losses > (1 if call.retry else 0):
+                    call.fail(WorkerLost("the worker died while it ran this call"))
+                elif not self._open and not self._admit:
+                    call.fail(self._not_ready())
+                else:
+                    again.append(call)
+                    continue
+            call.release()
         worker.held.clear()
         for is_async, lane in self._lanes.items():
             lane.put_back([call for call in again if call.is_async is is_async])

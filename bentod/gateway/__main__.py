@@ -9,11 +9,14 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import uvloop
 
 from bentod.gateway.app import App
+from bentod.gateway.files import own_folder
 from bentod.gateway.gateway import Gateway
+from bentod.gateway.infer import Limits
 from bentod.gateway.protocol import shared
 from bentod.gateway.server import Server
 from bentod.observe.access import access_log
@@ -35,7 +38,8 @@ async def main() -> int:
     limits, sockets = orders
     channel = await Channel.open(end)
     log = access_log(limits.access_log, limits.access_file)
-    app = App(limits.body_timeout_s, log.add if log is not None else None)
+    files = own_folder(Path(limits.files), limits.index)
+    app = App(Limits(limits.body_timeout_s, files), log.add if log is not None else None)
     gateway = Gateway(app, channel.send, limits.index / limits.gateways)
     server = Server(app, shared(app, limits.header_timeout_s, limits.keep_alive_s))
     draining: asyncio.Task[None] | None = None

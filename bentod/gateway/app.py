@@ -11,7 +11,7 @@ from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import CallError, Draining, Internal, MethodNotAllowed, NotFound
 from bentod.gateway import system
 from bentod.gateway.exchange import Exchange, Receive, Scope, Send
-from bentod.gateway.infer import infer
+from bentod.gateway.infer import Limits, infer
 from bentod.gateway.routes import Operation, Routes
 from bentod.gateway.system import Documents, Page
 
@@ -22,8 +22,8 @@ AccessLog = Callable[[Exchange, str], None]
 class App:
     """Serves the current routes; `use` swaps them between two requests."""
 
-    def __init__(self, body_timeout_s: float, access_log: AccessLog | None) -> None:
-        self._body_timeout_s = body_timeout_s
+    def __init__(self, limits: Limits, access_log: AccessLog | None) -> None:
+        self._limits = limits
         self._access_log = access_log
         self._routes: Routes | None = None
         self._dispatchers: dict[str, Dispatcher] = {}
@@ -60,8 +60,9 @@ class App:
                 return
             if self.draining:
                 raise _draining()
-            await infer(operation, exchange, self._body_timeout_s)
+            await infer(operation, exchange, self._limits)
         except CallError as error:
+            exchange.log = exchange.log or error.log
             await exchange.problem(error)
         except asyncio.CancelledError:  # the time to drain is over
             if exchange.status:

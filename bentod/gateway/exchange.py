@@ -6,11 +6,12 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from bentod.errors import BodyTimeout, BodyTooLarge, CallError, ClientGone, MalformedBody
 from bentod.gateway import problems
+from bentod.wire.intake import Memory
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -30,11 +31,17 @@ class Connection(Protocol):
 
     on_gone: Callable[[], None] | None
 
-    def take_body(self) -> bytes | None:
+    def take_body(self) -> bytes | bytearray | None:
         """The whole body if it has arrived, once."""
 
-    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+    async def arrived(self, limit: int) -> bool:
+        """Wait until the whole body is here or more than `limit` bytes of it are; false if the client went away."""
+
+    def respond(self, status: int, headers: Iterable[Header], body: Sequence[Memory]) -> bool:
         """Send a whole answer; false if it must go the ordinary way."""
+
+    def abort(self) -> None:
+        """Cut the connection off."""
 
 
 class Exchange:
@@ -47,6 +54,7 @@ class Exchange:
         "bytes_out",
         "code",
         "connection",
+        "first_s",
         "headers",
         "log",
         "method",
@@ -73,7 +81,7 @@ class Exchange:
         self.code = ""
         self.log = ""
         self.bytes_in = self.bytes_out = 0
-        self.queue_s = self.run_s = 0.0
+        self.queue_s = self.run_s = self.first_s = 0.0
 
     def announced(self) -> int | None:
         """The body's length as the client announced it. Raises MalformedBody."""
@@ -84,49 +92,89 @@ class Exchange:
             raise MalformedBody("Content-Length is not a number")
         return int(length)
 
-    async def body(self, limit: int, timeout_s: float) -> bytes:
+    async def body(self, limit: int, timeout_s: float) -> bytes | bytearray:
         """The whole body. Raises BodyTooLarge as soon as it exceeds `limit`, BodyTimeout, ClientGone."""
         body = self.connection.take_body() if self.connection is not None else None
-        if body is not None:
-            self.bytes_in = len(body)
-            if self.bytes_in > limit:
-                raise too_large(limit)
-            return body
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._read(limit)
-        except TimeoutError:
-            raise BodyTimeout(f"the body did not arrive within {timeout_s:g} s", headers=_CLOSE) from None
+        if body is None:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    body = await self._read(limit)
+            except TimeoutError:
+                raise too_slow(timeout_s) from None
+        self.bytes_in = len(body)
+        if self.bytes_in > limit:
+            raise too_large(limit)
+        return body
 
-    async def _read(self, limit: int) -> bytes:
-        chunks: list[bytes] = []
-        while True:
+    async def _read(self, limit: int) -> bytes | bytearray:
+        if self.connection is None:
+            return b"".join([chunk async for chunk in self.chunks(limit)])
+        if not await self.connection.arrived(limit):
+            raise ClientGone
+        body = self.connection.take_body()
+        if body is None:
+            raise too_large(limit)
+        return body
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises BodyTooLarge as soon as it exceeds `limit`, ClientGone."""
+        more = True
+        while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            chunk = message.get("body", b"")
+            chunk, more = message.get("body", b""), message.get("more_body", False)
             self.bytes_in += len(chunk)
             if self.bytes_in > limit:
                 raise too_large(limit)
-            if not message.get("more_body", False):
-                return chunk if not chunks else b"".join([*chunks, chunk])
-            chunks.append(chunk)
+            yield chunk
 
-    async def answer(self, status: int, body: bytes, media_type: bytes, headers: Iterable[Header] = ()) -> None:
-        """Send the one answer."""
+    async def answer(
+        self, status: int, body: bytes | Sequence[Memory], media_type: bytes, headers: Iterable[Header] = ()
+    ) -> None:
+        """Send the one answer, whole."""
+        pieces = (body,) if isinstance(body, bytes) else body
         self.status = status
-        self.bytes_out = len(body)
-        head = [
-            (b"content-type", media_type),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", self.request_id.encode()),
-            # W3C Server Timing, in milliseconds
-            (b"server-timing", b"queue;dur=%.3f, run;dur=%.3f" % (self.queue_s * 1e3, self.run_s * 1e3)),
-            *headers,
-        ]
-        if self.connection is None or not self.connection.respond(status, head, body):
+        self.bytes_out = sum(len(piece) for piece in pieces)
+        head = self._head(media_type, (b"content-length", b"%d" % self.bytes_out), headers)
+        if self.connection is None or not self.connection.respond(status, head, pieces):
             await self._send({"type": "http.response.start", "status": status, "headers": head})
-            await self._send({"type": "http.response.body", "body": body})
+            await self._send({"type": "http.response.body", "body": b"".join(pieces)})
+
+    async def begin(
+        self, status: int, media_type: bytes, headers: Iterable[Header] = (), length: int | None = None
+    ) -> None:
+        """Begin an answer that comes piece by piece, of `length` bytes if that is known."""
+        self.status = status
+        size = (b"content-length", b"%d" % length) if length is not None else (b"cache-control", b"no-store")
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": self._head(media_type, size, headers)}
+        )
+
+    async def more(self, piece: bytes) -> None:
+        """Send a piece of the answer; waits while the client is slow."""
+        self.bytes_out += len(piece)
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def end(self) -> None:
+        """The answer is complete."""
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def abort(self) -> None:
+        """Cut the answer off, so that the client sees that it is not complete."""
+        if self.connection is None:
+            raise RuntimeError("the answer was cut off")  # the way to tell an ASGI server
+        self.connection.abort()
+
+    def _head(self, media_type: bytes, size: Header, headers: Iterable[Header]) -> list[Header]:
+        # W3C Server Timing, in milliseconds
+        timing = b"queue;dur=%.3f, run;dur=%.3f" % (self.queue_s * 1e3, self.run_s * 1e3)
+        if self.first_s:
+            timing += b", ttfc;dur=%.3f" % (self.first_s * 1e3)
+        request_id = self.request_id.encode()
+        return [
+            (b"content-type", media_type), size, (b"x-request-id", request_id), (b"server-timing", timing), *headers
+        ]  # fmt: skip
 
     async def problem(self, error: CallError) -> None:
         """Send a problem, or nothing to a client that is gone."""
@@ -140,6 +188,11 @@ class Exchange:
 
 
 _CLOSE = {"connection": "close"}
+
+
+def too_slow(timeout_s: float) -> BodyTimeout:
+    """The error for a body that takes longer than `timeout_s`."""
+    return BodyTimeout(f"the body did not arrive within {timeout_s:g} s", headers=_CLOSE)
 
 
 def too_large(limit: int) -> BodyTooLarge:

@@ -4,100 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from bentod.codec import json, negotiate
-from bentod.dispatch.call import Answer, Call, TargetFailure
-from bentod.errors import (
-    BodyTooLarge,
-    ClientGone,
-    DeadlineExceeded,
-    InvalidInput,
-    InvalidOutput,
-    MethodNotAllowed,
-    NotAcceptable,
-    OutputUnserializable,
-    UnsupportedMediaType,
-)
-from bentod.gateway.exchange import Exchange, Header, too_large
-from bentod.gateway.problems import from_worker
-from bentod.gateway.routes import Operation
-from bentod.wire import frames
-from bentod.wire.entries import EntryPacker
+import msgpack
 
-_JSON = negotiate.JSON
-_OFFERS = (_JSON,)
+from bentod.codec import json
+from bentod.codec.bodies import JSON_FORM
+from bentod.codec.parcels import Parcel
+from bentod.codec.reader import Input
+from bentod.dispatch.call import Answer, Call, StreamCall, TargetFailure
+from bentod.errors import BodyTooLarge, ClientGone, DeadlineExceeded, InvalidInput
+from bentod.gateway import files, head
+from bentod.gateway.exchange import Exchange
+from bentod.gateway.files import Tenancy
+from bentod.gateway.head import Wanted
+from bentod.gateway.problems import MISMATCH, from_worker
+from bentod.gateway.routes import Operation
+from bentod.gateway.source import Source
+from bentod.gateway.stream import stream
+from bentod.wire import frames
+from bentod.wire.entries import EntryPacker, Terms
+from bentod.wire.intake import Memory
+
 _IDS = itertools.count(1)
 _PACKER = EntryPacker()
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,4096}")
-_OURS = frozenset(
-    {"connection", "content-length", "content-type", "date", "server-timing", "transfer-encoding", "x-request-id"}
-)
-_BODILESS = frozenset({204, 205, 304})
+_NO_DIMENSIONS: dict[str, int] = {}
+_NO_FOLDER = Tenancy(Path(), "")
 
 
-async def infer(operation: Operation, exchange: Exchange, body_timeout_s: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What all calls of a gateway share. `files` is the folder of those that have files."""
+
+    body_timeout_s: float
+    files: Path
+
+
+async def infer(operation: Operation, exchange: Exchange, limits: Limits) -> None:
     """Serve one call. Raises CallError for everything that is not an answer."""
-    _check_head(operation, exchange)
-    body = await exchange.body(operation.api.max_body, min(body_timeout_s, operation.api.timeout_s))
-    value = json.decode(body)
-    if not operation.input.valid(value):
-        raise InvalidInput("the input does not match the API's schema", errors=operation.input.errors(value))
-    answer = await _call(operation, exchange, operation.argument(value))
-    exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
-    payload = _encode(operation, exchange, answer.value)
-    status, headers = _head(answer) if answer.headers or answer.status is not None else (200, [])
-    exchange.code = "ok"
-    await exchange.answer(status, payload, b"application/json", headers)
+    wanted = head.wanted(operation, exchange)
+    if not operation.has_files:
+        await _serve(operation, exchange, wanted, limits, _NO_FOLDER)
+        return
+    folder = Tenancy(limits.files, f"{next(_IDS)}")
+    try:
+        await _serve(operation, exchange, wanted, limits, folder)
+    finally:
+        folder.leave()
 
 
-def _check_head(operation: Operation, exchange: Exchange) -> None:
-    """The checks that cost nothing, in the order: method, length, media type, acceptable answer."""
-    if exchange.method != "POST":
-        raise MethodNotAllowed("the route takes POST", headers={"allow": "POST"})
-    announced = exchange.announced()
-    if announced is not None and announced > operation.api.max_body:
-        raise too_large(operation.api.max_body)
-    headers = exchange.headers
-    content_type = headers.get(b"content-type")
-    if content_type is not None:
-        kind, parameters = negotiate.essence(content_type)
-        if kind != _JSON or parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8", "us-ascii"}:
-            raise _unsupported(f"the API takes {_JSON} in UTF-8, and the body is {content_type.decode('latin-1')!r}")
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise _unsupported("the API takes no compressed bodies")
-    accept = headers.get(b"accept")
-    if accept is not None and negotiate.accepted(accept, _OFFERS) is None:
-        raise NotAcceptable(f"the answer is {_JSON}")
-
-
-def _unsupported(detail: str) -> UnsupportedMediaType:
-    return UnsupportedMediaType(detail, headers={"accept-post": _JSON, "accept-encoding": "identity"})
-
-
-async def _call(operation: Operation, exchange: Exchange, argument: Any) -> Answer:
-    """Admit the call and wait for its end. Raises CallError."""
-    api = operation.api
-    deadline = exchange.started + api.timeout_s
-    if deadline <= time.monotonic():
-        raise DeadlineExceeded("the call's time was over before it could begin")
-    extra = (exchange.request_id, _text_headers(exchange.headers)) if operation.takes_context else None
-    id_ = next(_IDS)
-    entry = _PACKER.entry((operation.kind, id_, operation.method, deadline, argument, extra))
-    if len(entry) > frames.LIMIT - 8:
-        raise BodyTooLarge("the input is too large for a worker")
-    call = Call(
-        id_, entry, deadline, exchange.started, operation.counts.quota, is_async=operation.is_async, retry=api.retry
-    )
+async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limits: Limits, folder: Tenancy) -> None:
+    timeout_s = min(limits.body_timeout_s, operation.api.timeout_s)
+    given = await _read(operation, exchange, wanted, timeout_s, folder)
+    call = _call(operation, exchange, wanted, given.value, folder)
     operation.dispatcher.submit(call)
     operation.deadlines.watch(call)
+    if operation.has_files:
+        folder.call = call
     if exchange.connection is not None:
         exchange.connection.on_gone = partial(operation.dispatcher.abandon, call)
+    if isinstance(call, StreamCall):
+        await stream(operation, exchange, call, wanted.media_type, given.dimensions)
+    else:
+        await _answer(operation, exchange, wanted, await _finished(operation, exchange, call), given.dimensions)
+
+
+async def _finished(operation: Operation, exchange: Exchange, call: Call) -> Answer:
+    """What a worker answers. Raises CallError."""
     try:
         return await call.finished
     except asyncio.CancelledError:
@@ -108,46 +86,65 @@ async def _call(operation: Operation, exchange: Exchange, argument: Any) -> Answ
         raise ClientGone from None
     except TargetFailure as failure:
         exchange.log, exchange.run_s = failure.log, failure.run_s
-        raise from_worker(failure, api.errors) from None
+        raise from_worker(failure, operation.api.errors) from None
+
+
+async def _read(operation: Operation, exchange: Exchange, wanted: Wanted, timeout_s: float, folder: Tenancy) -> Input:
+    """The input, valid. Raises CallError."""
+    if wanted.form is not JSON_FORM or not operation.bodies.plain:
+        source = Source(exchange, operation.api.max_body, timeout_s)
+        return await operation.bodies.read(wanted.form, source, folder)
+    value = json.decode(await exchange.body(operation.api.max_body, timeout_s))
+    if not operation.input.valid(value):
+        raise InvalidInput(MISMATCH, errors=operation.input.errors(value))
+    return Input(value, _NO_DIMENSIONS)
+
+
+def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, folder: Tenancy) -> Call:
+    """The call, packed. Raises CallError."""
+    api = operation.api
+    deadline = exchange.started + api.timeout_s
+    if deadline <= time.monotonic():
+        raise DeadlineExceeded("the call's time was over before it could begin")
+    argument = operation.argument(value)
+    memory: Sequence[Memory] = ()
+    extra = (exchange.request_id, _text_headers(exchange.headers)) if operation.takes_context else None
+    terms: Terms | None = None
+    if not operation.plain:
+        if not operation.bodies.plain:
+            argument, memory = _packed(argument)
+        terms = operation.terms(wanted.media_type, str(folder.path) if operation.has_files else "")
+    id_ = next(_IDS)
+    entry = _PACKER.entry((operation.kind, id_, operation.method, deadline, argument, extra, terms))
+    if len(entry) + sum(len(piece) for piece in memory) > frames.LIMIT - 8:
+        raise BodyTooLarge("the input is too large for a worker")
+    kind = StreamCall if api.stream else Call
+    quota = operation.counts.quota
+    call = kind(id_, entry, deadline, exchange.started, quota, is_async=operation.is_async, retry=api.retry)
+    call.memory = memory
+    return call
+
+
+def _packed(argument: Any) -> tuple[bytes, Sequence[Memory]]:
+    """An argument with parts: the MessagePack, and what travels beside it."""
+    parcel = Parcel()
+    return msgpack.packb(argument, default=parcel.extension), parcel.clear()
 
 
 def _text_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
 
 
-def _encode(operation: Operation, exchange: Exchange, value: Any) -> bytes:
-    """The answer's body. Raises InvalidOutput or OutputUnserializable; the reasons go to the log only."""
-    try:
-        if operation.api.output_check and not operation.output.valid(value):
-            first = operation.output.errors(value)[:1]
-            exchange.log = "; ".join(f"{one.pointer or '/'}: {one.detail}" for one in first)
-            raise InvalidOutput("the answer does not match the API's output schema")
-        return json.encode(value)
-    except OutputUnserializable as error:
-        exchange.log = str(error)
-        raise (
-            InvalidOutput("the answer holds NaN or Infinity") if "NaN" in error.detail else OutputUnserializable
-        ) from None
-    except (ValueError, TypeError) as error:  # the validator met what is not JSON, such as a number as a name
-        exchange.log = str(error)
-        raise OutputUnserializable from None
-
-
-def _head(answer: Answer) -> tuple[int, list[Header]]:
-    """Status and headers that the callable set. Raises InvalidOutput for those that it may not set."""
-    status = 200 if answer.status is None else answer.status
-    if type(status) is not int or not 200 <= status <= 599 or status in _BODILESS:
-        raise InvalidOutput("the callable set a status that an answer with a body cannot have")
-    headers: list[Header] = []
-    given: Any = answer.headers  # from the user's code: any type is possible
-    if not isinstance(given, dict):
-        raise InvalidOutput("the callable set headers that are no dict")
-    for name, value in given.items():
-        if not (isinstance(name, str) and isinstance(value, str | int)):
-            raise InvalidOutput("the callable set a header that is no text")
-        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(str(value))):
-            raise InvalidOutput("the callable set a header that cannot be sent")
-        if name.lower() in _OURS:
-            raise InvalidOutput(f"the callable set the header {name}, which the server sets")
-        headers.append((name.lower().encode(), str(value).encode("latin-1")))
-    return status, headers
+async def _answer(
+    operation: Operation, exchange: Exchange, wanted: Wanted, answer: Answer, dimensions: Mapping[str, int]
+) -> None:
+    """Send what a worker answered. Raises InvalidOutput or OutputUnserializable."""
+    exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
+    body = operation.writer.body(answer.value, wanted.media_type, dimensions)
+    status, headers = head.chosen(answer)
+    media_type = body.media_type.encode("latin-1")
+    if body.file is not None:
+        await files.send(exchange, status, body.file, media_type, headers)
+    else:
+        exchange.code = "ok"
+        await exchange.answer(status, body.parts, media_type, headers)

@@ -12,6 +12,7 @@ from bentod.dispatch.call import TargetFailure
 from bentod.errors import CallError
 
 MEDIA_TYPE = "application/problem+json"
+MISMATCH = "the input does not match the API's schema"
 _TYPE = "https://bentod.dev/problems/"
 
 
@@ -57,9 +58,12 @@ def from_worker(failure: TargetFailure, statuses: dict[str, int]) -> CallError:
 
     Only an exception that the API's `errors` map names, itself or by a base class, shows its text.
     """
+    if failure.code == "invalid-input":
+        pointer = failure.about[0] if failure.about else ""
+        return errors.InvalidInput(MISMATCH, errors=(errors.Pointed(pointer, failure.detail),))
     if failure.code != "target-raised":
         return BY_CODE.get(failure.code, errors.OutputUnserializable)()
-    for name in failure.classes:
+    for name in failure.about:
         if name in statuses:
             return errors.TargetRaised(failure.detail, status=statuses[name])
     return errors.TargetRaised()

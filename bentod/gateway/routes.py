@@ -7,13 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bentod.codec import negotiate
+from bentod.codec.bodies import Bodies
+from bentod.codec.writer import Writer
 from bentod.dispatch.call import Quota
 from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import InvalidInput, Pointed
+from bentod.iotypes.layout import specials
+from bentod.iotypes.special import BinaryType, FileType
 from bentod.iotypes.validator import Validator, properties
-from bentod.wire.entries import NAMED, POSITIONAL
+from bentod.wire.entries import NAMED, POSITIONAL, Terms
 from bentod.wire.messages import ApiRoute, Method, RouteTable
+
+_AHEAD = 32  # chunks that a callable may be ahead of its client
+_STREAMS = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 
 
 class Counts:
@@ -30,7 +38,11 @@ class Operation:
 
     api: ApiRoute
     input: Validator
-    output: Validator
+    bodies: Bodies
+    writer: Writer
+    offers: tuple[str, ...]
+    within: tuple[str, ...]
+    has_files: bool
     dispatcher: Dispatcher
     deadlines: Deadlines
     counts: Counts
@@ -39,6 +51,31 @@ class Operation:
     takes_context: bool
     kind: int
     names: frozenset[str] | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether a call is JSON in, JSON out, and nothing else."""
+        return self.bodies.plain and self.writer.layout is None and not self.api.stream
+
+    def accept(self, accept: bytes | None) -> str | None:
+        """The media type that an Accept header chooses for the answer; None if it refuses all."""
+        if not self.api.stream:
+            return self.writer.accept(accept)
+        media_type = self.offers[0]
+        if accept is None or negotiate.accepted(accept, (media_type.partition(";")[0],)) is not None:
+            return media_type
+        return None
+
+    def terms(self, media_type: str, folder: str) -> Terms:
+        """What a worker must know of a call that is not plain."""
+        return Terms(
+            packed=not self.bodies.plain,
+            special=self.writer.layout is not None,
+            image=self.writer.image_type(negotiate.JSON if self.api.stream else media_type),
+            folder=folder,
+            within=self.within,
+            ahead=_AHEAD if self.api.stream else 0,
+        )
 
     def argument(self, value: Any) -> Any:
         """What the callable gets: undeclared properties only reach a callable with `**kwargs`.
@@ -66,19 +103,35 @@ def operation(
     parameters = method.parameters or ()
     takes_any = method.parameters is None or any(parameter.kind == "VAR_KEYWORD" for parameter in parameters)
     counts.quota.limit = api.queue
+    bodies, writer = Bodies(api.input, types), Writer(api.output, types, check=api.output_check)
+    answers = specials(writer.layout)
     return Operation(
         api=api,
         input=Validator(api.input, types),
-        output=Validator(api.output, types),
+        bodies=bodies,
+        writer=writer,
+        offers=(_streamed(api.stream, writer),) if api.stream else writer.offers,
+        within=tuple(folder for kind in answers if isinstance(kind, FileType) for folder in kind.within),
+        has_files=any(isinstance(kind, FileType) for kind in (*specials(bodies.reader.layout), *answers)),
         dispatcher=dispatcher,
         deadlines=Deadlines(dispatcher.expire),
         counts=counts,
         method=index,
-        is_async=method.style == "async",
+        is_async=method.style.startswith("async"),
         takes_context=any(parameter.name == "context" for parameter in parameters) and "context" not in (names or ()),
         kind=POSITIONAL if names is None else NAMED,
         names=None if takes_any else frozenset(names or ()),
     )
+
+
+def _streamed(form: str, writer: Writer) -> str:
+    """The media type of a stream."""
+    if form != "raw":
+        return _STREAMS[form]
+    root = writer.layout.special if writer.layout is not None else None
+    if not isinstance(root, BinaryType):
+        return "text/plain; charset=utf-8"
+    return "application/octet-stream" if "*" in root.media_type else root.media_type
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """The data channel's vocabulary: what a gateway and a worker say about calls.
 
-Gateway → worker: `(NAMED | POSITIONAL, id, method, deadline, argument, context)` and `(CANCEL, id)`.
-Worker → gateway: `(DONE, id, run_s, value)`, `(DONE_WITH, id, run_s, value, status, headers)` and
-`(RAISED, id, run_s, code, detail, log, classes)`.
+Gateway → worker: `(NAMED | POSITIONAL, id, method, deadline, argument, context, terms)`, `(CANCEL, id)` and
+`(TAKEN, id, chunks)`: so many more chunks of a stream have found their reader.
+Worker → gateway: `(DONE, id, run_s, value)`, `(DONE_WITH, id, run_s, value, status, headers)`,
+`(RAISED, id, run_s, code, detail, log, about)`, and before a stream's end `(CHUNK, id, run_s, value)` and
+`(CHUNK_WITH, id, run_s, value, status, headers)`.
 
 `method` is an index into the service's methods; `deadline` is a time of the host's monotonic clock, which all of its
-processes share; `context` is None or `(request id, headers)`; `classes` are the exception's classes as
-`module:qualified.name`, most derived first. Tuples instead of objects, because every request passes here twice.
+processes share; `context` is None or `(request id, headers)`; `terms` is None for a call of plain JSON, else `Terms`;
+`about` are the exception's classes as `module:qualified.name`, most derived first, or the JSON Pointer of what could
+not be read. Tuples instead of objects, because every request passes here twice.
 """
 
 from __future__ import annotations
@@ -14,17 +17,35 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
 from bentod.errors import WireError
 from bentod.wire.frames import frame
+from bentod.wire.intake import Memory, attached
 
-NAMED, POSITIONAL, CANCEL = 0, 1, 2
-DONE, DONE_WITH, RAISED = 0, 1, 2
+NAMED, POSITIONAL, CANCEL, TAKEN = 0, 1, 2, 3
+DONE, DONE_WITH, RAISED, CHUNK, CHUNK_WITH = 0, 1, 2, 3, 4
 
 Entry = Sequence[Any]
+
+
+class Terms(NamedTuple):
+    """What a call has besides JSON. `packed`: the argument is MessagePack with parts, to be unpacked where it is used.
+
+    `special`: the answer may have parts; without it arrays become lists. `image` is the media type for pictures.
+    `folder` is the call's own, `within` are other folders that an answered file may lie in. `ahead` is how many chunks
+    a stream may be ahead of its reader, 0 if the call is no stream.
+    """
+
+    packed: bool = False
+    special: bool = False
+    image: str = ""
+    folder: str = ""
+    within: Sequence[str] = ()
+    ahead: int = 0
+
 
 _TOGETHER, _TOGETHER_BYTES = 64, 1024 * 1024
 
@@ -40,6 +61,10 @@ class EntryPacker:
         """One packed entry. Raises TypeError, ValueError or OverflowError for what MessagePack cannot hold."""
         return self._pack(entry)
 
+    def attached(self, packed: bytes, memory: Sequence[Memory]) -> list[Memory]:
+        """One packed entry with what belongs to it, as pieces to be written. Raises WireError if it is too large."""
+        return attached(self._heads[1] + packed, memory)
+
     def frames(self, packed: Sequence[bytes]) -> bytes:
         """The packed entries as frames, small ones together. Raises WireError if one entry alone is too large."""
         if len(packed) == 1:
@@ -54,22 +79,25 @@ class EntryPacker:
         return b"".join(frames)
 
 
-def unpack(payload: bytes) -> list[Entry]:
-    """The entries of one frame. Raises WireError if it holds anything else."""
+def unpack(payload: bytes | bytearray, extension: Callable[[int, bytes], Any] = msgpack.ExtType) -> list[Entry]:
+    """The entries of one frame; `extension` makes values of MessagePack's extension types.
+
+    Raises WireError if the frame holds anything else.
+    """
     try:
-        entries = _unpacked(payload)
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        entries = _unpacked(payload, extension)
+    except (ValueError, TypeError, LookupError, msgpack.UnpackException) as error:
         raise WireError(f"not a frame of entries: {error}") from error
     if not isinstance(entries, list):
         raise WireError("not a frame of entries")
     return entries
 
 
-def _unpacked(payload: bytes) -> Any:
+def _unpacked(payload: bytes | bytearray, extension: Callable[[int, bytes], Any]) -> Any:
     try:
-        return msgpack.unpackb(payload, strict_map_key=False, use_list=True)
+        return msgpack.unpackb(payload, strict_map_key=False, use_list=True, ext_hook=extension)
     except TypeError:  # a list as a map's key: MessagePack can hold what a tuple was, and Python can only as a tuple
-        found = msgpack.unpackb(payload, strict_map_key=False, use_list=False)
+        found = msgpack.unpackb(payload, strict_map_key=False, use_list=False, ext_hook=extension)
         return list(found) if isinstance(found, tuple) else found
 
 

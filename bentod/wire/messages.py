@@ -97,7 +97,7 @@ class ServerLimits:
     """A gateway's orders, sent once, together with the listening sockets: the limits of its connections.
 
     It is number `index` of `gateways`. `access_log` is `text`, `json` or `off`; `access_file` is where its lines go,
-    stderr if it is empty.
+    stderr if it is empty. `files` is the folder, for all gateways, of calls that have files.
     """
 
     index: int
@@ -107,6 +107,7 @@ class ServerLimits:
     keep_alive_s: float
     access_log: str
     access_file: str
+    files: str
 
 
 @dataclass(frozen=True, slots=True)

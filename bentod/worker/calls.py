@@ -4,56 +4,25 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from bentod.wire.entries import DONE, DONE_WITH, NAMED, RAISED, Entry, EntryPacker
+from bentod.codec.parcels import Parcel
+from bentod.wire.entries import CHUNK, CHUNK_WITH, DONE, DONE_WITH, NAMED, RAISED, Entry, EntryPacker, Terms
 from bentod.wire.orders import Method
+from bentod.worker import parts
+from bentod.worker.context import Context
+from bentod.worker.flow import Outlet, Sendable
 
 TARGET_RAISED, UNSERIALIZABLE, EXPIRED = "target-raised", "output-unserializable", "deadline-exceeded"
-CANCELLED = "cancelled"
+UNREADABLE, INVALID, CANCELLED = "invalid-input", "output-invalid", "cancelled"
+_PLAIN = Terms()
 
 
 def cancelled(call: int) -> Entry:
     """The answer to a call that was given up before it finished."""
     return (RAISED, call, 0.0, CANCELLED, "", "", [])
-
-
-class Response:
-    """What the callable may set on the HTTP answer: `status` (200 to 599) and `headers`."""
-
-    __slots__ = ("headers", "status")
-
-    def __init__(self) -> None:
-        self.status: int | None = None
-        self.headers: dict[str, str] = {}
-
-
-class Context:
-    """A request's context, for callables with a parameter named `context`.
-
-    `headers`: the request's, names in lower case. `request_id`: as in the answer's `X-Request-Id`. `deadline`: when
-    nobody waits any more, on `time.monotonic()`'s scale. `response`: status and headers of the answer.
-    """
-
-    __slots__ = ("deadline", "headers", "request_id", "response")
-
-    def __init__(self, request_id: str, headers: dict[str, str], deadline: float) -> None:
-        self.request_id = request_id
-        self.headers = headers
-        self.deadline = deadline
-        self.response = Response()
-
-    def remaining(self) -> float:
-        """Seconds until the deadline, 0 when it has passed."""
-        return max(0.0, self.deadline - time.monotonic())
-
-
-def context_of(extra: Any, deadline: float) -> Context:
-    """The context that came with a call, if any."""
-    request_id, headers = extra or ("", {})
-    return Context(request_id, headers, deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +37,18 @@ class Bound:
 def bound(call: Callable[..., Any], method: Method) -> Bound:
     """A method with what matters for each call worked out once."""
     takes_context = any(parameter.name == "context" for parameter in method.parameters or ())
-    return Bound(call, method.style == "async", takes_context)
+    return Bound(call, method.style.startswith("async"), takes_context)
+
+
+class Work(NamedTuple):
+    """A call ready to be made: its arguments, and what its answer needs to know."""
+
+    call: int
+    started: float
+    positional: tuple[Any, ...]
+    named: dict[str, Any]
+    context: Context | None
+    terms: Terms
 
 
 def plain(value: object) -> object:
@@ -82,54 +62,106 @@ def plain(value: object) -> object:
     raise TypeError(f"a value of type {type(value).__name__} cannot be sent")
 
 
+class Unsendable(Exception):
+    """The callable gave what cannot be sent. `answer`, framed, says so and ends the call."""
+
+    def __init__(self, answer: Sendable) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 class Caller:
-    """Runs calls and packs their answers. One per thread that runs calls: a packer is not shared."""
+    """Runs calls and packs their answers. One per thread that runs calls: a packer is not shared.
+
+    `report` takes what the log should know; `expected` are exceptions that need no traceback there; `project` is what
+    relative paths in answers are relative to.
+    """
 
     def __init__(
-        self, methods: tuple[Bound, ...], report: Callable[[str], None], expected: frozenset[str] = frozenset()
+        self,
+        methods: tuple[Bound, ...],
+        report: Callable[[str], None],
+        expected: frozenset[str] = frozenset(),
+        project: str = "",
     ) -> None:
         self.methods = methods
         self._report = report
         self._expected = expected
-        self._packer = EntryPacker(default=plain)
+        self._project = project
+        self._terms = _PLAIN
+        self._parcel = Parcel(lambda value: parts.part_of(value, self._terms, self._project))
+        self._packer = EntryPacker(default=self._packable)
 
-    def run(self, entry: Entry) -> bytes:
-        """The answer, framed, of a call of a synchronous method. Never raises what the method raised."""
-        kind, call, index, deadline, argument, extra = entry
-        method = self.methods[index]
-        started = time.monotonic()
-        if started >= deadline:
+    def run(self, entry: Entry, attachments: Sequence[Any] = (), outlet: Outlet | None = None) -> Sendable:
+        """The answer, framed, of a call of a synchronous method; a stream's chunks go to `outlet` before.
+
+        Never raises what the method raised.
+        """
+        call, method, started = entry[1], self.methods[entry[2]], time.monotonic()
+        if started >= entry[3]:
             return self.expired(call)
-        context = None
         try:
-            if method.takes_context and extra is not None:  # else `context` is a property of the input
-                context = context_of(extra, deadline)
-                named = {**argument, "context": context} if kind == NAMED else {}
-                value = method.call(**named) if kind == NAMED else method.call(argument, context=context)
-            else:
-                value = method.call(**argument) if kind == NAMED else method.call(argument)
+            work = self.work(entry, attachments, started)
+            value = method.call(*work.positional, **work.named)
+            if outlet is not None:
+                return self._stream(work, value, outlet)
+        except parts.Unreadable as error:
+            return self.unreadable(call, started, error)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
             return self.raised(call, started, error)
-        return self.done(call, started, value, context)
+        return self.done(work, value)
 
-    def given_up(self, call: int) -> bytes:
+    def _stream(self, work: Work, value: Any, outlet: Outlet) -> Sendable:
+        """Send the chunks of an iterator. Raises what it raises."""
+        if not hasattr(value, "__next__"):
+            return self.no_stream(work, value)
+        try:
+            for chunk in value:
+                outlet.send(self.chunk(work, chunk))
+                if not outlet.wait():
+                    return self.given_up(work.call)
+        except Unsendable as error:
+            return error.answer
+        finally:
+            if hasattr(value, "close"):
+                value.close()
+        return self.done(work, None)
+
+    def work(self, entry: Entry, attachments: Sequence[Any], started: float) -> Work:
+        """What an entry asks for. Raises Unreadable."""
+        kind, call, index, deadline, argument, extra, given = entry
+        terms = _PLAIN if given is None else Terms(*given)
+        if terms.packed:
+            argument = parts.argument_of(argument, attachments)
+        named = argument if kind == NAMED else {}
+        context = None
+        if self.methods[index].takes_context and extra is not None:  # else `context` is a property of the input
+            request_id, headers = extra
+            context = Context(request_id, headers, deadline, terms.folder)
+            named = {**named, "context": context}
+        return Work(call, started, () if kind == NAMED else (argument,), named, context, terms)
+
+    def given_up(self, call: int) -> Sendable:
         """The answer, framed, to a call that was given up before it finished."""
         return self._frame(cancelled(call))
 
-    def done(self, call: int, started: float, value: Any, context: Context | None) -> bytes:
+    def done(self, work: Work, value: Any) -> Sendable:
         """The answer of a method that returned `value`."""
-        seconds = time.monotonic() - started
         try:
-            if context is None or (context.response.status is None and not context.response.headers):
-                return self._frame((DONE, call, seconds, value))
-            answer = context.response
-            return self._frame((DONE_WITH, call, seconds, value, answer.status, answer.headers))
-        except BaseException as error:  # noqa: BLE001 - a value's own conversion may raise anything too
-            log = f"the answer cannot be sent: {_text(error)}"
-            self._report(log + "\n")
-            return self._frame((RAISED, call, seconds, UNSERIALIZABLE, "", log, []))
+            return self._answer(work, value, DONE, DONE_WITH)
+        except Unsendable as error:
+            return error.answer
 
-    def raised(self, call: int, started: float, error: BaseException) -> bytes:
+    def chunk(self, work: Work, value: Any) -> Sendable:
+        """One chunk of a stream. Raises Unsendable."""
+        return self._answer(work, value, CHUNK, CHUNK_WITH)
+
+    def no_stream(self, work: Work, value: Any) -> Sendable:
+        """The answer of a method that should have given a stream."""
+        log = f"the API is a stream, and the callable returned a value of type {type(value).__name__}"
+        return self._failed(work, INVALID, log)
+
+    def raised(self, call: int, started: float, error: BaseException) -> Sendable:
         """The answer of a method that raised; what the spec does not expect goes to the worker's log in full."""
         classes = [f"{cls.__module__}:{cls.__qualname__}" for cls in type(error).__mro__]
         text = _text(error)
@@ -139,12 +171,45 @@ class Caller:
             self._report("".join(traceback.format_exception(type(error), error, trace)))
         return self._frame((RAISED, call, time.monotonic() - started, TARGET_RAISED, text, log, classes))
 
-    def expired(self, call: int) -> bytes:
+    def unreadable(self, call: int, started: float, error: parts.Unreadable) -> Sendable:
+        """The answer to a call whose input turned out to be broken."""
+        seconds = time.monotonic() - started
+        return self._frame((RAISED, call, seconds, UNREADABLE, error.detail[:2000], "", [error.pointer]))
+
+    def expired(self, call: int) -> Sendable:
         """The answer to a call whose deadline passed before it began."""
         return self._frame((RAISED, call, 0.0, EXPIRED, "", "", []))
 
-    def _frame(self, entry: Entry) -> bytes:
-        return self._packer.frames([self._packer.entry(entry)])
+    def _answer(self, work: Work, value: Any, kind: int, kind_with: int) -> Sendable:
+        """An answer or a chunk, with what the callable set on the HTTP answer. Raises Unsendable."""
+        seconds = time.monotonic() - work.started
+        try:
+            self._terms = work.terms
+            if work.terms.special:
+                value = parts.outgoing(value)
+            if work.context is None or work.context.response.untouched:
+                return self._frame((kind, work.call, seconds, value))
+            response = work.context.response
+            return self._frame((kind_with, work.call, seconds, value, response.status, response.headers))
+        except PermissionError as error:
+            raise Unsendable(self._failed(work, INVALID, _text(error))) from None
+        except BaseException as error:  # noqa: BLE001 - a value's own conversion may raise anything too
+            log = f"the answer cannot be sent: {_text(error)}"
+            raise Unsendable(self._failed(work, UNSERIALIZABLE, log)) from None
+
+    def _failed(self, work: Work, code: str, log: str) -> Sendable:
+        self._report(log + "\n")
+        return self._frame((RAISED, work.call, time.monotonic() - work.started, code, "", log, []))
+
+    def _packable(self, value: Any) -> Any:
+        """What MessagePack cannot hold, as this call wants it."""
+        return self._parcel.extension(value) if self._terms.special else plain(value)
+
+    def _frame(self, entry: Entry) -> Sendable:
+        self._parcel.clear()  # of what an answer that failed left
+        packed = self._packer.entry(entry)
+        memory = self._parcel.clear()
+        return self._packer.attached(packed, memory) if memory else self._packer.frames([packed])
 
 
 def _text(error: BaseException) -> str:

@@ -67,7 +67,8 @@ class Served:
         self._bound = tuple(bound(target.bind(instance, method.name), method) for method in methods)
         self._hooks = {name: target.bind(instance, method) for name, method in setup.hooks.items()}
         hooks = [target.style(hook) for hook in self._hooks.values()]
-        self._loop = _new_loop() if "async" in {*hooks, *(method.style for method in methods)} else None
+        styles = (*hooks, *(method.style for method in methods))
+        self._loop = _new_loop() if any(style.startswith("async") for style in styles) else None
 
     def start(self) -> None:
         """Run the `start` hook. Raises TargetFailed."""
@@ -113,13 +114,13 @@ class Served:
             Path(self._setup.socket).unlink(missing_ok=True)
 
     def _server(self, listener: socket.socket) -> Server:
-        expected = frozenset(self._setup.expected)
+        given = (self._bound, _report, frozenset(self._setup.expected), self._setup.project)
         if not any(method.is_async for method in self._bound):
-            return ThreadServer(listener, self._setup.threads, lambda: Caller(self._bound, _report, expected))
+            return ThreadServer(listener, self._setup.threads, lambda: Caller(*given))
         from bentod.worker.tasks import AsyncCaller, TaskServer  # asyncio costs a plain target 9 MB and 60 ms
 
         assert self._loop is not None
-        return TaskServer(self._loop, listener, lambda: AsyncCaller(self._bound, _report, expected), self._setup)
+        return TaskServer(self._loop, listener, lambda: AsyncCaller(*given), self._setup)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -7,41 +7,62 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, cast
 
 from bentod.errors import WireError
-from bentod.wire.entries import CANCEL, NAMED, Entry, same_user, unpack
-from bentod.wire.frames import Splitter
+from bentod.wire.entries import CANCEL, TAKEN, Entry, Terms, same_user, unpack
+from bentod.wire.intake import SEND_BUFFER, Intake
 from bentod.wire.orders import Setup
-from bentod.worker.calls import Caller, context_of
+from bentod.worker import parts
+from bentod.worker.calls import Caller, Unsendable, Work
+from bentod.worker.flow import AsyncOutlet, Flow, Sendable
+
+_Running = asyncio.Future[Sendable] | Future[Sendable]
 
 
 class AsyncCaller(Caller):
-    """Runs calls of `async def` methods."""
+    """Runs calls of `async def` methods and asynchronous generators."""
 
-    async def run_async(self, entry: Entry) -> bytes:
+    async def run_async(self, entry: Entry, attachments: Sequence[Any], outlet: AsyncOutlet | None) -> Sendable:
         """The answer, framed; cancelling this cancels the method."""
-        kind, call, index, deadline, argument, extra = entry
-        method = self.methods[index]
-        started = time.monotonic()
-        if started >= deadline:
+        call, method, started = entry[1], self.methods[entry[2]], time.monotonic()
+        if started >= entry[3]:
             return self.expired(call)
-        named: dict[str, Any] = dict(argument) if kind == NAMED else {}
-        context = None
-        if method.takes_context and extra is not None:  # else `context` is a property of the input
-            named["context"] = context = context_of(extra, deadline)
         try:
-            value = await (method.call(**named) if kind == NAMED else method.call(argument, **named))
+            work = self.work(entry, attachments, started)
+            value = method.call(*work.positional, **work.named)
+            if hasattr(value, "__await__"):
+                value = await value
+            if outlet is not None:
+                return await self._stream_async(work, value, outlet)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             given_up = task is not None and task.cancelling()  # else it is the method's own affair
             return self.given_up(call) if given_up else self.raised(call, started, error)
+        except parts.Unreadable as error:
+            return self.unreadable(call, started, error)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
             return self.raised(call, started, error)
-        return self.done(call, started, value, context)
+        return self.done(work, value)
+
+    async def _stream_async(self, work: Work, value: Any, outlet: AsyncOutlet) -> Sendable:
+        """Send the chunks of an asynchronous iterator. Raises what it raises."""
+        if not hasattr(value, "__anext__"):
+            return self.no_stream(work, value)
+        try:
+            async for chunk in value:
+                outlet.send(self.chunk(work, chunk))
+                if not await outlet.wait():
+                    return self.given_up(work.call)
+        except Unsendable as error:
+            return error.answer
+        finally:
+            if hasattr(value, "aclose"):
+                await value.aclose()
+        return self.done(work, None)
 
 
 class TaskServer:
@@ -84,69 +105,159 @@ class TaskServer:
         if self.draining and not self.connections:
             self._drained.set()
 
-    def start(self, entry: Entry) -> tuple[asyncio.Future[bytes], asyncio.Future[bytes] | Future[bytes]]:
-        """Begin one call: the future of its framed answer, and what to cancel to give it up.
+    def start(self, connection: _Connection, entry: Entry, attachments: Sequence[Any]) -> asyncio.Future[Sendable]:
+        """Begin one call: the future of its framed answer. What gives the call up is told to `connection`.
 
         A synchronous method that runs cannot be given up: its future refuses, and keeps its thread until it returns.
         """
+        call, ahead = entry[1], Terms(*entry[6]).ahead if entry[6] is not None else 0
         if self.async_caller.methods[entry[2]].is_async:
-            task = self._loop.create_task(self._run_async(entry))
-            return task, task
-        future = self._pool.submit(self._run_here, entry)
-        return asyncio.wrap_future(future), future
+            turn = _TaskOutlet(connection, ahead) if ahead else None
+            task = self._loop.create_task(self._run_async(entry, attachments, turn))
+            connection.began(call, task, turn)
+            return task
+        outlet = _ThreadOutlet(connection, ahead) if ahead else None
+        future = self._pool.submit(self._run_here, entry, attachments, outlet)
+        connection.began(call, future, outlet)
+        return asyncio.wrap_future(future)
 
-    async def _run_async(self, entry: Entry) -> bytes:
+    async def _run_async(self, entry: Entry, attachments: Sequence[Any], outlet: AsyncOutlet | None) -> Sendable:
         async with self._slots:
-            return await self.async_caller.run_async(entry)
+            return await self.async_caller.run_async(entry, attachments, outlet)
 
-    def _run_here(self, entry: Entry) -> bytes:
+    def _run_here(self, entry: Entry, attachments: Sequence[Any], outlet: _ThreadOutlet | None) -> Sendable:
         if not hasattr(self._local, "caller"):
             self._local.caller = self._caller()
-        answer: bytes = self._local.caller.run(entry)
+        answer: Sendable = self._local.caller.run(entry, attachments, outlet)
         return answer
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     """A gateway and its calls."""
 
     def __init__(self, server: TaskServer) -> None:
         self._server = server
-        self._splitter = Splitter()
-        self._running: dict[int, asyncio.Future[bytes] | Future[bytes]] = {}
+        self.loop = asyncio.get_running_loop()
+        self._intake = Intake()
+        self._running: dict[int, _Running] = {}
+        self._streams: dict[int, Flow] = {}
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
-        if self._server.draining or not same_user(transport.get_extra_info("socket"), os.getuid()):
+        peer = transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if self._server.draining or not same_user(peer, os.getuid()):
             self._transport.abort()
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
-        for running in list(self._running.values()):
-            running.cancel()
+        for call in list(self._running):
+            self._give_up(call)
         self._server.check()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._intake.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
         assert self._transport is not None
         try:
-            for payload in self._splitter.feed(data):
+            for payload, attachments in self._intake.received(nbytes):
                 for entry in unpack(payload):
-                    self._take(entry)
+                    self._take(entry, attachments)
         except WireError:
             self._transport.abort()
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: Entry, attachments: Sequence[Any]) -> None:
         call = entry[1]
         if entry[0] == CANCEL:
-            if call in self._running:
-                self._running[call].cancel()
-            return
-        answer, self._running[call] = self._server.start(entry)
-        answer.add_done_callback(partial(self._answered, call))
+            self._give_up(call)
+        elif entry[0] == TAKEN:
+            if call in self._streams:
+                self._streams[call].taken(entry[2])
+        else:
+            self._server.start(self, entry, attachments).add_done_callback(partial(self._answered, call))
 
-    def _answered(self, call: int, answer: asyncio.Future[bytes]) -> None:
+    def began(self, call: int, running: _Running, stream: Flow | None) -> None:
+        """A call runs: what gives it up, and its stream if it is one."""
+        self._running[call] = running
+        if stream is not None:
+            self._streams[call] = stream
+
+    def _give_up(self, call: int) -> None:
+        if call in self._running:
+            self._running[call].cancel()
+        if call in self._streams:
+            self._streams[call].leave()
+
+    def _answered(self, call: int, answer: asyncio.Future[Sendable]) -> None:
         del self._running[call]
+        self._streams.pop(call, None)
+        self.send(self._server.async_caller.given_up(call) if answer.cancelled() else answer.result())
+
+    def send(self, data: Sendable) -> None:
+        """Send a frame, unless the gateway is gone."""
         if self._transport is None or self._transport.is_closing():
             return
-        self._transport.write(self._server.async_caller.given_up(call) if answer.cancelled() else answer.result())
+        if isinstance(data, bytes):
+            self._transport.write(data)
+        else:
+            self._transport.writelines([bytes(piece) for piece in data])  # the memory may be the callable's own
+
+
+class _TaskOutlet(Flow):
+    """The way out for the chunks of a stream that runs as a task."""
+
+    def __init__(self, connection: _Connection, ahead: int) -> None:
+        super().__init__(ahead)
+        self._connection = connection
+        self._changed = asyncio.Event()
+
+    def send(self, chunk: Sendable) -> None:
+        self.sent(chunk)
+        self._connection.send(chunk)
+
+    async def wait(self) -> bool:
+        await asyncio.sleep(0)  # others have their turn, and what was sent goes out
+        while not self.room and not self.gone:
+            self._changed.clear()
+            await self._changed.wait()
+        return not self.gone
+
+    def taken(self, chunks: int) -> None:
+        super().taken(chunks)
+        self._changed.set()
+
+    def leave(self) -> None:
+        super().leave()
+        self._changed.set()
+
+
+class _ThreadOutlet(Flow):
+    """The same for a stream that runs in the thread pool. What it sends goes out by the loop's thread."""
+
+    def __init__(self, connection: _Connection, ahead: int) -> None:
+        super().__init__(ahead)
+        self._connection = connection
+        self._changed = threading.Condition()
+
+    def send(self, chunk: Sendable) -> None:
+        with self._changed:
+            self.sent(chunk)
+        self._connection.loop.call_soon_threadsafe(self._connection.send, chunk)
+
+    def wait(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self.room or self.gone)
+        return not self.gone
+
+    def taken(self, chunks: int) -> None:
+        with self._changed:
+            super().taken(chunks)
+            self._changed.notify()
+
+    def leave(self) -> None:
+        with self._changed:
+            super().leave()
+            self._changed.notify()

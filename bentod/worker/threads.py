@@ -3,47 +3,30 @@
 A thread that takes a call leaves the waiting to the next one, so a call never changes threads between the socket and
 the callable; with `threads: 1` everything happens in the main thread. (The "leader/followers" pattern: Schmidt et al.,
 Pattern-Oriented Software Architecture 2, 2000.)
+
+A thread that runs a stream looks at the sockets now and then, if no other does: its reader may be gone. When it has to
+wait for its reader, it leads like any other.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import socket
-import struct
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bentod.errors import WireError
-from bentod.wire.entries import CANCEL, Entry, EntryPacker, same_user, unpack
-from bentod.wire.frames import Splitter
+from bentod.wire.entries import CANCEL, TAKEN, Entry, EntryPacker, Terms, same_user, unpack
 from bentod.worker.calls import Caller, cancelled
+from bentod.worker.flow import Flow, Sendable
+from bentod.worker.gateway import Gateway
 
-_READ = 262144
-_SEND_TIMEOUT_S = 30  # a gateway that takes no answer for so long has stopped
-
-
-class _Connection:
-    """A gateway."""
-
-    def __init__(self, peer: socket.socket) -> None:
-        self.socket = peer
-        self.splitter = Splitter()
-        self.sending = threading.Lock()
-
-    def send(self, data: bytes) -> None:
-        """Send an answer; a gateway that is gone or stuck loses its connection, and with it its calls."""
-        try:
-            with self.sending:
-                self.socket.sendall(data)
-        except OSError:
-            self.abandon()
-
-    def abandon(self) -> None:
-        with contextlib.suppress(OSError):  # it may be gone already
-            self.socket.shutdown(socket.SHUT_RDWR)
+_LOOK_S = 0.01
+_Waiting = tuple[Gateway, Entry, Sequence[Any]]
 
 
 class ThreadServer:
@@ -57,10 +40,15 @@ class ThreadServer:
         self._poll.register(listener, select.EPOLLIN)
         self._wake_read, self._wake_write = os.pipe()
         self._poll.register(self._wake_read, select.EPOLLIN)
-        self._connections: dict[int, _Connection] = {}
-        self._waiting: deque[tuple[_Connection, Entry]] = deque()
+        self._gateways: dict[int, Gateway] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._streams: dict[tuple[Gateway, int], _Outlet] = {}
         self._packer = EntryPacker()
-        self._leading = threading.Lock()
+        self.lock = threading.RLock()
+        self._work = threading.Condition(self.lock)  # there may be a call to run, or nobody leads
+        self._idle = 0
+        self._stalled: set[_Outlet] = set()
+        self._led = False
         self._draining = False
 
     def serve(self) -> None:
@@ -79,23 +67,70 @@ class ThreadServer:
 
     def _run(self) -> None:
         caller = self._caller()
-        while True:
-            with self._leading:
-                while not self._waiting:
-                    if self._draining and not self._connections:
-                        return
-                    self._receive()
-                connection, entry = self._waiting.popleft()
-            connection.send(caller.run(entry))
+        while (waiting := self._next()) is not None:
+            gateway, entry, attachments = waiting
+            if entry[6] is None:
+                gateway.send(caller.run(entry, attachments))
+            else:
+                gateway.send(caller.run(entry, attachments, self._streams.get((gateway, entry[1]))))
+                with self.lock:
+                    self._streams.pop((gateway, entry[1]), None)
 
-    def _receive(self) -> None:
-        for descriptor, _ in self._poll.poll():
+    def _next(self) -> _Waiting | None:
+        """The next call, waiting for it as the leader or behind one; None when all is done."""
+        with self.lock:
+            while not self._waiting:
+                if self._draining and not self._gateways:
+                    self._work.notify_all()
+                    return None
+                if not self._led:
+                    self._lead(None)
+                    continue
+                self._idle += 1
+                self._work.wait()
+                self._idle -= 1
+            waiting = self._waiting.popleft()
+            self.hand_over()
+            return waiting
+
+    def look(self) -> None:
+        """Take in what is there, if nobody else does. With the lock."""
+        if not self._led:
+            self._lead(0)
+
+    def stall(self, outlet: _Outlet) -> None:
+        """Wait for something that may let `outlet` go on. With the lock, which is free meanwhile."""
+        if not self._led:
+            self._lead(None)
+            self.hand_over()
+            return
+        self._stalled.add(outlet)
+        outlet.ready.wait()
+        self._stalled.discard(outlet)
+
+    def _lead(self, timeout_s: float | None) -> None:
+        """Wait for what comes next, and take it in. With the lock, which is free meanwhile."""
+        self._led = True
+        self.lock.release()
+        try:
+            found = self._poll.poll(timeout_s)
+        finally:
+            self.lock.acquire()
+            self._led = False
+        for descriptor, _ in found:
             if descriptor == self._listener.fileno():
                 self._accept()
             elif descriptor == self._wake_read:
                 self._poll.unregister(self._wake_read)
             else:
-                self._read(self._connections[descriptor])
+                self._read(self._gateways[descriptor])
+
+    def hand_over(self) -> None:
+        """Who holds the lock goes to work: others take the calls that still wait, and one of them the lead."""
+        if self._idle:
+            self._work.notify(len(self._waiting) + 1)
+        elif self._stalled and not self._led:
+            next(iter(self._stalled)).ready.notify()
 
     def _accept(self) -> None:
         try:
@@ -105,41 +140,84 @@ class ThreadServer:
         if self._draining or not same_user(peer, os.getuid()):
             peer.close()
             return
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0))
-        self._connections[peer.fileno()] = _Connection(peer)
+        self._gateways[peer.fileno()] = Gateway(peer)
         self._poll.register(peer, select.EPOLLIN)
 
-    def _read(self, connection: _Connection) -> None:
+    def _read(self, gateway: Gateway) -> None:
         try:
-            data = connection.socket.recv(_READ, socket.MSG_DONTWAIT)
-            payloads = connection.splitter.feed(data)
-            if not data:
-                self._forget(connection)
-            for payload in payloads:
-                self._take(connection, unpack(payload))
+            for payload, attachments in gateway.receive():
+                for entry in unpack(payload):
+                    self._take(gateway, entry, attachments)
         except BlockingIOError:
             return
         except (OSError, WireError):
-            self._forget(connection)
+            self._forget(gateway)
 
-    def _take(self, connection: _Connection, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            if entry[0] == CANCEL:
-                self._cancel(connection, entry[1])
-            else:
-                self._waiting.append((connection, entry))
+    def _take(self, gateway: Gateway, entry: Entry, attachments: Sequence[Any]) -> None:
+        if entry[0] == CANCEL:
+            self._cancel(gateway, entry[1])
+        elif entry[0] == TAKEN:
+            if (stream := self._streams.get((gateway, entry[1]))) is not None:
+                stream.taken(entry[2])
+        else:
+            if entry[6] is not None and (ahead := Terms(*entry[6]).ahead):
+                self._streams[gateway, entry[1]] = _Outlet(self, gateway, ahead)
+            self._waiting.append((gateway, entry, attachments))
 
-    def _cancel(self, connection: _Connection, call: int) -> None:
-        """Give a call back that has not begun; one that has begun cannot be stopped."""
+    def _cancel(self, gateway: Gateway, call: int) -> None:
+        """Give a call back that has not begun; one that has begun cannot be stopped, unless it is a stream."""
+        if (stream := self._streams.get((gateway, call))) is not None:
+            stream.leave()
         for item in self._waiting:
-            if item[0] is connection and item[1][1] == call:
+            if item[0] is gateway and item[1][1] == call:
                 self._waiting.remove(item)
-                connection.send(self._packer.frames([self._packer.entry(cancelled(call))]))
+                self._streams.pop((gateway, call), None)
+                gateway.send(self._packer.frames([self._packer.entry(cancelled(call))]))
                 return
 
-    def _forget(self, connection: _Connection) -> None:
-        """The gateway is gone, and so are its waiting calls."""
-        self._poll.unregister(connection.socket)
-        del self._connections[connection.socket.fileno()]
-        self._waiting = deque(item for item in self._waiting if item[0] is not connection)
-        connection.socket.close()
+    def _forget(self, gateway: Gateway) -> None:
+        """The gateway is gone, and so are its waiting calls and the readers of its streams."""
+        self._poll.unregister(gateway.socket)
+        del self._gateways[gateway.socket.fileno()]
+        for item in [item for item in self._waiting if item[0] is gateway]:
+            self._waiting.remove(item)
+            self._streams.pop((gateway, item[1][1]), None)
+        for (reader, _), stream in self._streams.items():
+            if reader is gateway:
+                stream.leave()
+        gateway.close()
+
+
+class _Outlet(Flow):
+    """The way out for the chunks of one stream that runs in a thread."""
+
+    def __init__(self, server: ThreadServer, gateway: Gateway, ahead: int) -> None:
+        super().__init__(ahead)
+        self._server = server
+        self._gateway = gateway
+        self.ready = threading.Condition(server.lock)
+        self._looked = 0.0
+
+    def send(self, chunk: Sendable) -> None:
+        with self._server.lock:
+            self.sent(chunk)
+        self._gateway.send(chunk)
+
+    def wait(self) -> bool:
+        if self.room and time.monotonic() - self._looked < _LOOK_S:
+            return not self.gone
+        with self._server.lock:
+            self._server.look()
+            self._looked = time.monotonic()
+            while not self.room and not self.gone:
+                self._server.stall(self)
+            self._server.hand_over()
+        return not self.gone
+
+    def taken(self, chunks: int) -> None:
+        super().taken(chunks)
+        self.ready.notify()
+
+    def leave(self) -> None:
+        super().leave()
+        self.ready.notify()

@@ -1,0 +1,119 @@
+"""The user's values ⇄ parts: arrays, pictures, paths and bytes. NumPy and Pillow are loaded on first use."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from bentod.iotypes.parts import Blob, Part, Picture, Stored, Tensor
+from bentod.wire.entries import Terms
+
+_LARGE = 64 * 1024
+
+
+class Unreadable(Exception):
+    """A part of the input is broken in a way that only decoding it shows. `pointer` is its place in the body."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer, self.detail = pointer, detail
+
+
+def value_of(part: Part) -> Any:
+    """What the callable gets for a part: ndarray, PIL image, Path or bytes. Raises Unreadable.
+
+    Arrays are views of the received memory, which is theirs alone: they may be written to.
+    """
+    if isinstance(part, Tensor):
+        import numpy as np
+
+        memory = part.data if isinstance(part.data, bytearray) else bytearray(part.data)
+        return np.frombuffer(memory, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)
+    if isinstance(part, Picture):
+        from bentod.iotypes import image
+
+        try:
+            return image.load(part.data)
+        except ValueError as error:
+            raise Unreadable(part.pointer, str(error)) from None
+    if isinstance(part, Stored):
+        return Path(part.path)
+    return bytes(part.data)
+
+
+def outgoing(value: Any) -> Any:
+    """An answer with its large bytes as parts, so that they are not copied into the MessagePack."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Blob(value)
+    if type(value) is dict and any(type(item) is bytes and len(item) >= _LARGE for item in value.values()):
+        return {name: Blob(item) if type(item) is bytes else item for name, item in value.items()}
+    return value
+
+
+def part_of(value: Any, terms: Terms, project: str) -> Any:
+    """The part, or the plain value, that stands for what MessagePack cannot hold.
+
+    Raises TypeError, or PermissionError for a file that the answer may not name, with a text for the log.
+    """
+    if isinstance(value, PurePath):
+        return _file(value, terms, project)
+    if _is_picture(value):
+        return _picture(value, terms)
+    if hasattr(value, "__array__"):
+        return _tensor(value)
+    if isinstance(value, memoryview):
+        return Blob(value)
+    raise TypeError(f"a value of type {type(value).__name__} cannot be sent")
+
+
+def _is_picture(value: Any) -> bool:
+    image = sys.modules.get("PIL.Image")
+    return image is not None and isinstance(value, image.Image)
+
+
+def _picture(value: Any, terms: Terms) -> Picture:
+    from bentod.iotypes import image
+
+    if not terms.image:
+        raise TypeError("the callable returned an image, and its output has none")
+    return Picture(terms.image, image.encode(value, terms.image))
+
+
+def _tensor(value: Any) -> Any:
+    import numpy as np
+
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        if array.dtype.kind in "USO":
+            return array.tolist()
+        raise TypeError(f"an array of dtype {array.dtype} cannot be sent")
+    if array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
+        raise TypeError(f"an array of dtype {array.dtype} cannot be sent")
+    if array.ndim == 0 and isinstance(value, np.generic):
+        return array.item()
+    plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return Tensor(array.dtype.name, array.shape, plain.reshape(-1).view(np.uint8).data)
+
+
+def _file(path: PurePath, terms: Terms, project: str) -> Stored:
+    """A file that an answer may name: below the call's folder, or one that the spec allows."""
+    found = Path(os.path.realpath(Path(project, path)))
+    allowed = [root for root in (terms.folder, *(os.path.join(project, one) for one in terms.within)) if root]  # noqa: PTH118
+    if not any(found.is_relative_to(os.path.realpath(root)) for root in allowed):
+        raise PermissionError(f"the callable returned {path}, which is outside of its call's folder (context.folder)")
+    if not found.is_file():
+        raise TypeError(f"the callable returned {path}, which is no file")
+    return Stored(str(found), mimetypes.guess_type(found.name)[0] or "")
+
+
+def argument_of(packed: bytes, attachments: Sequence[Any]) -> Any:
+    """The argument of a call with parts, ready for the callable. Raises Unreadable."""
+    import msgpack
+
+    from bentod.codec.parcels import opener
+
+    return msgpack.unpackb(packed, strict_map_key=False, ext_hook=opener(attachments, value_of))
