@@ -48,7 +48,7 @@ def read(text: str, kind: SpecialType, path: Route, project: Project) -> Example
     """The file that `text`, written at `path`, names. Raises PathError if it cannot be the value."""
     relative = project.relative(text[1:], path)
     data = _bytes(project.inside(relative), relative)
-    value = _tensor(data, relative) if isinstance(kind, TensorType) else base64.b64encode(data).decode()
+    value = _tensor(data, kind, relative) if isinstance(kind, TensorType) else base64.b64encode(data).decode()
     if isinstance(kind, (FileType, BinaryType)):
         try:
             check_media_type(kind, "", relative)
@@ -58,8 +58,10 @@ def read(text: str, kind: SpecialType, path: Route, project: Project) -> Example
 
 
 def _bytes(file: Path, relative: str) -> bytes:
+    if file.is_dir():
+        raise PathError("missing-file", f"`{relative}` is a folder", f"such as `@{relative}/FILE`")
     if not file.is_file():
-        what = f"`{relative}` is no file" if file.exists() else f"there is no file `{relative}`"
+        what = f"there is no file `{relative}`"
         names = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
         close = did_you_mean(file.name, names)
         raise PathError("missing-file", what, close if close.startswith("did") else f"looked in {file.parent}")
@@ -74,12 +76,12 @@ def _bytes(file: Path, relative: str) -> bytes:
     return data
 
 
-def _tensor(data: bytes, relative: str) -> dict[str, Any]:
+def _tensor(data: bytes, kind: TensorType, relative: str) -> dict[str, Any]:
     """The JSON form of an array in a `.npy` file. Raises PathError."""
     from bentod.codec import npy
 
     try:
-        found = npy.decode(data)
+        found = npy.decode(data, kind)
     except ValueError as error:
-        raise PathError("example-mismatch", f"`{relative}` is no `.npy` file that can be read: {error}") from None
+        raise PathError("example-mismatch", f"`{relative}`: {error}") from None
     return {"dtype": found.dtype, "shape": list(found.shape), "data": base64.b64encode(found.data).decode()}

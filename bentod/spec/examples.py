@@ -92,34 +92,34 @@ class Examples:
     def _value(self, value: Any, at: Route, key: str, bound: Mapping[str, int]) -> dict[str, int]:
         """Judge one value; its named dimensions, which must agree with those that are `bound`."""
         converter = self._converters[key]
-        before = len(self._report.problems)
-        whole = self._with_files(value, at, converter)
-        if len(self._report.problems) > before:
-            return {}
+        whole, unread = self._with_files(value, at, converter)
         errors, dimensions = converter.read(whole)
         for error in errors:
-            message = f"the example does not match `{key}`: {error.detail}"
-            self._report.at_value((*at, *_follow(value, error.pointer)), _CODE, message)
+            path = (*at, *_follow(value, error.pointer))
+            if path not in unread:
+                self._report.at_value(path, _CODE, f"the example does not match `{key}`: {error.detail}")
         for name in sorted(dimensions.keys() & bound.keys()):
             if dimensions[name] != bound[name]:
                 message = f"the dimension `{name}` is {bound[name]} in the input and {dimensions[name]} here"
                 self._report.at_value(at, _CODE, message)
         return dimensions
 
-    def _with_files(self, value: Any, at: Route, converter: Converter) -> Any:
-        """`value` with what is in the files that it names."""
+    def _with_files(self, value: Any, at: Route, converter: Converter) -> tuple[Any, set[Route]]:
+        """`value` with what is in the files that it names, and where a file cannot be used, which is reported."""
         holder = {"": value}
+        unread: set[Route] = set()
         for inside, text, kind in list(example_files.named(value, converter.layout)):
             try:
                 found = example_files.read(text, kind, (*at, *inside), self._project)
             except PathError as error:
                 self._report.at_value((*at, *inside), error.code, error.message, error.hint)
+                unread.add((*at, *inside))
                 continue
             self._files.append(found)
             if holder[""] is value:
                 holder[""] = copy.deepcopy(value)
             put(holder, ("", *inside), found.value)
-        return holder[""]
+        return holder[""], unread
 
 
 def put(data: Any, path: Route, value: Any) -> None:

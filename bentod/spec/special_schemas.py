@@ -10,6 +10,7 @@ from typing import Any
 from bentod.iotypes import image
 from bentod.iotypes.media_types import canonical
 from bentod.iotypes.special import FORMATS, ITEM_BYTES
+from bentod.iotypes.tensor import MOST_DIMENSIONS
 from bentod.spec import media_types
 from bentod.spec.dtypes import meant
 from bentod.spec.found import shown
@@ -37,7 +38,6 @@ HOME = {"dtype": "tensor", "shape": "tensor", "maxPixels": "image", "within": "f
 DIMENSION = r"^[A-Za-z_][A-Za-z0-9_]*$"
 """The name of a dimension."""
 
-MOST_DIMENSIONS = 32
 _CODE = "invalid-schema"
 
 

@@ -1,11 +1,50 @@
-"""What `bentofile.example.yaml` serves: two plain functions, and a class with hooks."""
+"""What `bentofile.example.yaml` serves: plain functions, a generator, and a class with hooks."""
 
+import gzip
+import hashlib
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
 
 
 def shout(text: str) -> str:
     """One positional argument: the input is no object."""
     return text.upper() + "!"
+
+
+def center(points: np.ndarray) -> np.ndarray:
+    """A tensor comes as an array of the declared dtype and shape."""
+    return points.mean(axis=0)
+
+
+def invert(picture: Image.Image) -> Image.Image:
+    """An image comes decoded and goes out as the client asks, else as PNG."""
+    return ImageOps.invert(picture.convert("RGB"))
+
+
+def pack(file: Path) -> Path:
+    """A file comes as a path. What is made beside it lives as long as the call."""
+    packed = file.with_name(f"{file.name}.gz")
+    packed.write_bytes(gzip.compress(file.read_bytes(), mtime=0))
+    return packed
+
+
+def packed(_: None) -> Path:
+    """A file of the project, in a folder that the schema allows."""
+    return Path(__file__).with_name("hello.txt.gz")
+
+
+def digest(data: bytes) -> str:
+    """Bytes come as they are."""
+    return hashlib.sha256(data).hexdigest()[:8]
+
+
+def words(text: str) -> Iterator[str]:
+    """Each `yield` is a chunk of the stream."""
+    yield from text.split()
 
 
 class WordCounter:
