@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,7 +32,7 @@ class Text:
 Field = Text | Piece | Stored
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
     """What a schema says of one field. `types` is None where any is allowed."""
 
@@ -57,9 +57,9 @@ _ANY = _Place()
 class Fields:
     """The fields that the forms of an object schema may have. `flat`: text alone can hold them."""
 
-    places: Mapping[str, _Place] = field(default_factory=dict)
-    others: _Place = _ANY
-    flat: bool = False
+    places: Mapping[str, _Place]
+    others: _Place
+    flat: bool
 
     def kind(self, name: str, before: int) -> SpecialType | None:
         """What a field is if it is special, after so many others of its name."""
@@ -115,15 +115,15 @@ class _Reader:
         schema = resolved(schema, self._types, self._root)
         if not isinstance(schema, dict):
             return _ANY
-        place = _Place(self._allowed(schema, 0))
-        if deep:
-            prefix = schema.get("prefixItems", [])
-            below = where.prefix if where is not None else []
-            place.prefix = [
-                self.place(inner, below[at] if at < len(below) else None, deep=False) for at, inner in enumerate(prefix)
-            ]
-            place.items = self.place(schema.get("items", True), where.items if where is not None else None, deep=False)
-        return place
+        allowed = self._allowed(schema, 0)
+        if not deep:
+            return _Place(allowed)
+        below = where or Layout()
+        prefix = [
+            self.place(inner, below.prefix[at] if at < len(below.prefix) else None, deep=False)
+            for at, inner in enumerate(schema.get("prefixItems", []))
+        ]
+        return _Place(allowed, None, prefix, self.place(schema.get("items", True), below.items, deep=False))
 
     def _allowed(self, schema: Any, depth: int) -> frozenset[str] | None:
         """The JSON types that a schema allows, as far as it says so plainly; None for any."""

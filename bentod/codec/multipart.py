@@ -190,6 +190,8 @@ def _field(part: _Part) -> Field:
     try:
         return Text(part.data.decode(), strict=part.media_type == negotiate.JSON)
     except UnicodeDecodeError:
+        if part.kind is not None:
+            return Piece(part.data, part.media_type, part.file_name)
         raise MalformedBody(f"the part {part.name!r} is not UTF-8") from None
 
 

@@ -1,0 +1,250 @@
+"""Forms of parts: what RFC 7578 allows, in chunks of any size, and what hostile clients send."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bentod.errors import BodyTooLarge, CallError, InvalidInput, MalformedBody
+from bentod.iotypes.parts import Blob, Picture, Stored, Tensor
+from tests.support.samples import npy, picture
+from tests.support.sent import BOUNDARY, FORM, multipart, part, received
+
+IMAGE = {"type": "string", "format": "image"}
+FILE = {"type": "string", "format": "file", "contentMediaType": "audio/*"}
+BINARY = {"type": "string", "format": "binary"}
+VECTOR = {"type": "array", "format": "tensor", "dtype": "float32", "shape": [-1]}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "image": IMAGE,
+        "pages": {"type": "array", "items": IMAGE},
+        "sound": FILE,
+        "takes": {"type": "array", "items": FILE},
+        "raw": BINARY,
+        "x": VECTOR,
+        "title": {"type": "string"},
+        "count": {"type": "integer"},
+    },
+    "additionalProperties": BINARY,
+}
+PNG = picture("image/png")
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 64, 4096])
+def test_every_kind_of_part_in_chunks_of_any_size(size, tmp_path):
+    body = multipart(
+        part("image", PNG, file="a.png", type_="image/png"),
+        part("title", "Grüße"),
+        part("sound", b"RIFF\r\n--Xb\r\n\0" * 500, file="../talk.wav", type_="audio/wav"),
+        part("pages", PNG, file="1.png"),
+        part("raw", b"\xff\r\n--", file="raw"),
+        part("pages", PNG, file="2.png", type_="application/octet-stream"),
+        part("count", "3"),
+        part("else", b"\0", type_="text/plain"),
+    )
+    found = received(SCHEMA, FORM, body, tmp_path, size=size).value
+    sound = found.pop("sound")
+    assert found == {
+        "image": Picture("image/png", PNG, "/image"),
+        "title": "Grüße",
+        "pages": [Picture("image/png", PNG, "/pages/0"), Picture("image/png", PNG, "/pages/1")],
+        "raw": Blob(b"\xff\r\n--"),
+        "count": 3,
+        "else": Blob(b"\0"),
+    }
+    assert sound == Stored(str(tmp_path / "call" / "talk.wav"), "audio/wav")
+    assert Path(sound.path).read_bytes() == b"RIFF\r\n--Xb\r\n\0" * 500
+
+
+def test_one_part_for_a_list_of_special_ones_is_a_list_of_one(tmp_path):
+    found = received(SCHEMA, FORM, multipart(part("pages", PNG), part("takes", "x", file="a.wav")), tmp_path).value
+    assert found["pages"] == [Picture("image/png", PNG, "/pages/0")]
+    assert [Path(one.path).name for one in found["takes"]] == ["a.wav"]
+
+
+def test_files_of_one_name_are_kept_apart(tmp_path):
+    parts = [part("takes", data, file="a.wav") for data in ("1", "22", "")]
+    found = received(SCHEMA, FORM, multipart(*parts), tmp_path).value
+    assert [Path(one.path).read_text() for one in found["takes"]] == ["1", "22", ""]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        part("x", "[1, 2]"),
+        part("x", "[1, 2]", type_="application/json"),
+        part("x", "[1, 2]", type_="text/plain; charset=utf-8"),
+        part("x", npy(np.array([1, 2], "float32"))),
+        part("x", npy(np.array([1, 2], "float32")), file="x.npy"),
+        part("x", npy(np.array([1, 2], "float32")), type_="application/octet-stream"),
+        part("x", npy(np.array([1, 2], "float32")), type_="application/x-npy"),
+    ],
+)
+def test_a_tensor_is_an_npy_file_or_json(sent, tmp_path):
+    found = received(SCHEMA, FORM, multipart(sent), tmp_path).value["x"]
+    assert isinstance(found, Tensor)
+    assert bytes(found.data) == np.array([1, 2], "float32").tobytes()
+
+
+@pytest.mark.parametrize("name", ["image", "sound", "raw", "x"])
+def test_a_special_part_cannot_be_sent_twice(name, tmp_path):
+    with pytest.raises(InvalidInput) as raised:
+        received(SCHEMA, FORM, multipart(part(name, PNG), part(name, PNG)), tmp_path)
+    assert [(one.pointer, one.detail) for one in raised.value.errors] == [(f"/{name}", "was sent twice")]
+
+
+def test_all_that_is_wrong_is_said(tmp_path):
+    body = multipart(
+        part("image", "no image"),
+        part("sound", "x", file="a.png"),
+        part("takes", "x", type_="audio/wav"),
+        part("takes", "x", type_="text/html"),
+        part("count", "many"),
+    )
+    with pytest.raises(InvalidInput) as raised:
+        received(SCHEMA, FORM, body, tmp_path)
+    assert sorted(one.pointer for one in raised.value.errors) == ["/count", "/image", "/sound", "/takes/1"]
+
+
+def test_no_parts_are_an_empty_object(tmp_path):
+    assert received(SCHEMA, FORM, multipart(), tmp_path).value == {}
+
+
+def test_before_and_after_the_parts_may_be_what_is_ignored(tmp_path):
+    body = b"\r\n" + multipart(part("title", "x")) + b"epilogue\r\n--" + BOUNDARY.encode() + b"\r\n"
+    assert received(SCHEMA, FORM, body, tmp_path).value == {"title": "x"}
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        pytest.param('form-data; name="takes"; filename="a.wav"', "a.wav", id="plain"),
+        pytest.param("form-data; name=takes; filename=a.wav", "a.wav", id="without quotes"),
+        pytest.param('FORM-DATA; Name="takes"; FileName="a.wav"', "a.wav", id="capitals"),
+        pytest.param('form-data; name="takes"; filename="ä;b\\"c.wav"', 'ä;b"c.wav', id="quoted"),
+        pytest.param("form-data; name=\"takes\"; filename*=UTF-8''%C3%A4.wav", "ä.wav", id="extended"),
+        pytest.param("form-data; name=takes; filename=b.wav; filename*=utf-8''a.wav", "b.wav", id="both"),
+        pytest.param('form-data; name="takes"; filename="C:\\dir\\a.wav"', "a.wav", id="a path of Windows"),
+        pytest.param('form-data; name="takes"; filename="../../../etc/passwd"', "passwd", id="upwards"),
+        pytest.param("form-data; name=takes; filename*=utf-8''..%2F..%2Fa%00.wav", "a.wav", id="upwards, hidden"),
+        pytest.param('form-data; name="takes"; filename="a\0b.wav"', "ab.wav", id="NUL"),
+        pytest.param('form-data; name="takes"; filename="' + "a" * 10_000 + '.wav"', "a" * 96 + ".wav", id="long"),
+        pytest.param('form-data; name="takes"; filename=""', "file", id="empty"),
+        pytest.param('form-data; name="takes"', "file", id="none"),
+    ],
+)
+def test_names_of_files(disposition, name, tmp_path):
+    sent = b"Content-Disposition: " + disposition.encode() + b"\r\n\r\nx"
+    found = received(SCHEMA, FORM, multipart(sent), tmp_path).value["takes"]
+    assert [Path(one.path) for one in found] == [tmp_path / "call" / name]
+
+
+def test_names_of_parts_may_be_any_text(tmp_path):
+    schema = {"properties": {"größe/~": {"type": "string"}}}
+    assert received(schema, FORM, multipart(part("größe/~", "x")), tmp_path).value == {"größe/~": "x"}
+    assert received(schema, FORM, multipart(part("../\0", "x")), tmp_path).value == {"../\0": "x"}
+
+
+CONTENT = b'Content-Disposition: form-data; name="title"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"{}", id="JSON"),
+        pytest.param(multipart(part("title", "x")).replace(BOUNDARY.encode(), b"other"), id="another boundary"),
+        pytest.param(multipart(part("title", "x"), end=False), id="no end"),
+        pytest.param(multipart(part("title", "x"))[:-4], id="half an end"),
+        pytest.param(multipart(b"\r\nx"), id="no headers"),
+        pytest.param(multipart(b"Content-Disposition: form-data\r\n\r\nx"), id="no name"),
+        pytest.param(multipart(b'Content-Disposition: attachment; name="title"\r\n\r\nx'), id="an attachment"),
+        pytest.param(multipart(b'Content-Disposition: form-data; name="\xff"\r\n\r\nx'), id="a name not in UTF-8"),
+        pytest.param(multipart(CONTENT + b"\r\n" + CONTENT + b"\r\n\r\nx"), id="a header twice"),
+        pytest.param(multipart(CONTENT + b"\r\n" + b"X: y\r\n" * 9 + b"\r\nx"), id="many headers"),
+        pytest.param(multipart(CONTENT + b"\r\nX: " + b"y" * 20_000 + b"\r\n\r\nx"), id="a long header"),
+        pytest.param(multipart(CONTENT + b"\r\n" + b"y" * 20_000 + b": x\r\n\r\nx"), id="a long name of a header"),
+        pytest.param(multipart(CONTENT + b"\r\nno header\r\n\r\nx"), id="no header at all"),
+        pytest.param(multipart(part("title", "x", type_="multipart/mixed; boundary=y")), id="nested"),
+        pytest.param(multipart(part("title", "x", type_="text/plain; charset=utf-16")), id="another charset"),
+        pytest.param(multipart(part("title", "x", more="Content-Transfer-Encoding: base64")), id="base64"),
+        pytest.param(multipart(part("title", b"\xff")), id="text not in UTF-8"),
+        pytest.param(multipart(part("title", "x", type_="application/json")), id="JSON that is none"),
+        pytest.param(multipart(part("count", "NaN", type_="application/json")), id="JSON of NaN"),
+    ],
+)
+@pytest.mark.parametrize("size", [0, 1])
+def test_what_is_no_form_is_malformed(body, size, tmp_path):
+    with pytest.raises(MalformedBody) as raised:
+        received(SCHEMA, FORM, body, tmp_path, size=size)
+    assert raised.value.detail
+
+
+def test_an_encoding_that_changes_nothing_is_fine(tmp_path):
+    for word in ("binary", "8bit", "7BIT"):
+        sent = multipart(part("title", "x", more=f"Content-Transfer-Encoding: {word}"))
+        assert received(SCHEMA, FORM, sent, tmp_path).value == {"title": "x"}
+
+
+@pytest.mark.parametrize("boundary", ["", "x" * 71, "a b ", "ä", 'a"b', "a\tb", "a\\b"])
+def test_absurd_boundaries_are_malformed(boundary, tmp_path):
+    with pytest.raises(MalformedBody, match="boundary"):
+        received(SCHEMA, f'multipart/form-data; boundary="{boundary}"'.encode(), multipart(), tmp_path)
+    with pytest.raises(MalformedBody, match="boundary"):
+        received(SCHEMA, b"multipart/form-data", multipart(), tmp_path)
+
+
+def test_sixty_four_parts_pass_and_no_more(tmp_path):
+    many = {"properties": {"a": {"type": "array"}}}
+    assert received(many, FORM, multipart(*[part("a", "1")] * 64), tmp_path).value == {"a": [1] * 64}
+    for number in (65, 10_000):
+        for schema in (many, SCHEMA):
+            with pytest.raises(BodyTooLarge, match="more than 64 parts"):
+                received(schema, FORM, multipart(*[part("a", "1")] * number), tmp_path)
+
+
+def test_ten_thousand_files_make_no_more_than_sixty_four(tmp_path):
+    with pytest.raises(BodyTooLarge):
+        received(SCHEMA, FORM, multipart(*[part("takes", "1", file="a")] * 10_000), tmp_path)
+    assert len(list(tmp_path.glob("call/*"))) <= 64
+
+
+pieces = st.sampled_from(
+    [
+        b"--XbX\r\n",
+        b"\r\n--XbX\r\n",
+        b"\r\n--XbX--\r\n",
+        b"--",
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b"\r\n\r\n",
+        CONTENT,
+        b'Content-Disposition: form-data; name="x"; filename="a"',
+        b'Content-Disposition: form-data; name="sound"; filename="../\0"',
+        b"Content-Type: application/json",
+        b"Content-Type: image/png",
+        b"Content-Disposition: form-data; name",
+        b";;=\"'\\",
+        b"[1]",
+        PNG,
+        b"\x93NUMPY\x01\0",
+    ]
+)
+numbers = itertools.count()
+
+
+@given(parts=st.lists(pieces | st.binary(max_size=4), max_size=14), size=st.integers(0, 9))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_make_it_fail_otherwise(parts, size, tmp_path):
+    parent = tmp_path / str(next(numbers))
+    parent.mkdir()
+    with contextlib.suppress(CallError):
+        received(SCHEMA, FORM, b"".join(parts), parent, size=size)
