@@ -1,85 +1,96 @@
-"""`bentod call API JSON`: call an API of the running daemon."""
+"""`bentod call API [INPUT…]`: call an API of the running daemon."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import re
 import sys
+from contextlib import ExitStack
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
+from bentod.cli.call_answer import UnusableOutput, check, show
+from bentod.cli.call_input import Body, Content, UnusableInput, body
 from bentod.cli.client import Client, NotRunning
 from bentod.cli.options import add_files
-from bentod.cli.project import loaded, located
+from bentod.cli.project import located
 
-_PROBLEM = 4
+_UNUSABLE = 2
+_CONNECT_S = 5.0
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_INPUT = """JSON text; @FILE (JSON, or the value itself where the API takes an image, a file, bytes or a tensor);
+`-` for stdin; or NAME=VALUE for each property of an object: JSON or else a string, NAME=@FILE for what is in a file.
+Default: the API's first example."""
+_EPILOG = """Chunks of a stream are shown as they come. Exit codes: 0 answered; 2 the input or FILE cannot be used, or a
+terminal would have to show a binary answer; 3 no daemon runs; 4 the answer is a problem, or it broke off."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     add_files(parser)
+    parser.epilog = _EPILOG
     parser.add_argument("api", metavar="API")
+    parser.add_argument("words", metavar="INPUT", nargs="*", help=_INPUT)
+    parser.add_argument("-o", "--output", metavar="FILE", default="", help="write the answer as it is; `-` is stdout")
+    parser.add_argument("--accept", metavar="TYPE", help="the media type that the answer shall have")
     parser.add_argument(
-        "input", metavar="JSON", nargs="?", help="the input; `-` reads stdin; default: the first example"
+        "-H", "--header", metavar="NAME:VALUE", action="append", default=[], help="a header of the request"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: answered. 2: there is no such API, or the input is no JSON. 4: the answer is a problem."""
-    status = asyncio.run(Client(located(args).control).get("/status"))
-    apis = status["apis"]
-    if args.api not in apis:
-        print(f"the daemon serves no API {args.api!r}; it serves: {', '.join(apis)}", file=sys.stderr)
-        return 2
-    text = sys.stdin.read() if args.input == "-" else args.input
-    if text is None:
-        text = _example(args)
-    if text is None or not _is_json(text):
-        return 2
-    answer = asyncio.run(_post(status["url"], apis[args.api]["path"], text))
-    print(answer[1], file=sys.stdout if answer[0] < 400 else sys.stderr)
-    return 0 if answer[0] < 400 else _PROBLEM
-
-
-def _example(args: argparse.Namespace) -> str | None:
-    """The input of the API's first example. Raises SpecError."""
-    found, _, _ = loaded(args)
-    api = found.spec.apis.get(args.api)
-    if api is None or not api.examples:
-        print(f"{args.api} has no example: give an input", file=sys.stderr)
-        return None
-    return json.dumps(api.examples[0].input)
-
-
-def _is_json(text: str) -> bool:
+    """0: answered. 2: no such API, or an input or output that cannot be used. 4: a problem. Raises NotRunning."""
+    api = asyncio.run(Client(located(args).control).get(f"/apis/{quote(args.api, safe='')}"))
+    if "path" not in api:
+        print(f"the daemon serves no API {args.api!r}; it serves: {', '.join(api['apis'])}", file=sys.stderr)
+        return _UNUSABLE
     try:
-        json.loads(text)
-    except ValueError as error:
-        print(f"the input is no JSON: {error}", file=sys.stderr)
-        return False
-    return True
+        with ExitStack() as files:
+            headers = _headers(args)
+            check(args.output)
+            sent = body(args.words, api, sys.stdin.buffer.read, files)
+            return asyncio.run(_post(api["url"], api["path"], sent, headers, args.output))
+    except (UnusableInput, UnusableOutput) as error:
+        print(error, file=sys.stderr)
+        return _UNUSABLE
 
 
-async def _post(url: str, path: str, text: str) -> tuple[int, str]:
-    """Status and body, JSON made readable. Raises NotRunning."""
+def _headers(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Raises UnusableInput."""
+    headers = [("accept", args.accept)] if args.accept else []
+    for header in args.header:
+        found = _HEADER.fullmatch(header)
+        if found is None:
+            raise UnusableInput(f"{header!r} is no header: it should be NAME:VALUE")
+        headers.append((found[1].lower(), found[2].rstrip()))
+    return headers
+
+
+async def _post(url: str, path: str, sent: Body, headers: list[tuple[str, str]], file: str) -> int:
+    """The exit code. Raises NotRunning, UnusableOutput."""
     unix = url.removeprefix("unix:") if url.startswith("unix:") else None
     connector = aiohttp.UnixConnector(unix) if unix else aiohttp.TCPConnector()
-    headers = {"content-type": "application/json"}
-    try:
-        async with (
-            aiohttp.ClientSession(connector=connector) as session,
-            session.post(("http://bentod" if unix else url) + path, data=text.encode(), headers=headers) as response,
-        ):
-            return response.status, _readable(await response.read())
-    except aiohttp.ClientError as error:
-        raise NotRunning(f"the daemon does not answer at {url}: {error}") from None
+    timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
+    if isinstance(sent, Content) and "content-type" not in dict(headers):
+        headers = [*headers, ("content-type", sent.media_type)]
+    data: Any = sent.data if isinstance(sent, Content) else _form(sent)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        target = ("http://bentod" if unix else url) + path
+        try:
+            response = await session.post(target, data=data, headers=headers, allow_redirects=False)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise NotRunning(f"the daemon does not answer at {url}: {error}") from None
+        async with response:
+            return await show(response, file)
 
 
-def _readable(body: bytes) -> str:
-    try:
-        value: Any = json.loads(body)
-    except ValueError:
-        return body.decode("utf-8", "replace")
-    return json.dumps(value, indent=2, ensure_ascii=False)
+def _form(fields: tuple[Content, ...]) -> aiohttp.FormData:
+    """A form whose file names travel as a browser writes them."""
+    form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
+    for field in fields:
+        data = field.data.decode() if isinstance(field.data, bytes) else field.data  # aiohttp takes bytes for a file
+        form.add_field(field.name, data, content_type=field.media_type, filename=field.file or None)
+    return form

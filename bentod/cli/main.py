@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     verb = _verb(arguments)
     try:
         module = importlib.import_module(f"bentod.cli.{verb}") if verb in VERBS else None
-        args = _parser(verb, module).parse_args(arguments)
+        args = _parsed(_parser(verb, module), arguments)
         if module is None:
             _parser("", None).print_help()
             return BAD_SPEC
@@ -57,6 +57,16 @@ def main(arguments: Sequence[str]) -> int:
         traceback.print_exc()
         print(f"bentod {bentod.__version__}: this is a bug of bentod's, please report it", file=sys.stderr)
         return BUG
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments. A verb's free `words` may come after options, too, which argparse cannot do before Python 3.13."""
+    args, more = parser.parse_known_args(arguments)
+    if more and (not hasattr(args, "words") or any(word.startswith("-") and word != "-" for word in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        args.words = [*args.words, *more]
+    return args
 
 
 def _verb(arguments: Sequence[str]) -> str:

@@ -21,6 +21,9 @@ class Controlled(Protocol):
     async def status(self) -> dict[str, Any]:
         """The whole state."""
 
+    def apis(self) -> dict[str, Any]:
+        """What a client needs to know of each API, by its name."""
+
 
 class Control:
     """Serves the control socket. `stop` is called to shut the daemon down; it must not wait for that."""
@@ -63,6 +66,11 @@ def _app(daemon: Controlled, stop: Callable[[str], None]) -> Quart:
         """Answers once the start has succeeded or failed."""
         await daemon.settled.wait()
         return await daemon.status()
+
+    @app.get("/apis/<name>")
+    async def api(name: str) -> tuple[dict[str, Any], int]:
+        apis = daemon.apis()
+        return (apis[name], 200) if name in apis else ({"apis": list(apis)}, 404)
 
     @app.post("/stop")
     async def down() -> tuple[dict[str, Any], int]:

@@ -16,7 +16,7 @@ from bentod.daemon.gateways import Gateways
 from bentod.daemon.generation import Generation
 from bentod.daemon.launch import ProcessLauncher
 from bentod.daemon.listen import Listener, listen
-from bentod.daemon.status import api_documents, gateway_document, memory, service_document
+from bentod.daemon.status import api_documents, call_document, gateway_document, memory, service_document
 from bentod.errors import StartError
 from bentod.plan.model import Plan
 from bentod.supervise.spawn import Spawned
@@ -52,6 +52,7 @@ class Daemon:
         self._access = access
         self._listeners: list[Listener] = []
         self._gateways: Gateways | None = None
+        self._files = folders.files
         self._launcher = ProcessLauncher(plan.project, folders.run / "w", self._output)
         self._changed = asyncio.Event()
         self._generation = Generation(1, plan, self._launcher, self._changed.set, log)
@@ -107,6 +108,7 @@ class Daemon:
             keep_alive_s=server.keep_alive_s,
             access_log=self._access.form,
             access_file=self._access.file,
+            files=str(self._files),
         )
         sockets = [listener.socket.fileno() for listener in self._listeners]
         return Gateways(server.gateways, limits, sockets, self._spawned, self._log, self._unusable)
@@ -149,6 +151,11 @@ class Daemon:
                 for api in self._plan.apis
             },
         }
+
+    def apis(self) -> dict[str, Any]:
+        """What a client needs to know of each API, by its name."""
+        url = self.urls[0] if self.urls else ""
+        return {api.name: call_document(api, self._plan.types, url) for api in self._plan.apis}
 
     def _state(self, services: list[str]) -> str:
         """`ready` only while every service is; a service without any worker makes it `degraded` like a missing one."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bentod.daemon.gateways import GatewayStatus
 from bentod.supervise.pool import ServiceStatus
 from bentod.supervise.worker import WorkerStatus
-from bentod.wire.messages import Stats
+from bentod.wire.messages import ApiRoute, Stats
 
 
 def gateway_document(gateway: GatewayStatus) -> dict[str, Any]:
@@ -61,6 +62,19 @@ def api_documents(stats: Sequence[Stats]) -> dict[str, Any]:
             found["running"] += api.running
             found["calls"].update(api.codes)
     return {name: {**found, "calls": dict(found["calls"])} for name, found in documents.items()}
+
+
+def call_document(api: ApiRoute, types: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """What a client needs in order to call an API. It has no published schema: it is for the command line."""
+    return {
+        "url": url,
+        "path": api.path,
+        "input": api.input,
+        "output": api.output,
+        "types": dict(types),
+        "stream": api.stream,
+        "examples": [asdict(example) for example in api.examples],
+    }
 
 
 def memory(pid: int | None) -> int | None:
