@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import mimetypes
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bentod.codec.folder import check_media_type
 from bentod.errors import BentodError
 from bentod.iotypes.layout import Layout, layout, resolved
-from bentod.iotypes.special import BinaryType, FileType, SpecialType, TensorType, special
+from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType, special
 
 JSON, MSGPACK, NPY, BYTES = "application/json", "application/msgpack", "application/x-npy", "application/octet-stream"
 
 _PAIR = re.compile(r"([^\W\d][\w.-]*)=(.*)", re.DOTALL)
 _NPY_MAGIC = b"\x93NUMPY"
+_OF_TENSORS = {".npy": NPY, ".msgpack": MSGPACK}
 _FORMS = (JSON, MSGPACK, "multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -121,15 +122,11 @@ def _read(name: str, file: BinaryIO) -> Content:
 
 def _media_type(name: str, kind: SpecialType | None) -> str:
     """What a file's name says. For a file or bytes, `.json` is just another kind of file; a tensor can be in one."""
-    types = mimetypes.MimeTypes()
-    for suffix, media_type in ((".npy", NPY), (".msgpack", MSGPACK), (".webp", "image/webp")):
-        types.add_type(media_type, suffix)
-    guessed, coding = types.guess_type(Path(name).name, strict=False)
-    if coding == "gzip":
-        return "application/gzip"
-    if guessed is None or coding or (guessed in _FORMS and isinstance(kind, FileType | BinaryType)):
-        return BYTES
-    return guessed
+    suffix = Path(name).suffix.lower()
+    if isinstance(kind, TensorType) and suffix in _OF_TENSORS:
+        return _OF_TENSORS[suffix]
+    guessed = check_media_type(FileType(), "", Path(name).name)
+    return BYTES if guessed in ("", *_FORMS) and not isinstance(kind, ImageType | TensorType) else guessed or BYTES
 
 
 # ── NAME=VALUE ───────────────────────────────────────────────────────────────────────────────────

@@ -192,17 +192,15 @@ def test_the_first_example_is_sent(server, run):
         ("tensor", "a.json", "application/json"),
         ("file", "a.json", "application/octet-stream"),
         ("file", "a.wav", "audio/x-wav"),
-        ("file", "a.csv.gz", "application/gzip"),
-        ("file", "a.csv.xz", "application/octet-stream"),
+        ("file", "a.csv.gz", "application/octet-stream"),
+        ("image", "a.json", "application/json"),
+        ("tensor", "a.msgpack", "application/msgpack"),
     ],
 )
 def test_a_file_is_sent(server, run, tmp_path, api, name, kind):
     (tmp_path / name).write_bytes(b'{"a": 1}')
     found, body = sent(server, run, api, f"@{name}")
-    assert (found.replace("audio/wav", "audio/x-wav").replace("audio/vnd.wave", "audio/x-wav"), body) == (
-        kind,
-        b'{"a": 1}',
-    )
+    assert (found.replace("/vnd.wave", "/x-wav"), body) == (kind, b'{"a": 1}')  # Python 3.14's name of it
 
 
 def test_stdin_is_sent(server, run):
