@@ -31,6 +31,14 @@ class Connection(Protocol):
 
     on_gone: Callable[[], None] | None
 
+    @property
+    def gone(self) -> bool:
+        """Whether the client of the current request went away."""
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client does not take what was sent."""
+
     def take_body(self) -> bytes | bytearray | None:
         """The whole body if it has arrived, once."""
 
@@ -151,10 +159,22 @@ class Exchange:
             {"type": "http.response.start", "status": status, "headers": self._head(media_type, size, headers)}
         )
 
-    async def more(self, piece: bytes) -> None:
-        """Send a piece of the answer; waits while the client is slow."""
+    async def more(self, piece: bytes, timeout_s: float) -> None:
+        """Send a piece of the answer; waits while the client is slow, and cuts it off if it takes nothing for
+        `timeout_s`. Raises ClientGone."""
+        if self.connection is not None and self.connection.gone:
+            raise ClientGone
         self.bytes_out += len(piece)
-        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        message = {"type": "http.response.body", "body": piece, "more_body": True}
+        if self.connection is not None and not self.connection.stalled:
+            await self._send(message)
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._send(message)
+        except TimeoutError:
+            self.abort()
+            raise ClientGone from None
 
     async def end(self) -> None:
         """The answer is complete."""

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from bentod.codec.folder import CallFolder
+from bentod.codec.writer import Body
 from bentod.dispatch.call import Call
 from bentod.errors import InvalidOutput
 from bentod.gateway.exchange import Exchange, Header
-from bentod.iotypes.parts import Stored
 
 _PIECE = 256 * 1024
 
@@ -49,21 +49,22 @@ class Tenancy(CallFolder):
                 asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, self.path, True)
 
 
-async def send(exchange: Exchange, status: int, file: Stored, media_type: bytes, headers: Iterable[Header]) -> None:
-    """Answer with a file, from disk, whatever its size. Raises InvalidOutput if it cannot be opened."""
+async def send(exchange: Exchange, status: int, body: Body, headers: Iterable[Header], timeout_s: float) -> None:
+    """Answer with a file, from disk, whatever its size. Raises InvalidOutput if it cannot be opened, ClientGone."""
+    assert body.file is not None
     try:
-        opened = await asyncio.to_thread(Path(file.path).open, "rb")
+        opened = await asyncio.to_thread(Path(body.file.path).open, "rb")
     except OSError as error:
         raise InvalidOutput(log=f"the file that was returned cannot be read: {error.strerror}") from None
     with opened:
         left = os.fstat(opened.fileno()).st_size
         exchange.code = "ok"
-        await exchange.begin(status, media_type, headers, left)
+        await exchange.begin(status, body.media_type.encode("latin-1"), headers, left)
         while left:
             piece = await asyncio.to_thread(opened.read, min(left, _PIECE))
             if not piece:  # somebody made it shorter meanwhile
                 exchange.abort()
                 return
             left -= len(piece)
-            await exchange.more(piece)
+            await exchange.more(piece, timeout_s)
         await exchange.end()

@@ -71,7 +71,15 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
     if isinstance(call, StreamCall):
         await stream(operation, exchange, call, wanted.media_type, given.dimensions)
     else:
-        await _answer(operation, exchange, wanted, await _finished(operation, exchange, call), given.dimensions)
+        answer = await _finished(operation, exchange, call)
+        exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
+        body = operation.writer.body(answer.value, wanted.media_type, given.dimensions)
+        status, headers = head.chosen(answer)
+        if body.file is not None:
+            await files.send(exchange, status, body, headers, limits.body_timeout_s)
+            return
+        exchange.code = "ok"
+        await exchange.answer(status, body.parts, body.media_type.encode("latin-1"), headers)
 
 
 async def _finished(operation: Operation, exchange: Exchange, call: Call) -> Answer:
@@ -116,7 +124,7 @@ def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, 
         terms = operation.terms(wanted.media_type, str(folder.path) if operation.has_files else "")
     id_ = next(_IDS)
     entry = _PACKER.entry((operation.kind, id_, operation.method, deadline, argument, extra, terms))
-    if len(entry) + sum(len(piece) for piece in memory) > frames.LIMIT - 8:
+    if len(entry) + sum(memoryview(piece).nbytes for piece in memory) > frames.LIMIT - 8:
         raise BodyTooLarge("the input is too large for a worker")
     kind = StreamCall if api.stream else Call
     quota = operation.counts.quota
@@ -133,18 +141,3 @@ def _packed(argument: Any) -> tuple[bytes, Sequence[Memory]]:
 
 def _text_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-
-
-async def _answer(
-    operation: Operation, exchange: Exchange, wanted: Wanted, answer: Answer, dimensions: Mapping[str, int]
-) -> None:
-    """Send what a worker answered. Raises InvalidOutput or OutputUnserializable."""
-    exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
-    body = operation.writer.body(answer.value, wanted.media_type, dimensions)
-    status, headers = head.chosen(answer)
-    media_type = body.media_type.encode("latin-1")
-    if body.file is not None:
-        await files.send(exchange, status, body.file, media_type, headers)
-    else:
-        exchange.code = "ok"
-        await exchange.answer(status, body.parts, media_type, headers)

@@ -183,6 +183,16 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
         cycle.message_event.set()
 
+    @property
+    def gone(self) -> bool:
+        """Whether the client of the current request went away."""
+        return self._current is not None and self._current.disconnected
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the client does not take what was sent."""
+        return self.flow.write_paused
+
     def take_body(self) -> bytes | bytearray | None:
         """The whole body of the current request if it has arrived, once."""
         cycle = self._current

@@ -6,7 +6,6 @@ with `{"error": …}`, and raw streams that fail are cut off.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,14 +132,9 @@ class _Sender:
             await self._send(b"".join(framed), len(framed))
 
     async def _send(self, data: bytes, chunks: int) -> None:
-        """Send, and tell the worker now and then. A client that takes nothing for too long is cut off."""
+        """Send, and tell the worker now and then. Raises ClientGone."""
         if data:
-            try:
-                async with asyncio.timeout(self._idle_s):
-                    await self._exchange.more(data)
-            except TimeoutError:
-                self._exchange.abort()
-                raise ClientGone from None
+            await self._exchange.more(data, self._idle_s)
         self._untold_chunks += chunks
         self._untold_bytes += len(data)
         if self._untold_chunks >= _TELL_CHUNKS or self._untold_bytes >= _TELL_BYTES:

@@ -27,6 +27,7 @@ class Finished(Protocol):
     started: float
     queue_s: float
     run_s: float
+    first_s: float
     bytes_in: int
     bytes_out: int
     request_id: str
@@ -83,6 +84,8 @@ def json_line(request: Finished, api: str, seconds: float) -> bytes:
         "bytes_out": request.bytes_out,
         "request_id": request.request_id,
     }
+    if request.first_s:
+        event["ttfc_s"] = round(request.first_s, 6)
     if request.log:
         event["error"] = request.log
     return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
@@ -93,7 +96,8 @@ def text_line(request: Finished, api: str, seconds: float) -> bytes:
     clock = time.strftime("%H:%M:%S")
     code = "" if request.code == "ok" else f"  {request.code}"
     error = "".join(f"  {line}" for line in request.log.splitlines()[:1])
-    times = f"{seconds * 1e3:8.1f} ms  (queue {request.queue_s * 1e3:.1f}, run {request.run_s * 1e3:.1f})"
+    first = f", first chunk {request.first_s * 1e3:.1f}" if request.first_s else ""
+    times = f"{seconds * 1e3:8.1f} ms  (queue {request.queue_s * 1e3:.1f}, run {request.run_s * 1e3:.1f}{first})"
     line = f"{clock}  {request.status}  {request.method} {request.path}  {times}{code}{error}"
     if not line.isprintable():  # a client chose the path: it writes no line and no escape sequence of its own
         line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
