@@ -17,8 +17,8 @@ from bentod.gateway.app import App
 from bentod.gateway.files import own_folder
 from bentod.gateway.gateway import Gateway
 from bentod.gateway.infer import Limits
-from bentod.gateway.protocol import shared
 from bentod.gateway.server import Server
+from bentod.gateway.shared import shared
 from bentod.observe.access import access_log
 from bentod.wire.channel import Channel
 from bentod.wire.frames import Splitter

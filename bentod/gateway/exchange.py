@@ -48,6 +48,15 @@ class Connection(Protocol):
     def respond(self, status: int, headers: Iterable[Header], body: Sequence[Memory]) -> bool:
         """Send a whole answer; false if it must go the ordinary way."""
 
+    def begin(self, status: int, headers: Iterable[Header], *, sized: bool) -> None:
+        """Send the head of an answer that comes piece by piece."""
+
+    async def more(self, piece: bytes) -> None:
+        """Send a piece, after what the client has not taken yet."""
+
+    def end(self) -> None:
+        """The answer is complete."""
+
     def abort(self) -> None:
         """Cut the connection off."""
 
@@ -155,30 +164,37 @@ class Exchange:
         """Begin an answer that comes piece by piece, of `length` bytes if that is known."""
         self.status = status
         size = (b"content-length", b"%d" % length) if length is not None else (b"cache-control", b"no-store")
-        await self._send(
-            {"type": "http.response.start", "status": status, "headers": self._head(media_type, size, headers)}
-        )
+        head = self._head(media_type, size, headers)
+        if self.connection is not None:
+            self.connection.begin(status, head, sized=length is not None)
+        else:
+            await self._send({"type": "http.response.start", "status": status, "headers": head})
 
     async def more(self, piece: bytes, timeout_s: float) -> None:
         """Send a piece of the answer; waits while the client is slow, and cuts it off if it takes nothing for
         `timeout_s`. Raises ClientGone."""
-        if self.connection is not None and self.connection.gone:
-            raise ClientGone
         self.bytes_out += len(piece)
-        message = {"type": "http.response.body", "body": piece, "more_body": True}
-        if self.connection is not None and not self.connection.stalled:
-            await self._send(message)
+        if self.connection is None:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             return
+        if self.connection.gone:
+            raise ClientGone
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._send(message)
+            if self.connection.stalled:
+                async with asyncio.timeout(timeout_s):
+                    await self.connection.more(piece)
+            else:
+                await self.connection.more(piece)
         except TimeoutError:
             self.abort()
             raise ClientGone from None
 
     async def end(self) -> None:
         """The answer is complete."""
-        await self._send({"type": "http.response.body", "body": b""})
+        if self.connection is not None:
+            self.connection.end()
+        else:
+            await self._send({"type": "http.response.body", "body": b""})
 
     def abort(self) -> None:
         """Cut the answer off, so that the client sees that it is not complete."""

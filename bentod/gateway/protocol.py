@@ -5,54 +5,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, cast
 
-from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
 from bentod.gateway import problems
-from bentod.gateway.app import App
 from bentod.gateway.exchange import CONNECTION, Header, new_request_id
 from bentod.gateway.problems import Kind
+from bentod.gateway.shared import Shared
 from bentod.wire.intake import Memory
 
 _LINGER_S = 2.0
 _MAX_HEAD = 64 * 1024
 _BODY_AHEAD = 1024 * 1024
 _TOGETHER = 64 * 1024
-
-
-@dataclass(slots=True)
-class Shared:
-    """What the connections of one gateway share."""
-
-    config: Config
-    header_timeout_s: float
-    state: ServerState = field(default_factory=ServerState)
-    date_at: float = 0.0
-    date: bytes = b""
-
-
-def shared(app: App, header_timeout_s: float, keep_alive_s: float) -> Shared:
-    """uvicorn's settings for `app`."""
-    config = Config(
-        cast(Any, app),  # uvicorn types its messages more narrowly than ASGI does
-        interface="asgi3",
-        ws="none",
-        lifespan="off",
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        access_log=False,
-        log_config=None,
-        timeout_keep_alive=cast(int, keep_alive_s),  # any number of seconds works
-    )
-    config.load()
-    return Shared(config, header_timeout_s)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -223,6 +191,45 @@ class HttpProtocol(HttpToolsProtocol):
         cycle = self._current
         if cycle is None or cycle.disconnected or cycle.response_started or self.flow.write_paused:
             return False
+        head = self._started(cycle, status, headers)
+        pieces = body if cycle.scope["method"] != "HEAD" else ()
+        if sum(len(piece) for piece in pieces) <= _TOGETHER:
+            cycle.transport.write(b"".join([*head, *pieces]))
+        else:
+            cycle.transport.writelines([b"".join(head), *pieces])
+        self._completed(cycle)
+        return True
+
+    def begin(self, status: int, headers: Iterable[Header], *, sized: bool) -> None:
+        """Send the head of an answer that comes piece by piece. Without a size HTTP/1.0 ends with the connection."""
+        cycle = self._current
+        if cycle is None or cycle.disconnected:
+            return
+        cycle.chunked_encoding = not sized and cycle.scope["http_version"] == "1.1"
+        cycle.keep_alive = cycle.keep_alive and (sized or cycle.chunked_encoding)
+        how = [(b"transfer-encoding", b"chunked")] if cycle.chunked_encoding else []
+        cycle.transport.write(b"".join(self._started(cycle, status, [*headers, *how])))
+
+    async def more(self, piece: bytes) -> None:
+        """Send a piece, after what the client has not taken yet."""
+        cycle = self._current
+        if self.flow.write_paused:
+            await self.flow.drain()
+        if cycle is None or cycle.disconnected:
+            return
+        cycle.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if cycle.chunked_encoding else piece)
+
+    def end(self) -> None:
+        """The answer is complete."""
+        cycle = self._current
+        if cycle is None or cycle.disconnected:
+            return
+        if cycle.chunked_encoding:
+            cycle.transport.write(b"0\r\n\r\n")
+        self._completed(cycle)
+
+    def _started(self, cycle: RequestResponseCycle, status: int, headers: Iterable[Header]) -> list[bytes]:
+        """The head of an answer, as it is written."""
         if cycle.more_body:  # the rest of the body will not be read, so this answer is the last one
             cycle.keep_alive = False
             cycle.transport = _LastWords(self)  # type: ignore[assignment]
@@ -233,17 +240,15 @@ class HttpProtocol(HttpToolsProtocol):
             else:
                 parts += (name, b": ", value, b"\r\n")
         parts.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-        pieces = body if cycle.scope["method"] != "HEAD" else ()
-        cycle.response_started = cycle.response_complete = True
-        if sum(len(piece) for piece in pieces) <= _TOGETHER:
-            cycle.transport.write(b"".join([*parts, *pieces]))
-        else:
-            cycle.transport.writelines([b"".join(parts), *pieces])
+        cycle.response_started = True
+        return parts
+
+    def _completed(self, cycle: RequestResponseCycle) -> None:
+        cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
-        return True
 
     def abort(self) -> None:
         """Cut the connection off."""

@@ -7,7 +7,8 @@ import socket
 from collections.abc import Sequence
 
 from bentod.gateway.app import App
-from bentod.gateway.protocol import HttpProtocol, Shared, factory
+from bentod.gateway.protocol import HttpProtocol, factory
+from bentod.gateway.shared import Shared
 
 _BACKLOG = 2048
 _LAST_WORDS_S = 1.0

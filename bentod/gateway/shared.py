@@ -1,0 +1,40 @@
+"""What the connections of one gateway share: uvicorn's settings, its state, the Date header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from bentod.gateway.app import App
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the connections of one gateway share."""
+
+    config: Config
+    header_timeout_s: float
+    state: ServerState = field(default_factory=ServerState)
+    date_at: float = 0.0
+    date: bytes = b""
+
+
+def shared(app: App, header_timeout_s: float, keep_alive_s: float) -> Shared:
+    """uvicorn's settings for `app`."""
+    config = Config(
+        cast(Any, app),  # uvicorn types its messages more narrowly than ASGI does
+        interface="asgi3",
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=cast(int, keep_alive_s),  # any number of seconds works
+    )
+    config.load()
+    return Shared(config, header_timeout_s)
