@@ -154,6 +154,6 @@ def test_an_event_is_logged_with_its_documented_keys():
 
 def test_tests_mirror_the_package():
     """A folder of tests is a folder of the package."""
-    own = {"cases", "e2e", "support"}
+    own = {"cases", "e2e", "fuzz", "support"}
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and not path.name.startswith("_")}
     assert {folder for folder in folders - own if not (ROOT / "bentod" / folder).is_dir()} == set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -44,6 +45,7 @@ _MODES = {
     "image/bmp": ("1", "L", "P", "RGB"),
     "image/tiff": ("1", "L", "LA", "P", "I", "I;16", "F", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"),
 }
+_COUNTERS = {"image/gif": gif_pixels, "image/tiff": tiff_pixels}
 _OPAQUE = frozenset(("image/jpeg", "image/bmp"))
 _QUALITY = 90
 _MOST_READS, _MOST_DEAR, _SPARE_BYTES = 10_000, 8, 1 << 20
@@ -93,10 +95,12 @@ def examine(kind: ImageType, data: Memory, said: str) -> str:
         raise ValueError("has no pixels")
     if found.width * found.height * _told_frames(found) > kind.max_pixels:
         raise TooManyPixels(kind.max_pixels)
-    if actual == "image/gif":
-        gif_pixels(data, kind.max_pixels)
-    elif actual == "image/tiff":
-        tiff_pixels(data, kind.max_pixels)
+    count = _COUNTERS.get(actual)
+    if count is not None:
+        try:
+            count(data, kind.max_pixels)
+        except (struct.error, IndexError) as error:
+            raise ValueError("is an image that is cut off") from error
     return actual
 
 

@@ -118,6 +118,8 @@ def test_a_limit_may_be_above_that_of_pillow():
         pytest.param(picture("image/webp")[:20], id="cut off WebP"),
         pytest.param(picture("image/bmp")[:20], id="cut off BMP"),
         pytest.param(tiff((1, 1))[:20], id="cut off TIFF"),
+        pytest.param(tiff((1, 1), (1, 1))[:-20], id="TIFF cut off in its second frame"),
+        pytest.param(picture("image/gif", frames=2)[:-1] + b",\0\0", id="GIF cut off in its third frame"),
         pytest.param(tiff((1, 1), (1, 1), end=8), id="TIFF that goes in circles"),
         pytest.param(tiff((1, 1), end=1 << 31), id="TIFF that goes far away"),
         pytest.param(b"II*\0" + b"\xff" * 40, id="TIFF of rubbish"),
