@@ -1,29 +1,21 @@
-"""The page of `/docs` in a real browser, against a stand-in for the gateway."""
+"""The page of `/docs` in a real browser, against a stand-in for the gateway: reading, and calls in JSON."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import re
-import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 
 from bentod.gateway import docs
-from bentod.gateway.openapi import document
 from bentod.wire.messages import ApiRoute, Example, RouteTable
+from tests.support import docs_page
+from tests.support.docs_page import WITHIN_S, Browser, Gateway, Handler, api
 
-WITHIN_S = 30.0
 HOSTILE = "</script><img src=x onerror=\"document.title='broken'\"><b>bold</b>{{7*7}}${1}'\\"
 
 # ── what is served ───────────────────────────────────────────────────────────────────────────────
@@ -60,26 +52,6 @@ EMBED_INPUT: dict[str, Any] = {
 EMBED_OUTPUT: dict[str, Any] = {"type": "array", "format": "tensor", "dtype": "float32", "shape": [384]}
 
 
-def api(name: str, prefix: str = "", **changed: Any) -> ApiRoute:
-    values: dict[str, Any] = {"name": name, "service": "s", "method": name, "path": f"{prefix}/{name}"}
-    return ApiRoute(**values | changed)
-
-
-def table(*apis: ApiRoute, prefix: str = "", description: str = "Sentence vectors, on CPU.") -> RouteTable:
-    return RouteTable(
-        number=1,
-        generation=1,
-        name="embeddings",
-        version="1.4.0",
-        description=description,
-        path_prefix=prefix,
-        docs=True,
-        types=TYPES,
-        apis=apis,
-        services=(),
-    )
-
-
 def embed(prefix: str = "") -> ApiRoute:
     return api(
         "embed",
@@ -101,68 +73,6 @@ def similar(prefix: str = "") -> ApiRoute:
     return api("similar", prefix, summary="How alike two texts are", deprecated=True, input=EMBED_INPUT)
 
 
-class Gateway(ThreadingHTTPServer):
-    """Serves the page and one document, answers calls, and remembers every request."""
-
-    daemon_threads = True
-
-    def __init__(self, routes: RouteTable) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.page = docs.page()
-        self.openapi = json.dumps(document(routes)).encode()
-        self.prefix = routes.path_prefix
-        self.seen: list[tuple[str, str, bytes]] = []
-        self.release = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}{self.prefix}"
-
-    def calls(self) -> list[tuple[str, str]]:
-        return [(path, body.decode()) for method, path, body in self.seen if method == "POST"]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Gateway
-    timeout = WITHIN_S
-
-    def do_GET(self) -> None:
-        self.server.seen.append(("GET", self.path, b""))
-        if self.path == self.server.prefix + "/docs":
-            self.answer(200, docs.headers(self.server.page), self.server.page)
-        elif self.path == self.server.prefix + "/openapi.json":
-            self.answer(200, {"Content-Type": "application/json"}, self.server.openapi)
-        else:
-            self.answer(404, {}, b"")
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append(("POST", self.path, body))
-        if b"wait" in body:
-            self.server.release.wait(WITHIN_S)
-        headers = {
-            "Content-Type": "application/json",
-            "X-Request-Id": "r-1",
-            "Server-Timing": "queue;dur=0.25, run;dur=3.5",
-        }
-        if b'"text": ""' in body:
-            headers["Content-Type"] = "application/problem+json"
-            self.answer(422, headers, json.dumps(PROBLEM).encode())
-        else:
-            self.answer(
-                200, headers, b'{"vector": [1.0, 2.50], "big": 12345678901234567890, "said": "\\u003cb\\u003e"}'
-            )
-
-    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with contextlib.suppress(ConnectionError):
-            self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: the tests look at what was seen."""
-
-
 ANSWER = b'{"vector": [1.0, 2.50], "big": 12345678901234567890, "said": "\\u003cb\\u003e"}'
 PROBLEM = {
     "type": "https://bentod.dev/problems/invalid-input",
@@ -178,110 +88,27 @@ PROBLEM = {
 }
 
 
-@contextlib.contextmanager
-def serving(routes: RouteTable) -> Iterator[Gateway]:
-    server = Gateway(routes)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.release.set()
-        server.shutdown()
-        thread.join(WITHIN_S)
-        server.server_close()
+def table(*apis: ApiRoute, **changed: Any) -> RouteTable:
+    return docs_page.table(*apis, **{"types": TYPES} | changed)
 
 
-# ── the browser ──────────────────────────────────────────────────────────────────────────────────
+def reply(handler: Handler, body: bytes) -> None:
+    if b"wait" in body:
+        handler.server.release.wait(WITHIN_S)
+    headers = {
+        "Content-Type": "application/json",
+        "X-Request-Id": "r-1",
+        "Server-Timing": "queue;dur=0.25, run;dur=3.5",
+    }
+    if b'"text": ""' in body:
+        headers["Content-Type"] = "application/problem+json"
+        handler.answer(422, headers, json.dumps(PROBLEM).encode())
+    else:
+        handler.answer(200, headers, ANSWER)
 
 
-class Browser:
-    """One Chromium, driven through its driver."""
-
-    def __init__(self, driver: webdriver.Chrome) -> None:
-        self.driver = driver
-
-    def open(self, url: str) -> None:
-        self.driver.get("about:blank")
-        self.driver.get(url)
-        self.until(lambda: self.all("main h2, main [role=alert], main .muted:not(:has(a))"), "the page to be drawn")
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def one(self, selector: str) -> WebElement:
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def text(self, selector: str = "body") -> str:
-        return self.one(selector).text
-
-    def texts(self, selector: str) -> list[str]:
-        return [element.text for element in self.all(selector)]
-
-    def content(self, selector: str) -> str:
-        """The text of an element, shown or not."""
-        return str(self.one(selector).get_property("textContent"))
-
-    def value(self) -> str:
-        return str(self.one("#body").get_property("value"))
-
-    def write(self, text: str) -> None:
-        self.one("#body").clear()
-        self.one("#body").send_keys(text)
-
-    def click(self, selector: str) -> None:
-        self.one(selector).click()
-
-    def run(self, script: str) -> Any:
-        return self.driver.execute_script(script)
-
-    def complaints(self) -> list[str]:
-        """What the console holds: errors of the script and broken rules of the policy. Answers of 4xx do not count."""
-        return [
-            entry["message"]
-            for entry in self.driver.get_log("browser")
-            if "responded with a status" not in entry["message"]
-        ]
-
-    def until(self, condition: Callable[[], Any], what: str) -> None:
-        deadline = time.monotonic() + WITHIN_S
-        while not condition():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
-
-
-def _start(profile: Path) -> webdriver.Chrome:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if not found or not driver:
-        pytest.skip("no chromium and chromedriver on this machine (Debian: apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = found
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
-        f"--user-data-dir={profile}", "--window-size=1360,1000",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    driver = _start(tmp_path_factory.mktemp("chromium"))
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-@pytest.fixture
-def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
-    chromium.get_log("browser")
-    chromium.set_window_size(1360, 1000)
-    browser = Browser(chromium)
-    yield browser
-    assert browser.complaints() == []
+def serving(routes: RouteTable) -> contextlib.AbstractContextManager[Gateway]:
+    return docs_page.serving(routes, reply)
 
 
 @pytest.fixture
@@ -295,7 +122,7 @@ def gateway() -> Iterator[Gateway]:
 
 def test_the_page_is_one_small_answer_that_names_no_other_host() -> None:
     page = docs.page()
-    assert len(page) < 40 * 1024
+    assert len(page) < 72 * 1024
     assert b"{{style}}" not in page
     assert b"{{script}}" not in page
     assert not re.search(rb"//[a-z]|src=|@import|:\s*url\(", page)
@@ -391,7 +218,7 @@ def test_without_examples_the_editor_begins_with_the_schema_s_shape(browser: Bro
         "properties": {
             "point": {"$ref": "#/types/Tree"},
             "lang": {"$ref": "#/types/Language"},
-            "rows": {"type": "array", "format": "tensor", "shape": ["n", 3]},
+            "rows": {"type": "array", "format": "tensor", "dtype": "float32", "shape": ["n", 3]},
             "many": {"type": "array", "items": {"type": "integer", "minimum": 3}},
             "either": {"anyOf": [{"const": "a"}, {"type": "null"}]},
             "all": {"allOf": [{"$ref": "#/types/Tree"}, {"properties": {"size": {"type": "number"}}}]},
@@ -544,8 +371,8 @@ def test_hostile_texts_are_shown_as_texts(browser: Browser) -> None:
         "description": HOSTILE,
         "properties": {
             HOSTILE: {"description": HOSTILE, "const": HOSTILE, "default": HOSTILE},
-            "__proto__": {"type": HOSTILE, "enum": [HOSTILE]},
-            "broken": {"$ref": "#/types/%zz"},
+            "__proto__": {"type": "string", "enum": [HOSTILE]},
+            "broken": {"type": "string", "title": "BROKEN"},
         },
         "required": [HOSTILE, "__proto__"],
     }
@@ -553,11 +380,14 @@ def test_hostile_texts_are_shown_as_texts(browser: Browser) -> None:
         "x", summary=HOSTILE, description=HOSTILE, tags=(HOSTILE,), input=schema, output=schema,
         examples=(Example(HOSTILE, {HOSTILE: HOSTILE, "text": ""}),),
     )  # fmt: skip
-    with serving(table(hostile, api("y"), description=HOSTILE)) as gateway:
+    labels = {HOSTILE: HOSTILE}
+    with serving(table(hostile, api("y"), description=HOSTILE, labels=labels)) as gateway:
+        gateway.openapi = gateway.openapi.replace(b'{"type": "string", "title": "BROKEN"}', b'{"$ref": "#/types/%zz"}')
         browser.open(gateway.url + "/docs")
         browser.click("#send")
         browser.until(lambda: browser.all(".problem"), "the problem")
         assert browser.text("#description") == HOSTILE
+        assert browser.texts("#labels li") == [f"{HOSTILE}: {HOSTILE}"]
         assert browser.text("main h2") == HOSTILE
         assert browser.driver.title == f"{HOSTILE} · embeddings"
         assert browser.all("img, b, main script") == []

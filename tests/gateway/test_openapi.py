@@ -12,12 +12,17 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bentod.gateway.openapi import document
+from bentod.gateway.openapi_schemas import Move, moved
 from bentod.wire.messages import ApiRoute, Example, RouteTable
 
 TYPES: dict[str, Any] = {
     "Point": {
         "type": "object",
-        "properties": {"x": {"type": "number"}, "next": {"$ref": "#/types/Point"}, "unit": {"$ref": "#/$defs/Unit"}},
+        "properties": {
+            "x": {"type": "number"},
+            "next": {"$ref": "#/types/Point"},
+            "unit": {"$ref": "#/types/Point/$defs/Unit"},
+        },
         "required": ["x"],
         "$defs": {"Unit": {"enum": ["cm", "inch"]}},
     },
@@ -115,14 +120,10 @@ def test_an_api_is_one_post_operation_with_all_that_was_said_about_it() -> None:
     assert operation["description"] == "Long *text*"
     assert operation["tags"] == ["nlp", "text"]
     assert operation["deprecated"] is True
-    assert operation["requestBody"] == {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "string"},
-                "examples": {"short": {"value": "hi"}, "none": {"value": None}},
-            }
-        },
+    assert operation["requestBody"]["required"] is True
+    assert operation["requestBody"]["content"]["application/json"] == {
+        "schema": {"type": "string"},
+        "examples": {"short": {"value": "hi"}, "none": {"value": None}},
     }
     assert operation["responses"]["200"]["content"]["application/json"] == {
         "schema": {"type": "array"},
@@ -135,7 +136,7 @@ def test_what_was_not_said_is_left_out() -> None:
     assert set(post(made(api()))) == {"operationId", "requestBody", "responses"}
 
 
-@pytest.mark.parametrize("schema", [True, False, {}, {"type": ["string", "null"]}, {"format": "tensor", "shape": [-1]}])
+@pytest.mark.parametrize("schema", [True, False, {}, {"type": ["string", "null"]}, {"format": "email", "x-a": 1}])
 def test_a_schema_goes_in_unchanged(schema: Any) -> None:
     assert taken(made(api(input=schema))) == schema
 
@@ -194,7 +195,7 @@ def test_local_references_follow_their_schema() -> None:
 
 @pytest.mark.parametrize("reference", ["#name", "https://example.org/schema", "urn:x#/types/Point"])
 def test_other_references_stay(reference: str) -> None:
-    assert taken(document(table(api(input={"$ref": reference}))))["$ref"] == reference
+    assert moved({"$ref": reference}, Move({"Point": "Point"}, ("here",))) == {"$ref": reference}
 
 
 def test_a_schema_with_an_id_keeps_its_own_references() -> None:

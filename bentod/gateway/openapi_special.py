@@ -1,0 +1,123 @@
+"""Tensors, images, files and bytes in words that any OpenAPI tool knows: their form in JSON, and as raw bodies.
+
+The users' annotations stay. JSON Schema has no bytes, so raw ones are `{type: string, format: binary}`, as OpenAPI's
+registry of formats has it: tools that generate clients, forms or test data know nothing else for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bentod.codec.negotiate import JSON
+from bentod.codec.npy import MEDIA_TYPE as NPY
+from bentod.iotypes.special import ITEM_BYTES, SpecialType, TensorType
+
+BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+_NOT_FOR_CLIENTS = frozenset(("within",))
+_FLOAT_RANGES = {"float16": 65504.0, "float32": 3.4028234663852886e38}
+_ANNOTATIONS = ("title", "description", "deprecated")
+
+
+def in_json(schema: Mapping[str, Any], kind: SpecialType, *, answer: bool) -> dict[str, Any]:
+    """The schema of a special value's JSON form. A tensor in an answer is always a nested list."""
+    kept = {key: value for key, value in schema.items() if key not in _NOT_FOR_CLIENTS}
+    if isinstance(kind, TensorType):
+        return kept | _nested(kind, nullable=kind.nullable) if answer else _either(kept, kind)
+    if kept["format"] == "binary":  # would say to OpenAPI's tools that it is not base64
+        del kept["format"]
+    return kept | {"contentEncoding": "base64", "pattern": BASE64}
+
+
+def raw(kind: SpecialType, said: Mapping[str, Any], media_type: str = "") -> dict[str, Any]:
+    """The schema of a special value that is a body, or a part of one, as it is. `said` may hold texts about it."""
+    texts = {key: said[key] for key in _ANNOTATIONS if key in said}
+    if isinstance(kind, TensorType):
+        dims = ", ".join(map(str, kind.shape))
+        texts["description"] = f"A NumPy file (`.npy`) of dtype {kind.dtype} and shape [{dims}]."
+        return texts | {"type": "string", "format": "binary", "contentMediaType": NPY}
+    media_type = media_type or kind.media_type
+    named = {} if media_type == "*/*" else {"contentMediaType": media_type}
+    return texts | {"type": "string", "format": "binary"} | named
+
+
+def part_type(kind: SpecialType) -> str:
+    """The media types in which a part of a form may hold the value; '' for any."""
+    if isinstance(kind, TensorType):
+        return f"{JSON}, {NPY}"
+    return "" if kind.media_type == "*/*" else kind.media_type
+
+
+# ── tensors ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _either(kept: dict[str, Any], kind: TensorType) -> dict[str, Any]:
+    null = [{"type": "null"}] if kind.nullable else []
+    kept.pop("type", None)
+    return kept | {"oneOf": [_nested(kind), _packed(kind), *null]}
+
+
+def _nested(kind: TensorType, *, nullable: bool = False) -> dict[str, Any]:
+    """Lists in lists, as deep as the shape is long."""
+    found = _element(kind.dtype)
+    for length in reversed(kind.shape):
+        found = {"type": "array", "items": found} | _exactly(length)
+    return found | {"type": [found["type"], "null"]} if nullable else found
+
+
+def _exactly(length: int | str) -> dict[str, int]:
+    return {"minItems": length, "maxItems": length} if isinstance(length, int) and length >= 0 else {}
+
+
+def _element(dtype: str) -> dict[str, Any]:
+    if dtype == "bool":
+        return {"type": "boolean"}
+    if dtype.startswith("complex"):
+        return {
+            "type": "array",
+            "description": "Real and imaginary part.",
+            "items": {"type": "number"},
+            "minItems": 2,
+            "maxItems": 2,
+        }
+    if dtype.startswith("float"):
+        most = _FLOAT_RANGES.get(dtype)
+        return {"type": "number"} | ({"minimum": -most, "maximum": most} if most else {})
+    bits = 8 * ITEM_BYTES[dtype]
+    low, high = (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def _packed(kind: TensorType) -> dict[str, Any]:
+    """The object with the memory in base64; its length is known where every dimension is."""
+    dims = [{"const": n} if isinstance(n, int) and n >= 0 else {"type": "integer", "minimum": 0} for n in kind.shape]
+    shape: dict[str, Any] = {"type": "array", "minItems": len(dims), "maxItems": len(dims)}
+    if dims:
+        shape["prefixItems"] = dims
+    return {
+        "type": "object",
+        "required": ["dtype", "shape", "data"],
+        "additionalProperties": False,
+        "properties": {
+            "dtype": {"const": kind.dtype},
+            "shape": shape,
+            "data": {
+                "type": "string",
+                "description": "The elements in C order, little-endian.",
+                "contentEncoding": "base64",
+                "pattern": BASE64,
+                **_base64_length(kind),
+            },
+        },
+    }
+
+
+def _base64_length(kind: TensorType) -> dict[str, int]:
+    size = ITEM_BYTES[kind.dtype]
+    for n in kind.shape:
+        if not isinstance(n, int) or n < 0:
+            return {}
+        size *= n
+    length = (size + 2) // 3 * 4
+    return {"minLength": length, "maxLength": length}
