@@ -82,7 +82,7 @@ def test_a_failure_of_the_target_is_told_as_it_is():
         with pytest.raises(TargetFailure) as raised:
             await one.finished
         failure = raised.value
-        assert (failure.code, failure.detail, failure.log, failure.classes, failure.run_s) == (
+        assert (failure.code, failure.detail, failure.log, failure.about, failure.run_s) == (
             "target-raised",
             "text",
             "log",

@@ -9,7 +9,7 @@ import pytest
 
 from bentod.gateway.app import App
 from bentod.gateway.routes import Counts, Routes, operation, pages
-from tests.support.asgi import Client, api, serving, table
+from tests.support.asgi import LIMITS, Client, api, serving, table
 from tests.support.links import FakeWorkers, service, worker
 from tests.support.loops import run, turns, until
 
@@ -59,7 +59,7 @@ def test_prefix_and_docs():
 
 def test_before_the_first_table_only_life_is_shown():
     async def main():
-        app = App(1.0, None)
+        app = App(LIMITS, None)
         client = Client("/f", [b"1"], "GET", [])
         await app(client.scope, client.receive, client.send)
         assert client.response is not None
@@ -137,7 +137,7 @@ def test_our_own_bug_is_counted_and_logged_as_a_failure_and_hidden_from_the_clie
 def test_only_http_is_spoken(kind):
     async def main():
         with pytest.raises(RuntimeError, match=kind):
-            await App(1.0, None)({"type": kind}, None, None)  # type: ignore[arg-type]
+            await App(LIMITS, None)({"type": kind}, None, None)  # type: ignore[arg-type]
 
     run(main())
 

@@ -11,7 +11,7 @@ import pytest
 from bentod.gateway.app import App
 from bentod.gateway.gateway import Gateway
 from bentod.wire.messages import Unusable, WorkerRoute
-from tests.support.asgi import Client, api, method, table
+from tests.support.asgi import LIMITS, Client, api, method, table
 from tests.support.gateways import Serving
 from tests.support.gateways import serving as working
 from tests.support.links import service
@@ -48,7 +48,7 @@ def loop(request):
 def test_calls_go_to_workers_and_tables_change_under_them(loop):
     async def main():
         told: list = []
-        app = App(20.0, None)
+        app = App(LIMITS, None)
         gateway = Gateway(app, told.append)
         async with AsyncExitStack() as stack:
             one = await stack.enter_async_context(worker(lambda x: ["one", x]))
@@ -78,7 +78,7 @@ def test_calls_go_to_workers_and_tables_change_under_them(loop):
 def test_a_worker_that_breaks_off_is_reported(loop):
     async def main():
         told: list = []
-        gateway = Gateway(App(20.0, None), told.append)
+        gateway = Gateway(App(LIMITS, None), told.append)
 
         async def rude(reader, writer):
             writer.close()
@@ -97,7 +97,7 @@ def test_a_worker_that_breaks_off_is_reported(loop):
 
 def test_an_api_is_compiled_anew_only_when_it_changed():
     async def main():
-        app = App(20.0, None)
+        app = App(LIMITS, None)
         gateway = Gateway(app, lambda _: None)
         first = table(api(queue=5), api("g", path="/g"), services=[service(admit=True)])
         await gateway.apply(first)

@@ -158,7 +158,7 @@ def test_a_bad_request_never_reaches_a_worker(options, status, code):
 @pytest.mark.parametrize(
     ("headers", "header"),
     [
-        ({"Content-Type": "text/plain"}, ("accept-post", "application/json")),
+        ({"Content-Type": "text/plain"}, ("accept-post", "application/json, application/msgpack")),
         ({"Content-Length": "9000"}, ("connection", "close")),
     ],
 )

@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bentod.gateway.app import App
+from bentod.gateway.infer import Limits
 from bentod.gateway.routes import Counts, Routes, operation, pages
 from bentod.wire.entries import DONE, DONE_WITH, RAISED
 from bentod.wire.messages import ApiRoute, Method, Parameter, RouteTable, ServiceRoute
@@ -18,11 +20,13 @@ from tests.support.links import FakeWorkers, service, worker
 
 @dataclass
 class Response:
-    """What was sent."""
+    """What was sent. `complete`: its end was, too; `pieces` are what it came in."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    complete: bool = True
+    pieces: Sequence[bytes] = ()
 
     @property
     def json(self) -> Any:
@@ -57,6 +61,7 @@ class Client:
         self.messages: list[Any] = []
         self.stalls = asyncio.Event()
         self.stalled = False
+        self.slow: asyncio.Event | None = None
 
     async def receive(self) -> dict[str, Any]:
         if not self.unread:
@@ -67,6 +72,8 @@ class Client:
         return {"type": "http.request", "body": piece, "more_body": bool(self.unread) or self.gone or self.stalled}
 
     async def send(self, message: Any) -> None:
+        if self.slow is not None and message.get("more_body"):
+            await self.slow.wait()
         self.messages.append(message)
 
     @property
@@ -74,16 +81,24 @@ class Client:
         """What came back; None for nothing."""
         if not self.messages:
             return None
-        start, body = self.messages
-        assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
+        start, *bodies = self.messages
+        assert start["type"] == "http.response.start"
+        assert {one["type"] for one in bodies} <= {"http.response.body"}
+        assert all(one["more_body"] for one in bodies[:-1])
         headers = [(name.decode(), value.decode("latin-1")) for name, value in start["headers"]]
         assert len(dict(headers)) == len(headers), "a header twice"
         assert all(name == name.lower() for name, _ in headers)
-        assert dict(headers)["content-length"] == str(len(body["body"]))
+        body = b"".join(one["body"] for one in bodies)
+        complete = bool(bodies) and not bodies[-1].get("more_body", False)
+        if complete and dict(headers).get("cache-control") != "no-store":  # no stream
+            assert dict(headers)["content-length"] == str(len(body))
         assert dict(headers)["x-request-id"]
         assert "queue;dur=" in dict(headers)["server-timing"]
-        return Response(start["status"], dict(headers), body["body"])
+        pieces = [one["body"] for one in bodies if one["body"]]
+        return Response(start["status"], dict(headers), body, complete, pieces)
 
+
+LIMITS = Limits(20.0, Path("/nowhere"))
 
 Answer = Callable[[Any], Any]
 """From a call's argument to the rest of an answer's entry, after the id: a test's worker."""
@@ -184,6 +199,7 @@ async def serving(
     admit: bool = True,
     ready: bool = True,
     body_timeout_s: float = 20.0,
+    files: Path = Path("/nowhere"),
     **changed: Any,
 ):
     """An application whose worker answers with `answer`, or never."""
@@ -203,7 +219,7 @@ async def serving(
     made = table(*apis, services=[route], **changed)
     operations = {one.path: operation(one, made.types, route.methods, dispatcher, Counts(one.queue)) for one in apis}
     routes = Routes(made, operations, pages(made))
-    app = App(body_timeout_s, lambda exchange, name: bench.logged.append((exchange, name)))
+    app = App(Limits(body_timeout_s, files), lambda exchange, name: bench.logged.append((exchange, name)))
     app.use(routes, {"s": dispatcher})
     bench = Bench(app, made, workers, routes)
     yield bench

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bentod.wire.entries import CANCEL, NAMED, POSITIONAL, EntryPacker, unpack
-from bentod.wire.frames import Splitter
+from bentod.codec.parcels import opener
+from bentod.wire.entries import CANCEL, CHUNK, NAMED, POSITIONAL, TAKEN, EntryPacker, Terms, unpack
+from bentod.wire.intake import Frame, Intake, Memory
 from bentod.wire.messages import Setup
 from bentod.worker import target
 from bentod.worker.calls import Bound, Caller, bound
@@ -30,12 +31,24 @@ def bounds(*functions: Callable[..., Any]) -> tuple[Bound, ...]:
     return tuple(bound(function, target.describe("f", function)) for function in functions)
 
 
-def entries(data: bytes) -> list[Any]:
-    """The entries in some frames."""
-    splitter = Splitter()
-    found = [entry for payload in splitter.feed(data) for entry in unpack(payload)]
-    assert splitter.clean
+def frames(data: bytes | Sequence[Memory], intake: Intake | None = None) -> list[Frame]:
+    """The frames in some bytes, which may come in pieces."""
+    intake = intake or Intake()
+    found: list[Frame] = []
+    for piece in [data] if isinstance(data, bytes) else data:
+        left = memoryview(piece).cast("B")
+        while left:
+            room = intake.buffer()
+            count = min(len(room), len(left))
+            room[:count] = left[:count]
+            left = left[count:]
+            found += intake.received(count)
     return found
+
+
+def entries(data: bytes | Sequence[Memory]) -> list[Any]:
+    """The entries in some frames, their parts with them."""
+    return [entry for payload, attachments in frames(data) for entry in unpack(payload, opener(attachments))]
 
 
 class Gate:
@@ -46,7 +59,7 @@ class Gate:
         self.socket.settimeout(WAIT_S)
         self.socket.connect(path)
         self._packer = EntryPacker()
-        self._splitter = Splitter()
+        self._intake = Intake()
         self._ids = itertools.count(1)
         self._answers: list[Any] = []
 
@@ -57,11 +70,20 @@ class Gate:
         self.socket.close()
 
     def entry(
-        self, argument: Any, method: int = 0, *, named: bool = False, timeout_s: float = WAIT_S, extra: Any = None
+        self,
+        argument: Any,
+        method: int = 0,
+        *,
+        named: bool = False,
+        timeout_s: float = WAIT_S,
+        extra: Any = None,
+        terms: Terms | None = None,
+        ahead: int = 0,
     ) -> tuple[Any, ...]:
-        """A call with a new id."""
+        """A call with a new id; of a stream, if it may be `ahead` of its reader."""
+        terms = Terms(ahead=ahead) if ahead else terms
         kind = NAMED if named else POSITIONAL
-        return kind, next(self._ids), method, time.monotonic() + timeout_s, argument, extra
+        return kind, next(self._ids), method, time.monotonic() + timeout_s, argument, extra, terms
 
     def send(self, *calls: Sequence[Any]) -> None:
         """Send entries together."""
@@ -76,15 +98,41 @@ class Gate:
     def cancel(self, call: int) -> None:
         self.send((CANCEL, call))
 
+    def take(self, call: int, chunks: int) -> None:
+        """Tell that so many chunks have found their reader."""
+        self.send((TAKEN, call, chunks))
+
     def answer(self) -> Any:
-        """The next answer; None at the end."""
+        """The next answer or chunk; None at the end."""
         while not self._answers:
-            data = self.socket.recv(65536)
-            if not data:
+            count = self.socket.recv_into(self._intake.buffer())
+            if not count:
                 return None
-            for payload in self._splitter.feed(data):
-                self._answers += unpack(payload)
+            for payload, attachments in self._intake.received(count):
+                self._answers += unpack(payload, opener(attachments))
         return self._answers.pop(0)
+
+    def stream(self, call: int, *, take: bool = True) -> tuple[list[Any], Any]:
+        """The chunks of a stream and its end; each chunk is taken."""
+        chunks = []
+        while (answer := self.answer())[0] == CHUNK:
+            assert answer[1] == call
+            chunks.append(answer[3])
+            if take:
+                self.take(call, 1)
+        return chunks, answer
+
+    def silent(self) -> bool:
+        """Whether nothing more has come so far."""
+        if self._answers:
+            return False
+        try:
+            count = self.socket.recv_into(self._intake.buffer(), 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        for payload, attachments in self._intake.received(count):
+            self._answers += unpack(payload, opener(attachments))
+        return not self._answers
 
     def answers(self, count: int) -> dict[int, Any]:
         """That many answers, by id."""

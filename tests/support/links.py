@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgpack
 
-from bentod.dispatch.call import Call, Quota
+from bentod.codec.parcels import opener
+from bentod.dispatch.call import Call, Quota, StreamCall
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import WireError
-from bentod.wire.entries import CANCEL, DONE, NAMED, RAISED, EntryPacker
+from bentod.wire.entries import CANCEL, CHUNK, DONE, NAMED, POSITIONAL, RAISED, TAKEN, EntryPacker, Terms
+from bentod.wire.intake import Memory
 from bentod.wire.messages import Method, ServiceRoute, WorkerRoute
 
 _IDS = itertools.count(1)
+_CALLS = (NAMED, POSITIONAL)
 SLOW_S = 1.0
 """A run time that is long enough for a worker to be given nothing ahead."""
 
@@ -32,11 +35,13 @@ class FakeLink:
         self._received = received
         self._lost = lost
 
-    def send(self, entry: bytes) -> None:
-        """What the dispatcher calls."""
+    def send(self, entry: bytes, memory: Sequence[Memory] = ()) -> None:
+        """What the dispatcher calls. An argument with parts is unpacked, as a worker would."""
         found = msgpack.unpackb(entry, strict_map_key=False)
+        if found[0] in _CALLS and found[6] is not None and Terms(*found[6]).packed:
+            found[4] = msgpack.unpackb(found[4], strict_map_key=False, ext_hook=opener(memory))
         self.entries.append(found)
-        answer = self.handler(found) if self.handler is not None and found[0] != CANCEL else None
+        answer = self.handler(found) if self.handler is not None and found[0] in _CALLS else None
         if answer is not None:
             asyncio.get_running_loop().call_soon(self.tell, answer)
 
@@ -48,12 +53,17 @@ class FakeLink:
     @property
     def calls(self) -> list[int]:
         """The ids of the calls that were sent."""
-        return [entry[1] for entry in self.entries if entry[0] != CANCEL]
+        return [entry[1] for entry in self.entries if entry[0] in _CALLS]
 
     @property
     def cancels(self) -> list[int]:
         """The ids of the calls that were given up."""
         return [entry[1] for entry in self.entries if entry[0] == CANCEL]
+
+    @property
+    def taken(self) -> list[list[Any]]:
+        """What was said of chunks that found their readers: ids and numbers."""
+        return [entry[1:] for entry in self.entries if entry[0] == TAKEN]
 
     def tell(self, *entries: Any) -> None:
         """Say something; what the dispatcher does not take for an answer breaks the link, as over a socket."""
@@ -67,6 +77,10 @@ class FakeLink:
     def answer(self, call: int, value: Any = None, run_s: float = SLOW_S) -> None:
         """Answer a call."""
         self.tell([DONE, call, run_s, value])
+
+    def chunk(self, call: int, *values: Any) -> None:
+        """Send chunks of a stream, together."""
+        self.tell(*([CHUNK, call, SLOW_S, value] for value in values))
 
     def refuse(self, call: int, code: str = "target-raised", run_s: float = SLOW_S) -> None:
         """Answer a call with a failure."""
@@ -127,10 +141,17 @@ def service(
 
 
 def call(
-    quota: Quota | None = None, *, is_async: bool = False, retry: bool = True, timeout_s: float = 30.0, id_: int = 0
+    quota: Quota | None = None,
+    *,
+    is_async: bool = False,
+    retry: bool = True,
+    timeout_s: float = 30.0,
+    id_: int = 0,
+    kind: type[Call] = Call,
 ) -> Call:
     """A call, admitted now."""
     now = time.monotonic()
     number = id_ or next(_IDS)
-    entry = EntryPacker().entry((NAMED, number, 0, now + timeout_s, {}, None))
-    return Call(number, entry, now + timeout_s, now, quota or Quota(256), is_async=is_async, retry=retry)
+    terms = Terms(ahead=32) if kind is StreamCall else None
+    entry = EntryPacker().entry((NAMED, number, 0, now + timeout_s, {}, None, terms))
+    return kind(number, entry, now + timeout_s, now, quota or Quota(256), is_async=is_async, retry=retry)

@@ -11,7 +11,8 @@ import numpy
 import pytest
 
 from bentod.wire.entries import DONE, DONE_WITH, NAMED, POSITIONAL, RAISED
-from bentod.worker.calls import CANCELLED, EXPIRED, TARGET_RAISED, UNSERIALIZABLE, Caller, Context, bound
+from bentod.worker.calls import CANCELLED, EXPIRED, TARGET_RAISED, UNSERIALIZABLE, Caller, bound
+from bentod.worker.context import Context
 from bentod.worker.target import describe
 from bentod.worker.tasks import AsyncCaller
 from tests.support.gateways import bounds, entries
@@ -52,10 +53,10 @@ class Worker:
             self.caller = Caller(bounds(function), self.log.append, frozenset(expected))
         self.is_async = is_async
 
-    def call(self, argument=None, *, kind=POSITIONAL, deadline=FAR, extra=None):
+    def call(self, argument=None, *, kind=POSITIONAL, deadline=FAR, extra=None, terms=None):
         """The answer's entry."""
-        entry = (kind, 7, 0, deadline, argument, extra)
-        framed = run(self.caller.run_async(entry)) if self.is_async else self.caller.run(entry)
+        entry = (kind, 7, 0, deadline, argument, extra, terms)
+        framed = run(self.caller.run_async(entry, (), None)) if self.is_async else self.caller.run(entry)
         (answer,) = entries(framed)
         assert answer[1] == 7
         assert isinstance(answer[2], float)
@@ -334,7 +335,7 @@ def test_a_coroutine_that_is_cancelled_says_so():
             await asyncio.Event().wait()
 
         caller = AsyncCaller(bounds(f), lambda _: None)
-        task = asyncio.create_task(caller.run_async((POSITIONAL, 7, 0, FAR, None, None)))
+        task = asyncio.create_task(caller.run_async((POSITIONAL, 7, 0, FAR, None, None, None), (), None))
         await started.wait()
         task.cancel()
         assert entries(await task) == [[RAISED, 7, 0.0, CANCELLED, "", "", []]]
