@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from bentod.codec import base64, npy
 from bentod.codec.places import Place
+from bentod.iotypes.image import TooManyPixels
 from bentod.iotypes.nested import from_lists
 from bentod.iotypes.parts import Blob, Memory, Part, Picture, Stored, Tensor
 from bentod.iotypes.special import BinaryType, FileType, ImageType, SpecialType, TensorType
@@ -144,7 +145,7 @@ def part(place: Place, folder: Folder, dimensions: Dimensions, *, booleans: bool
     word, read = _READERS[type(place.kind)]
     try:
         return read(place.kind, place.value, place.pointer, folder)
+    except TooManyPixels:
+        raise
     except ValueError as error:
-        if type(error) is not ValueError:
-            raise
         raise ValueError(f"the {word} {error}") from None

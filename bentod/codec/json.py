@@ -57,8 +57,8 @@ def _too_deep(body: bytes | bytearray) -> bool:
         return False
     if b'"' in body:
         brackets = _STRING.sub(b"", body).translate(_AS_LISTS, _NOT_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        if not brackets:
+    for left in range(MAX_DEPTH, 0, -1):
+        if len(brackets) // 2 - brackets.count(b"[]") < left:  # so few have anything inside
             return False
         brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
@@ -98,7 +98,7 @@ def encode(value: Any, *, arrays: bool = False) -> bytes:
         body = orjson.dumps(value, option=_OPTIONS | orjson.OPT_SERIALIZE_NUMPY if arrays else _OPTIONS)
     except (TypeError, ValueError, RecursionError) as error:
         raise OutputUnserializable(str(error)) from None
-    if b"null" in body and _not_finite(value):  # orjson writes NaN and Infinity as null
+    if _holds(body, b"null", b"u") and _not_finite(value):  # orjson writes NaN and Infinity as null
         raise OutputUnserializable("NaN and Infinity have no form in JSON")
     return body
 

@@ -34,6 +34,9 @@ def decode(body: Memory) -> Any:
     deep, with text as names and without NaN or Infinity outside of tensors.
     """
     try:
+        root = _root_tensor(memoryview(body))
+        if root is not None:
+            return root
         _check_claims(body)
         value = msgpack.unpackb(body, ext_hook=_extension, object_hook=_names, strict_map_key=True)
     except msgpack.ExtraData:
@@ -42,6 +45,15 @@ def decode(body: Memory) -> Any:
         raise MalformedBody(f"the body is not MessagePack: {str(error)[:200] or type(error).__name__}") from None
     _check(value)
     return value
+
+
+def _root_tensor(body: memoryview) -> Tensor | None:
+    """The tensor that a whole body is, as a view of it. Raises Misfit for one that is wrong."""
+    width = _SIZES.get(body[0], 0) if body and 0xC7 <= body[0] <= 0xC9 else 0
+    start = 1 + width + 1
+    if not width or body[1 + width : start] != bytes([TENSOR]):
+        return None
+    return _tensor(body[start:]) if int.from_bytes(body[1 : 1 + width], "big") == len(body) - start else None
 
 
 def _names(found: dict[Any, Any]) -> dict[str, Any]:

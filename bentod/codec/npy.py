@@ -14,8 +14,9 @@ MEDIA_TYPE = "application/x-npy"
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEAD = 4096
 _ITEM = re.compile(
-    r"\s*(['\"])(?P<name>descr|fortran_order|shape)\1\s*:\s*"
-    r"(?P<value>'[^'\\]{1,20}'|\"[^\"\\]{1,20}\"|True|False|\((?:\s*\d{1,19}L?\s*,)*(?:\s*\d{1,19}L?\s*)?\))\s*(?:,|\Z)"
+    r"""\s*+(['"])(?P<name>descr|fortran_order|shape)\1\s*+:\s*+"""
+    r"""(?P<value>'[^'\\]{1,20}'|"[^"\\]{1,20}"|True|False|\(\s*+(?:\d{1,19}+L?\s*+,\s*+)*+(?:\d{1,19}+L?\s*+)?\))"""
+    r"""\s*+(?:,|\Z)"""
 )
 _DESCR = re.compile(r"([<>=|]?)([biufc])(\d{1,2})")
 _KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}

@@ -11,6 +11,7 @@ from bentod.codec import inbound
 from bentod.codec.inbound import Folder, Piece
 from bentod.codec.places import Place, emptied
 from bentod.errors import BodyTooLarge, InvalidInput, Pointed
+from bentod.iotypes.image import TooManyPixels
 from bentod.iotypes.layout import layout, masked
 from bentod.iotypes.parts import Part, Tensor
 from bentod.iotypes.special import TensorType
@@ -74,8 +75,6 @@ class Reader:
 
 
 def _part(place: Place, folder: Folder, dimensions: Dimensions, errors: list[Pointed], booleans: bool) -> Part | None:
-    from bentod.iotypes.image_frames import TooManyPixels
-
     try:
         return inbound.part(place, folder, dimensions, booleans=booleans)
     except TooManyPixels as error:

@@ -107,15 +107,16 @@ class Writer:
     def body(self, value: Any, chosen: str, dimensions: Mapping[str, int]) -> Body:
         """The answer as what was chosen of the offers. Raises InvalidOutput or OutputUnserializable."""
         checked = self.check(value, dimensions)
+        kind = self.layout.special if self.layout is not None else None
+        if getattr(kind, "media_type", "") == chosen:  # even if that is application/json
+            return self._natural(checked, dimensions)
         if chosen == negotiate.JSON:
-            kind = self.layout.special if self.layout is not None else None
-            if kind is None or isinstance(kind, TensorType) or getattr(kind, "media_type", "") != chosen:
-                return Body(chosen, (self._json(checked),))
+            return Body(chosen, (self._json(checked),))
         if chosen in MSGPACK:
             return Body(chosen, self._msgpack(checked))
         if chosen == TEXT and self.layout is None:
             return self._text(checked)
-        return self._natural(checked, chosen, dimensions)
+        return self._natural(checked, dimensions)
 
     def _msgpack(self, value: Any) -> tuple[Memory, ...]:
         """The MessagePack of a checked value; what is plain in it is what JSON could hold too."""
@@ -131,7 +132,7 @@ class Writer:
         except UnicodeEncodeError as error:
             raise OutputUnserializable(log=str(error)) from None
 
-    def _natural(self, value: Any, chosen: str, dimensions: Mapping[str, int]) -> Body:
+    def _natural(self, value: Any, dimensions: Mapping[str, int]) -> Body:
         """An answer that is one special value, as itself; null is JSON whatever was chosen."""
         kind = self.layout.special if self.layout is not None else None
         if kind is None or value is None:
