@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
 from bentod.codec import negotiate
 from bentod.codec.folder import safe_name
@@ -21,7 +23,9 @@ from bentod.iotypes.special import FileType, SpecialType, TensorType
 
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}(?<! )")
 _MOST_HEADERS, _LONGEST_HEADER = 8, 16 * 1024
-_SLICE = 256 * 1024
+_TOO_MANY = f"the form has more than {MOST_FIELDS} parts"
+_SLICE, _MOST_PADDED = 64 * 1024, 8
+_SILENT = logging.Logger("multipart", logging.CRITICAL)  # noqa: LOG001 - the parser's would warn of every broken body
 _EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^';]*'([^;\s]+)", re.IGNORECASE)
 _AS_IT_IS = frozenset((b"", b"7bit", b"8bit", b"binary"))
 _UTF_8 = frozenset(("utf-8", "utf8", "us-ascii"))
@@ -50,12 +54,13 @@ async def read(
     if not _BOUNDARY.fullmatch(boundary):
         raise MalformedBody("the Content-Type has no valid boundary")
     form = _Form(fields, folder)
-    parser = form.parser(boundary)
+    feed = _Feed(form.parser(boundary), boundary)
     try:
         async for chunk in chunks:
             for at in range(0, len(chunk), _SLICE):
-                parser.write(chunk[at : at + _SLICE])
+                feed.write(chunk[at : at + _SLICE])
                 await form.spooled()
+                await asyncio.sleep(0)  # others get their turn, however much has arrived at once
     except FormParserError:
         raise MalformedBody("the body is not well-formed multipart/form-data") from None
     finally:
@@ -63,6 +68,28 @@ async def read(
     if not form.complete:
         raise MalformedBody("the body ends before its last boundary")
     return form.fields
+
+
+class _Feed:
+    """Gives a parser what it can read fast. It steps byte by byte through what is nearly a boundary, of which there is
+    no more in an honest body than there are parts."""
+
+    def __init__(self, parser: MultipartParser, boundary: bytes) -> None:
+        self._parser = parser
+        self._delimiter = b"\r\n--" + boundary
+        self._left = MOST_FIELDS + 1
+        self._padded = 0
+
+    def write(self, data: bytes) -> None:
+        """Raises FormParserError, MalformedBody, BodyTooLarge."""
+        if self._parser.state != MultipartState.END:
+            self._left -= data.count(self._delimiter)
+        if self._left < 0:
+            raise BodyTooLarge(_TOO_MANY)
+        self._parser.write(data)
+        self._padded = self._padded + 1 if self._parser.state == MultipartState.BOUNDARY_PADDING else 0
+        if self._padded > _MOST_PADDED:
+            raise MalformedBody("a boundary does not end")
 
 
 class _Form:
@@ -82,7 +109,7 @@ class _Form:
 
     def parser(self, boundary: bytes) -> MultipartParser:
         """A parser that tells this form what it meets."""
-        return MultipartParser(
+        parser = MultipartParser(
             boundary,
             {
                 "on_part_begin": self._begin,
@@ -97,6 +124,8 @@ class _Form:
             max_header_count=_MOST_HEADERS,
             max_header_size=_LONGEST_HEADER,
         )
+        parser.logger = _SILENT
+        return parser
 
     async def spooled(self) -> None:
         """Write to disk what has arrived of files; those that are complete are closed."""
@@ -115,7 +144,7 @@ class _Form:
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > MOST_FIELDS:
-            raise BodyTooLarge(f"the form has more than {MOST_FIELDS} parts")
+            raise BodyTooLarge(_TOO_MANY)
         self._headers = {}
 
     def _end_header(self) -> None:

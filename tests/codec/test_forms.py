@@ -121,6 +121,8 @@ def test_urlencoded_limits():
     assert len(list(urlencoded(b"&".join([b"a=1"] * 64)))) == 64
     with pytest.raises(BodyTooLarge, match="more than 64 fields"):
         urlencoded(b"&".join([b"a=1"] * 65))
+    with pytest.raises(BodyTooLarge, match="more than 200000 escapes"):
+        urlencoded(b"a=" + b"%41" * 200_001)
     for body in (b"a=\xff", b"a=%ff", b"%ff=a", b"a=%ed%a0%80"):
         with pytest.raises(MalformedBody, match="UTF-8"):
             urlencoded(body)

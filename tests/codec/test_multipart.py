@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,28 @@ def test_ten_thousand_files_make_no_more_than_sixty_four(tmp_path):
     with pytest.raises(BodyTooLarge):
         received(SCHEMA, FORM, multipart(*[part("takes", "1", file="a")] * 10_000), tmp_path)
     assert len(list(tmp_path.glob("call/*"))) <= 64
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\r\n--XbXy" * 1_500_000, id="boundaries with something behind"),
+        pytest.param(b"\r\n--XbX-y" * 1_500_000, id="nearly last boundaries"),
+        pytest.param(b"\r\n--XbX" + b" " * 10_000_000, id="a boundary without end"),
+    ],
+)
+def test_what_is_nearly_a_boundary_is_not_followed_for_long(data, tmp_path):
+    begun = time.process_time()
+    with pytest.raises((BodyTooLarge, MalformedBody)):
+        received(SCHEMA, FORM, multipart(part("raw", data)), tmp_path)
+    assert time.process_time() - begun < 1  # it would take several seconds
+
+
+def test_what_is_broken_is_told_to_the_client_and_to_nobody_else(tmp_path, caplog, capfd):
+    with pytest.raises(MalformedBody):
+        received(SCHEMA, FORM, b"--XbX!", tmp_path)
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
 
 
 pieces = st.sampled_from(
