@@ -12,13 +12,11 @@ from bentod.codec.negotiate import JSON
 from bentod.codec.offers import MSGPACK, TEXT
 from bentod.codec.writer import Writer
 from bentod.gateway.openapi_schemas import Move, followed, moved
-from bentod.gateway.openapi_special import part_type, raw
+from bentod.gateway.openapi_special import answered, part_type, raw
+from bentod.gateway.routes import streamed
 from bentod.iotypes.layout import Layout, layout, resolved
 from bentod.iotypes.special import SpecialType, TensorType
 from bentod.wire.messages import ApiRoute
-
-SSE = "text/event-stream"
-NDJSON = "application/x-ndjson"
 
 _MSGPACK_TEXT = (
     "As `application/json`, but images, files and bytes are MessagePack bin, and a tensor may be extension type 1: "
@@ -59,11 +57,12 @@ def given(
 ) -> dict[str, Any]:
     """The `content` at `place` of what an API answers; `problem` is the schema of a problem."""
     said = Described(api.output, api.output, types, Move(names, place, answer=True), layout(api.output, types))
+    writer = Writer(api.output, types, check=api.output_check)
     if api.stream:
-        return _stream(api.stream, said, problem)
-    examples = {example.name: {"value": example.output} for example in api.examples if example.has_output}
-    offers = Writer(api.output, types, check=api.output_check).offers
-    return {each: _body(each, said, examples) for each in offers if each not in MSGPACK[1:]}
+        media_type = streamed(api.stream, writer).partition(";")[0]
+        return {media_type: {"schema": _stream(api.stream, media_type, said, problem)}}
+    examples = {each.name: {"value": answered(each.output, said.layout)} for each in api.examples if each.has_output}
+    return {each: _body(each, said, examples) for each in writer.offers if each not in MSGPACK[1:]}
 
 
 def _body(media_type: str, said: Described, examples: dict[str, Any]) -> dict[str, Any]:
@@ -110,15 +109,15 @@ def _part(part: Described, kind: SpecialType, *, repeated: bool) -> dict[str, An
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _stream(kind: str, said: Described, problem: dict[str, Any]) -> dict[str, Any]:
-    """An answer in chunks. The schema is that of one event or line: OpenAPI 3.1 has no other words for it."""
+def _stream(kind: str, media_type: str, said: Described, problem: dict[str, Any]) -> dict[str, Any]:
+    """The schema of one event, line or piece of an answer in chunks: OpenAPI 3.1 has no other words for it."""
     if kind == "sse":
-        place = (SSE, "schema", "oneOf", "0", "properties", "data", "contentSchema")
-        return {SSE: {"schema": _events(moved(said.schema, said.at(*place)), problem)}}
+        place = (media_type, "schema", "oneOf", "0", "properties", "data", "contentSchema")
+        return _events(moved(said.schema, said.at(*place)), problem)
     if kind == "ndjson":
-        chunk = moved(said.schema, said.at(NDJSON, "schema", "anyOf", "0"))
-        return {NDJSON: {"schema": _lines(chunk, problem)}}
-    return {_raw_type(said): {"schema": _pieces(said)}}
+        return _lines(moved(said.schema, said.at(media_type, "schema", "anyOf", "0")), problem)
+    words = "The chunks as they come, one after another. A connection that breaks off means a failure."
+    return {"type": "string", "description": words} | ({} if media_type == TEXT else {"format": "binary"})
 
 
 def _events(chunk: Any, problem: dict[str, Any]) -> dict[str, Any]:
@@ -146,16 +145,3 @@ def _lines(chunk: Any, problem: dict[str, Any]) -> dict[str, Any]:
             {"title": "A failure", "type": "object", "required": ["error"], "properties": {"error": problem}},
         ],
     }
-
-
-def _raw_type(said: Described) -> str:
-    if said.layout is not None and said.layout.special is not None and not isinstance(said.layout.special, TensorType):
-        return said.layout.special.media_type
-    return str(said.texts().get("contentMediaType", TEXT))
-
-
-def _pieces(said: Described) -> dict[str, Any]:
-    texts = {key: value for key, value in said.texts().items() if key == "title"}
-    words = "The chunks as they come, one after another. A connection that breaks off means a failure."
-    binary = {} if _raw_type(said).startswith("text/") else {"format": "binary"}
-    return texts | {"type": "string", "description": words} | binary

@@ -6,12 +6,18 @@ registry of formats has it: tools that generate clients, forms or test data know
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
 from bentod.codec.negotiate import JSON
 from bentod.codec.npy import MEDIA_TYPE as NPY
+from bentod.codec.outbound import json_form
+from bentod.codec.places import emptied
+from bentod.errors import OutputUnserializable
+from bentod.iotypes.layout import Layout
 from bentod.iotypes.special import ITEM_BYTES, SpecialType, TensorType
+from bentod.iotypes.tensor import from_memory
 
 BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
@@ -47,6 +53,24 @@ def part_type(kind: SpecialType) -> str:
     if isinstance(kind, TensorType):
         return f"{JSON}, {NPY}"
     return "" if kind.media_type == "*/*" else kind.media_type
+
+
+def answered(value: Any, layout: Layout | None) -> Any:
+    """An example of an answer as it is sent: with nested lists for its tensors."""
+    if layout is None:
+        return value
+    root, places = emptied(value, layout)
+    for place in places:
+        place.fill(_unpacked(place.value) if isinstance(place.value, dict) else place.value)
+    return root[0]
+
+
+def _unpacked(value: Mapping[str, Any]) -> Any:
+    try:
+        found = json_form(from_memory(value["dtype"], value["shape"], base64.b64decode(value["data"])))
+    except OutputUnserializable:  # NaN: a client must ask for another media type
+        return value
+    return found.tolist() if hasattr(found, "tolist") else found
 
 
 # ── tensors ──────────────────────────────────────────────────────────────────────────────────────

@@ -110,7 +110,7 @@ def operation(
         input=Validator(api.input, types),
         bodies=bodies,
         writer=writer,
-        offers=(_streamed(api.stream, writer),) if api.stream else writer.offers,
+        offers=(streamed(api.stream, writer),) if api.stream else writer.offers,
         within=tuple(folder for kind in answers if isinstance(kind, FileType) for folder in kind.within),
         has_files=any(isinstance(kind, FileType) for kind in (*specials(bodies.reader.layout), *answers)),
         dispatcher=dispatcher,
@@ -124,8 +124,8 @@ def operation(
     )
 
 
-def _streamed(form: str, writer: Writer) -> str:
-    """The media type of a stream."""
+def streamed(form: str, writer: Writer) -> str:
+    """The media type of a stream of one of the forms that a spec has."""
     if form != "raw":
         return _STREAMS[form]
     root = writer.layout.special if writer.layout is not None else None

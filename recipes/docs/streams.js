@@ -63,8 +63,8 @@ async function readStream(response, type, view) {
   const decoder = new TextDecoder();
   try {
     for (let piece = await bytes.read(); !piece.done; piece = await bytes.read()) {
-      view.received(piece.value.length);
       reader.feed(decoder.decode(piece.value, { stream: true }), piece.value);
+      view.received(piece.value.length);
     }
     reader.end();
   } catch (error) {

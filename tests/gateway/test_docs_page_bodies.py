@@ -329,7 +329,7 @@ def half(browser: Browser) -> Iterator[Gateway]:
 def test_a_stream_appears_as_it_comes(browser: Browser, half: Gateway) -> None:
     assert browser.content("#stream-text") == "word0 word1 word2 "
     assert browser.text("#send") == "Stop"
-    assert "Receiving…" in browser.text("#stream-state")
+    assert "Receiving…\n3 chunks" in browser.text("#stream-state")
     assert "curl -sSN" in browser.content("#curl")
     assert "streams events" in browser.text(".head")
     browser.click(".streamed summary")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
 from bentod.iotypes.special import ITEM_BYTES
+from bentod.wire.messages import Example
 from tests.gateway.test_openapi import api, made, post, resolve
 
 IMAGE: dict[str, Any] = {"type": "string", "format": "image", "contentMediaType": "image/*"}
@@ -120,6 +122,18 @@ def test_a_tensor_goes_as_npy_too() -> None:
     assert npy["description"] == "A NumPy file (`.npy`) of dtype float32 and shape [n, 2]."
     assert (npy["type"], npy["format"]) == ("string", "binary")
     assert given(ROWS)["application/x-npy"]["schema"] == npy
+
+
+def test_an_example_of_an_answer_has_nested_lists_too() -> None:
+    packed = {"dtype": "float32", "shape": [1, 2], "data": base64.b64encode(struct.pack("<2f", 0.5, 2)).decode()}
+    output = {"type": "object", "properties": {"rows": ROWS, "n": {"type": "integer"}}}
+    example = Example("one", packed, {"rows": packed, "n": 1}, has_output=True)
+    operation = post(made(api(input=ROWS, output=output, examples=(example,))))
+    answer = operation["responses"]["200"]["content"]["application/json"]
+    assert answer["examples"]["one"]["value"] == {"rows": [[0.5, 2.0]], "n": 1}
+    assert fits(answer["examples"]["one"]["value"], answer["schema"])
+    asked = operation["requestBody"]["content"]["application/json"]
+    assert fits(asked["examples"]["one"]["value"], asked["schema"])
 
 
 # ── images, files, bytes ─────────────────────────────────────────────────────────────────────────
@@ -276,7 +290,7 @@ def test_a_stream_of_lines_is_described_by_one_line() -> None:
     ("output", "media_type", "binary"),
     [
         ({"type": "string"}, "text/plain", False),
-        ({"type": "string", "contentMediaType": "text/html"}, "text/html", False),
+        (BYTES, "application/octet-stream", True),
         ({**BYTES, "contentMediaType": "audio/wav"}, "audio/wav", True),
         (True, "text/plain", False),
     ],
