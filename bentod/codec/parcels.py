@@ -46,9 +46,10 @@ class Parcel:
 
     def _slot(self, data: Memory) -> int | bytes:
         """Where the data is: itself, or the number of an attachment."""
-        if memoryview(data).nbytes <= _SMALL:
+        view = memoryview(data)
+        if view.nbytes <= _SMALL:
             return bytes(data)
-        self.memory.append(data)
+        self.memory.append(data if view.c_contiguous else view.tobytes())
         return len(self.memory) - 1
 
 
@@ -63,7 +64,11 @@ def opener(attachments: Sequence[Memory], use: Callable[[Part], Any] | None = No
     """
 
     def memory(slot: int | bytes) -> Memory:
-        return slot if isinstance(slot, bytes) else attachments[slot]
+        if isinstance(slot, bytes):
+            return slot
+        if slot < 0:
+            raise LookupError("attachments are counted from 0")
+        return attachments[slot]
 
     def part(code: int, data: bytes) -> Part:
         fields = msgpack.unpackb(data)
