@@ -112,7 +112,7 @@ def _lists(value: Tensor) -> Any:
         return _hollow(value.shape)
     found = array(value)
     if found.dtype.kind == "c":
-        found = found.view(found.real.dtype).reshape(*value.shape, 2)
+        found = found.reshape(-1).view(found.real.dtype).reshape(*value.shape, 2)
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         raise OutputUnserializable("NaN and Infinity have no form in JSON")
     return found if found.ndim else found.item()

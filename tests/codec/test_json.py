@@ -8,6 +8,7 @@ import math
 import time
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from bentod.codec import json
 from bentod.codec.json import MAX_DEPTH
 from bentod.errors import MalformedBody, OutputUnserializable
+from bentod.iotypes.parts import Stored
 
 names = st.text(max_size=6)
 values = st.recursive(
@@ -204,3 +206,29 @@ def test_endless_nesting_is_unserializable():
     endless.append(endless)
     with pytest.raises(OutputUnserializable):
         json.encode(endless)
+
+
+@given(values)
+def test_booleans_are_seen(value):
+    body = stdlib.dumps(value, ensure_ascii=False).encode()
+    assert json.booleans(body) or not has_boolean(value)
+
+
+def has_boolean(value: object) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, bool) or any(map(has_boolean, inner))
+
+
+def test_numbers_have_no_booleans():
+    assert not json.booleans(b'{"text": [1, 2.5e-7, null], "s": "t"}')
+
+
+def test_what_is_no_plain_value_is_never_spread_out():
+    with pytest.raises(OutputUnserializable):
+        json.encode({"a": Stored("/etc/passwd")})
+
+
+def test_arrays_only_where_they_are_expected():
+    assert json.encode({"a": np.array([[1.5, 2]])}, arrays=True) == b'{"a":[[1.5,2.0]]}'
+    with pytest.raises(OutputUnserializable):
+        json.encode(np.array([1]))

@@ -64,6 +64,30 @@ def test_the_best_offer(accept, offers, chosen):
     assert accepted(accept, offers) == chosen
 
 
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        pytest.param(b"*/*", "audio/*", id="anything"),
+        pytest.param(b"audio/*", "audio/*", id="the range itself"),
+        pytest.param(b"audio/wav", "audio/*", id="one of them"),
+        pytest.param(b"audio/wav;q=0.2, application/json;q=0.1", "audio/*", id="one of them, better liked"),
+        pytest.param(b"audio/wav, application/json", "application/json", id="a named offer before a possible one"),
+        pytest.param(b"audio/wav;q=0, */*", "audio/*", id="all but one of them"),
+        pytest.param(b"audio/*;q=0, */*", "application/json", id="none of them"),
+        pytest.param(b"image/*", None, id="others"),
+    ],
+)
+def test_a_range_may_be_offered(accept, chosen):
+    assert accepted(accept, ("audio/*", "application/json")) == chosen
+
+
+def test_any_bytes_may_be_offered():
+    offers = ("*/*", "application/json")
+    assert accepted(b"text/html", offers) == "*/*"
+    assert accepted(b"application/json", offers) == "application/json"
+    assert accepted(b"application/json, */*", offers) == "*/*"
+
+
 @given(st.binary(max_size=80))
 def test_no_header_makes_it_fail(header):
     assert accepted(header, BOTH) in {*BOTH, None}
