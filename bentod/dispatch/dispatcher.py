@@ -211,8 +211,7 @@ class Dispatcher:
 
     def _finish(self, call: Call, entry: Entry) -> None:
         kind, _, run_s, *rest = entry
-        if not 0 <= run_s < math.inf:
-            raise ValueError(f"no run time: {run_s!r}")
+        _check_time(run_s)
         if run_s:  # a call that was given up has not run
             self._lanes[call.is_async].ran(run_s)
         queue_s = call.sent - call.admitted
@@ -230,6 +229,7 @@ class Dispatcher:
 
     def _chunk(self, call: Call, entry: Entry) -> None:
         kind, _, run_s, value, *rest = entry
+        _check_time(run_s)
         queue_s = call.sent - call.admitted
         if kind == CHUNK:
             call.chunk(Answer(value, queue_s, run_s))
@@ -267,3 +267,9 @@ class Dispatcher:
             self._fill(is_async=is_async)
         if not worker.leaving:  # most are dead, and the daemon knows; one that is not can no longer be reached
             self._unusable(worker.pid, "its link to a gateway broke")
+
+
+def _check_time(run_s: float) -> None:
+    """Raises ValueError or TypeError for what is no run time."""
+    if not 0 <= run_s < math.inf:
+        raise ValueError(f"no run time: {run_s!r}")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentod.dispatch.call import Answer, Call, Quota, TargetFailure
+from bentod.dispatch.call import Answer, Call, Quota, StreamCall, TargetFailure
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import DeadlineExceeded, NotReady, QueueFull, WorkerLost
 from bentod.wire.entries import DONE, DONE_WITH, RAISED
@@ -655,6 +655,7 @@ class Turmoil:
         self.named = {1: worker(1, 2, 2)}
         self.calls: list[Call] = []
         self.answered: set[tuple[FakeLink, int]] = set()
+        self.released: list[Call] = []
 
     async def update(self, *, admit: bool = True) -> None:
         await self.dispatcher.update(service(*self.named.values(), admit=admit))
@@ -671,10 +672,17 @@ class Turmoil:
         return [one for one in link.calls if not link.gone and (link, one) not in self.answered]
 
     async def submit(self, number: int) -> None:
-        one = call(self.quota, is_async=number % 2 == 0, retry=number % 3 > 0)
+        kind = StreamCall if number % 5 > 2 else Call
+        one = call(self.quota, is_async=number % 2 == 0, retry=number % 3 > 0, kind=kind)
+        one.on_released = lambda: self.released.append(one)
         with contextlib.suppress(QueueFull, NotReady):
             self.dispatcher.submit(one)
             self.calls.append(one)
+
+    async def chunk(self, number: int) -> None:
+        """A chunk for a stream, or a lie."""
+        if (link := self.link(number)) and (held := self.held(link)):
+            link.chunk(held[number % len(held)], number)
 
     async def answer(self, number: int) -> None:
         if (link := self.link(number)) and (held := self.held(link)):
@@ -731,9 +739,24 @@ class Turmoil:
             assert one.finished.done()
             given_up = one.finished.cancelled() or one.finished.exception() is not None
             assert given_up or one.losses <= one.retry
+        assert sorted(ids(self.released)) == sorted(ids(self.calls))
 
 
-STEPS = ("submit", "submit", "submit", "answer", "answer", "die", "lie", "expire", "abandon", "join", "part", "turn")
+STEPS = (
+    "submit",
+    "submit",
+    "submit",
+    "answer",
+    "answer",
+    "chunk",
+    "die",
+    "lie",
+    "expire",
+    "abandon",
+    "join",
+    "part",
+    "turn",
+)
 
 
 @settings(max_examples=100, deadline=None)

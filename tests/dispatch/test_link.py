@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from bentod.codec.parcels import Parcel, opener
 from bentod.dispatch.link import SocketLink
-from bentod.wire.entries import CANCEL, DONE, EntryPacker, unpack
-from bentod.wire.frames import LIMIT, Splitter, frame
+from bentod.iotypes.parts import Blob, Tensor
+from bentod.wire.entries import CANCEL, CHUNK, DONE, EntryPacker, unpack
+from bentod.wire.frames import LIMIT, frame
+from bentod.wire.intake import Intake, attached
+from tests.support.gateways import frames
 from tests.support.loops import LOOPS, run, until
 
 
@@ -51,9 +55,10 @@ class Peer:
     async def serve(self, reader, writer):
         self.writer = writer
         self.connected.set()
-        splitter = Splitter()
+        intake = Intake()
         while data := await reader.read(65536):
-            self.payloads += map(unpack, splitter.feed(data))
+            for payload, attachments in frames(data, intake):
+                self.payloads.append(unpack(payload, opener(attachments)))
         self.ended = True
 
 
@@ -99,9 +104,77 @@ def test_entries_of_one_turn_travel_together_and_answers_come_back(path, loop):
     run(main(), loop)
 
 
+def parcelled(entry) -> tuple[EntryPacker, bytes, list]:
+    """An entry with parts, packed, and its memory."""
+    parcel = Parcel()
+    packer = EntryPacker(default=parcel.extension)
+    return packer, packer.entry(entry), parcel.clear()
+
+
+def test_attachments_travel_in_order_with_small_entries(path, loop):
+    """Neither overtakes the other, in one turn and over several."""
+
+    async def main():
+        ears, packer = Ears(), EntryPacker()
+        async with Peer(path) as peer:
+            link = await linked(peer, ears)
+            sent = []
+            for number in range(40):
+                entry = [CHUNK, number, Blob(bytes([number]) * 300_000) if number % 3 == 1 else None]
+                sent.append(entry)
+                _, packed, memory = parcelled(entry)
+                link.send(packed, memory)
+                if number % 7 == 0:
+                    await asyncio.sleep(0)
+            await until(lambda: sum(map(len, peer.payloads)) == 40)
+            assert [entry for payload in peer.payloads for entry in payload] == sent
+            assert any(len(payload) > 1 for payload in peer.payloads)
+            link.send(packer.entry((CANCEL, 7)))  # after large ones, the ordinary way is open again
+            await until(lambda: peer.payloads[-1] == [[CANCEL, 7]])
+
+    run(main(), loop)
+
+
+def test_answers_with_parts_are_heard_with_their_parts(path, loop):
+    async def main():
+        ears = Ears()
+        async with Peer(path) as peer:
+            await linked(peer, ears)
+            answer = [DONE, 1, 0.5, {"a": Tensor("uint8", (200_000,), b"x" * 200_000), "b": [Blob(b"small")]}]
+            packer, packed, memory = parcelled(answer)
+            data = b"".join(packer.attached(packed, memory)) + packer.frames([packer.entry((DONE, 2, 0.5, None))])
+            for start in range(0, len(data), 65_537):
+                peer.writer.write(data[start : start + 65_537])
+                await peer.writer.drain()
+            await until(lambda: len(ears.heard) == 2)
+            assert ears.heard == [answer, [DONE, 2, 0.5, None]]
+
+    run(main(), loop)
+
+
+NOT_THERE = parcelled((DONE, 1, 0.5, Blob(b"x" * 5000)))
+
+
+def test_a_link_that_is_closed_swallows_what_is_large(path, loop):
+    async def main():
+        ears = Ears()
+        async with Peer(path) as peer:
+            link = await linked(peer, ears)
+            link.close()
+            link.send(NOT_THERE[1], NOT_THERE[2])
+            await until(lambda: ears.losses and peer.ended)
+            assert peer.payloads == []
+
+    run(main(), loop)
+
+
 @pytest.mark.parametrize(
     "lie",
     [
+        pytest.param(NOT_THERE[0].frames([NOT_THERE[1]]), id="an attachment that is not there"),
+        pytest.param(b"".join(attached(b"\x91" + NOT_THERE[1], [])), id="no attachment after all"),
+        pytest.param(frame(b"\x91\x94\x00\x01\x00\xd4\x07\x00"), id="unknown extension"),
+        pytest.param(b"\0\0\0\x80\xff\xff\0\0", id="too many attachments"),
         pytest.param(frame(b"\xc1"), id="not MessagePack"),
         pytest.param((LIMIT + 1).to_bytes(4, "little"), id="over the limit"),
         pytest.param(frame(b"\x05"), id="no list"),

@@ -43,7 +43,7 @@ some_bytes = st.builds(lambda size, first: bytes([first]) * size, sizes_of_frame
 some_frames = st.lists(st.tuples(some_bytes, st.none() | st.lists(some_bytes, max_size=4)), max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(some_frames, st.lists(st.integers(1, 2 * SCRATCH) | st.integers(1, 9), max_size=60))
 def test_frames_are_the_same_whatever_chunks_they_come_in(frames, sizes):
     data = b"".join(sent(*one) for one in frames)
