@@ -14,18 +14,24 @@ const partOf = (name, file, type) => {
 
 const isRaw = (schema) => settled(schema).schema.format === "binary";
 
+/** Whether a property of a form is a file, or a list of files. */
+function isFile(schema) {
+  const { schema: own } = settled(schema);
+  return isRaw(own) || (own.type === "array" && isObject(own.items) && isRaw(own.items));
+}
+
 /** The kinds of bodies that the page knows for an API; the first is the natural one. */
 function editorsOf(api) {
   const raws = api.takes.filter((type) => type !== JSON_TYPE && isRaw(api.content[type].schema));
-  const found = [];
-  const files = Object.values(api.content[MULTIPART]?.encoding || {});
-  if (files.length) found.push(["Form", (changed) => formEditor(api, changed)]);
-  if (raws.length) found.push([raws.includes("application/x-npy") ? "File (.npy)" : "File", (changed) => fileEditor(api, raws, changed)]);
-  found.push(["JSON", (changed) => jsonEditor(api, changed)]);
+  const array = raws.includes("application/x-npy");
+  const fields = Object.values(api.content[MULTIPART] ? settled(api.content[MULTIPART].schema).schema.properties || {} : {});
+  const found = [["JSON", (changed) => jsonEditor(api, changed)]];
+  if (fields.some(isFile)) found.unshift(["Form", (changed) => formEditor(api, changed)]);
+  else if (fields.some((each) => settled(each).schema.format === "tensor")) found.push(["Form", (changed) => formEditor(api, changed)]);
+  if (array) found.push(["File (.npy)", (changed) => fileEditor(api, raws, changed)]);
+  else if (raws.length) found.unshift(["File", (changed) => fileEditor(api, raws, changed)]);
   if (api.takes.includes("text/plain") && !raws.includes("text/plain")) found.push(["Text", (changed) => textEditor(changed)]);
-  const binary = raws.some((type) => type !== "application/x-npy" && type !== "application/octet-stream")
-    || (raws.length && !raws.includes("application/x-npy")) || files.some((each) => !each.contentType.includes("json"));
-  return binary ? found : [...found.filter(([name]) => name === "JSON"), ...found.filter(([name]) => name !== "JSON")];
+  return found;
 }
 
 function labelled(id, words, ...further) {
@@ -79,10 +85,10 @@ function textEditor(changed) {
 // ── files ──
 
 /** A chooser of files with a look at what was chosen. */
-function chooser(id, range, { multiple = false, label, changed }) {
+function chooser(id, range, { multiple = false, name = "example", changed }) {
   const preview = element("div", { class: "preview", id: `${id}-preview` });
   const accept = range === "application/x-npy" ? ".npy" : range;
-  const input = element("input", { type: "file", id, multiple, accept: accept === "*/*" ? undefined : accept, "aria-label": label,
+  const input = element("input", { type: "file", id, multiple, accept: accept === "*/*" ? undefined : accept,
     onchange: () => show() });
   const show = () => {
     replace(preview, ...[...input.files].flatMap((file) => shown(file, file.type, file.name)));
@@ -92,9 +98,8 @@ function chooser(id, range, { multiple = false, label, changed }) {
   const put = (texts) => {
     const transfer = new DataTransfer();
     texts.forEach((text, at) => {
-      const type = range.includes("*") ? "" : range;
-      const blob = fromBase64(text, type);
-      transfer.items.add(new File([blob], `${id.replace(/^field-/, "") || "example"}${at || ""}.${ending(range)}`, { type: type || guessed(range) }));
+      const blob = fromBase64(text, range);
+      transfer.items.add(new File([blob], `${name}${at || ""}.${ending(blob.type || range)}`, { type: blob.type }));
     });
     input.files = transfer.files;
     show();

@@ -39,7 +39,7 @@ function field(name, schema, options) {
 function fileField(name, own, many, { id, required, type, changed }) {
   const note = element("p", { class: "note", role: "status" });
   const range = type || own.contentMediaType || "*/*";
-  const files = chooser(id, range, { multiple: many, changed: () => { note.textContent = ""; changed(); } });
+  const files = chooser(id, range, { multiple: many, name, changed: () => { note.textContent = ""; changed(); } });
   return { control: files.input, inside: [files.input, files.preview], note,
     parts: () => files.files(),
     lacks: () => {

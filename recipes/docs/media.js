@@ -48,8 +48,15 @@ const ending = (type) => ENDINGS[type] || type.split("/")[1].replace(/^x-|\*|[^a
 const keepLink = (blob, name) =>
   element("a", { href: URL.createObjectURL(blob), download: name, class: "keep" }, `Download ${name}`);
 
-function fromBase64(text, type) {
-  return new Blob([Uint8Array.from(atob(text), (each) => each.charCodeAt(0))], { type });
+const SIGNATURES = [[/^\x89PNG/, "image/png"], [/^\xff\xd8\xff/, "image/jpeg"], [/^GIF8/, "image/gif"], [/^RIFF[^]{4}WEBP/, "image/webp"],
+  [/^BM/, "image/bmp"], [/^(II\*\0|MM\0\*)/, "image/tiff"], [/^RIFF[^]{4}WAVE/, "audio/wav"], [/^(ID3|\xff[\xfb\xf3\xf2])/, "audio/mpeg"],
+  [/^fLaC/, "audio/flac"], [/^OggS/, "audio/ogg"], [/^[^]{4}ftyp/, "video/mp4"], [/^%PDF/, "application/pdf"]];
+
+/** Bytes of a media type, or of the one in a range that they begin like. */
+function fromBase64(text, range) {
+  const bytes = atob(text);
+  const type = range.includes("*") || !range ? SIGNATURES.find(([begin, each]) => begin.test(bytes) && inRange(each, range || "*/*"))?.[1] : range;
+  return new Blob([Uint8Array.from(bytes, (each) => each.charCodeAt(0))], { type: type || "" });
 }
 
 /** The bytes in a JSON value, found by its schema: each with a JSON Pointer and a media type. */
@@ -58,7 +65,8 @@ function bytesIn(value, schema, pointer = "", found = []) {
   if (found.length >= MOST_PICTURES) return found;
   if (own.contentEncoding === "base64" && typeof value === "string") {
     try {
-      found.push({ pointer, blob: fromBase64(value, own.contentMediaType || ""), type: own.contentMediaType || "*/*" });
+      const blob = fromBase64(value, own.contentMediaType || "");
+      found.push({ pointer, blob, type: blob.type || own.contentMediaType || "*/*" });
     } catch { /* no base64: it is shown as the text that it is */ }
   } else if (Array.isArray(value) && !own.dtype) {
     value.slice(0, 200).forEach((each, at) => bytesIn(each, own.prefixItems?.[at] ?? own.items ?? true, `${pointer}/${at}`, found));

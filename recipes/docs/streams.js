@@ -63,8 +63,9 @@ async function readStream(response, type, view) {
   const decoder = new TextDecoder();
   try {
     for (let piece = await bytes.read(); !piece.done; piece = await bytes.read()) {
-      reader.feed(decoder.decode(piece.value, { stream: true }), piece.value);
       view.received(piece.value.length);
+      reader.feed(decoder.decode(piece.value, { stream: true }), piece.value);
+      view.drawn();
     }
     reader.end();
   } catch (error) {
@@ -76,6 +77,12 @@ async function readStream(response, type, view) {
 const rawReader = (type) => (view) => (type.startsWith("text/")
   ? { feed: (text) => view.words(text), end: () => view.ended() }
   : { feed: (_, bytes) => view.piece(bytes), end: () => view.ended() });
+
+/** The words of a chunk that is a text, or an object of one text. */
+function wordsOf(value) {
+  const [only, ...others] = isObject(value) ? Object.values(value) : [value];
+  return others.length || typeof only !== "string" ? undefined : only;
+}
 
 /** What a stream looks like, and what it is told while it comes. */
 function streamView(type, editor) {
@@ -115,11 +122,12 @@ function streamView(type, editor) {
   state("Receiving…");
   return {
     node: element("div", { class: "streamed" }, said, text, all, rest),
-    received(length) { bytes += length; if (!over) state("Receiving…"); },
+    received(length) { bytes += length; },
+    drawn() { if (!over) state("Receiving…"); },
     chunk(json) {
       count += 1;
-      const value = fault(json) ? undefined : JSON.parse(json);
-      if (typeof value === "string") words(value);
+      const piece = fault(json) ? undefined : wordsOf(JSON.parse(json));
+      if (piece !== undefined) words(piece);
       else all.open = true;
       row(json);
     },

@@ -213,6 +213,16 @@ def test_a_form_has_a_field_for_each_property(browser: Browser, cat: Path) -> No
         browser.picture("form")
 
 
+def test_files_of_any_type_are_a_form_too(browser: Browser, cat: Path) -> None:
+    schema = {"type": "object", "properties": {"files": {"type": "array", "items": BYTES}}, "required": ["files"]}
+    with serving(table(api("identify", input=schema)), whole("application/json", b"1")) as gateway:
+        browser.open(gateway.url + "/docs")
+        assert "-F 'files=@files.bin'" in browser.content("#curl")
+        choose(browser, "#field-0", cat)
+        send(browser)
+        assert parts(gateway) == [("files", "my cat.png", "image/png", cat.read_bytes())]
+
+
 def test_a_problem_leads_to_the_field(browser: Browser, cat: Path) -> None:
     errors = [{"pointer": "/prompt", "detail": "is too short"}, {"pointer": "/size", "detail": "is no integer"}]
     wrong = {**PROBLEM, "title": "The input does not match the schema", "code": "invalid-input", "errors": errors}
@@ -237,9 +247,11 @@ def test_an_example_fills_the_form_with_its_files(browser: Browser) -> None:
         browser.open(gateway.url + "/docs")
         loaded(browser, ".preview img")
         send(browser)
-        assert [(name, content) for name, _, _, content in parts(gateway)] == [
-            ("image", picture()), ("prompt", b"What?"), ("size", b"7"),
-        ]  # fmt: skip
+        assert parts(gateway) == [
+            ("image", "image.png", "image/png", picture()),
+            ("prompt", None, "", b"What?"),
+            ("size", None, "", b"7"),
+        ]
         browser.click(".choice label:last-child")
         assert json.loads(browser.value()) == value
 
@@ -329,7 +341,9 @@ def half(browser: Browser) -> Iterator[Gateway]:
 def test_a_stream_appears_as_it_comes(browser: Browser, half: Gateway) -> None:
     assert browser.content("#stream-text") == "word0 word1 word2 "
     assert browser.text("#send") == "Stop"
-    assert "Receiving…\n3 chunks" in browser.text("#stream-state")
+    browser.until(lambda: "3 chunks" in browser.text("#stream-state"), "the count")
+    assert "Receiving…" in browser.text("#stream-state")
+    assert "48 bytes" in browser.text("#stream-state")
     assert "curl -sSN" in browser.content("#curl")
     assert "streams events" in browser.text(".head")
     browser.click(".streamed summary")
@@ -389,6 +403,15 @@ def test_lines_are_rows(browser: Browser, last: bytes) -> None:
         assert browser.texts("#chunks code")[:2] == ['{"n": 0}', '{"n": 1, "error": {}}']
         assert len(browser.texts("#chunks li")) == (2 if failed else 3)
         assert len(browser.all(".problem")) == failed
+
+
+def test_chunks_of_one_text_each_are_read_as_one_text(browser: Browser) -> None:
+    lines = b'{"text": "one "}\n{"text": "two"}\n'
+    with serving(chat("ndjson", {"type": "object"}), chunks("application/x-ndjson", lines)) as gateway:
+        browser.open(gateway.url + "/docs")
+        send(browser)
+        assert browser.text("#stream-text") == "one two"
+        assert len(browser.all("#chunks li")) == 2
 
 
 def test_raw_text_grows_and_a_broken_connection_is_told(browser: Browser) -> None:
