@@ -53,7 +53,10 @@ async def stream(
         begun = True
         await sender.rest(chunks[1:])
     except CallError as error:
-        failure = problems.from_worker(error, operation.api.errors) if isinstance(error, TargetFailure) else error
+        failure = error
+        if isinstance(error, TargetFailure):
+            exchange.log, failure = error.log, problems.from_worker(error, operation.api.errors)
+            exchange.run_s = exchange.run_s if begun else error.run_s
         if not begun:
             raise failure from None
         await sender.failed(failure)
