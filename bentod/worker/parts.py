@@ -93,7 +93,7 @@ def _tensor(value: Any) -> Any:
         raise TypeError(f"an array of dtype {array.dtype} cannot be sent")
     if array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
         raise TypeError(f"an array of dtype {array.dtype} cannot be sent")
-    if array.ndim == 0 and isinstance(value, np.generic):
+    if isinstance(value, np.generic) and array.dtype.kind != "c":
         return array.item()
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return Tensor(array.dtype.name, array.shape, plain.reshape(-1).view(np.uint8).data)
