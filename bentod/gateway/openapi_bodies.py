@@ -15,13 +15,14 @@ from bentod.gateway.openapi_schemas import Move, followed, moved
 from bentod.gateway.openapi_special import answered, part_type, raw
 from bentod.gateway.routes import streamed
 from bentod.iotypes.layout import Layout, layout, resolved
-from bentod.iotypes.special import SpecialType, TensorType
+from bentod.iotypes.special import SpecialType
 from bentod.wire.messages import ApiRoute
 
 _MSGPACK_TEXT = (
     "As `application/json`, but images, files and bytes are MessagePack bin, and a tensor may be extension type 1: "
     "the array [dtype, [lengths…]] and directly after it the elements in C order, little-endian."
 )
+_ANY = "*/*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def taken(api: ApiRoute, types: Mapping[str, Any], names: Mapping[str, str], pla
     """The `content` at `place` of what is sent to an API."""
     said = Described(api.input, api.input, types, Move(names, place), layout(api.input, types))
     examples = {example.name: {"value": example.input} for example in api.examples}
-    return {each: _body(each, said, examples) for each in Bodies(api.input, types).takes}
+    takes = Bodies(api.input, types).takes
+    return {each: _body(each, said, examples) for each in takes if each != _ANY}  # which no tool knows how to send
 
 
 def given(
@@ -81,7 +83,7 @@ def _body(media_type: str, said: Described, examples: dict[str, Any]) -> dict[st
 
 
 def _multipart(said: Described) -> dict[str, Any]:
-    """A part for each property. Images, files and bytes are parts as they are, also several of them by one name."""
+    """A part for each property. What is special is a part as it is, or several of one name."""
     root, move = followed(said.schema, said.at(MULTIPART, "schema"), said.types)
     schema = moved(root, move)
     encoding: dict[str, Any] = {}
@@ -89,9 +91,8 @@ def _multipart(said: Described) -> dict[str, Any]:
         kind = below.special or (below.items.special if below.items is not None else None)
         if kind is None or name not in schema.get("properties", {}):
             continue
-        if not isinstance(kind, TensorType):
-            part = replace(said, schema=root["properties"][name], move=move, layout=below)
-            schema["properties"][name] = _part(part, kind, repeated=below.special is None)
+        part = replace(said, schema=root["properties"][name], move=move, layout=below)
+        schema["properties"][name] = _part(part, kind, repeated=below.special is None)
         if part_type(kind):
             encoding[name] = {"contentType": part_type(kind)}
     return {"schema": schema, "encoding": encoding} if encoding else {"schema": schema}
@@ -99,11 +100,11 @@ def _multipart(said: Described) -> dict[str, Any]:
 
 def _part(part: Described, kind: SpecialType, *, repeated: bool) -> dict[str, Any]:
     if not repeated:
-        return raw(kind, part.texts())
+        return raw(kind, part.texts(), part=True)
     texts = part.texts()
     items = replace(part, schema=texts.get("items"))
     kept = {key: value for key, value in texts.items() if key not in ("$ref", "items")}
-    return {**moved(kept, part.move), "items": raw(kind, items.texts())}
+    return {**moved(kept, part.move), "items": raw(kind, items.texts(), part=True)}
 
 
 # ── streams ──────────────────────────────────────────────────────────────────────────────────────

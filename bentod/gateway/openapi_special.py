@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
-from bentod.codec.negotiate import JSON
 from bentod.codec.npy import MEDIA_TYPE as NPY
 from bentod.codec.outbound import json_form
 from bentod.codec.places import emptied
@@ -19,10 +19,12 @@ from bentod.iotypes.layout import Layout
 from bentod.iotypes.special import ITEM_BYTES, SpecialType, TensorType
 from bentod.iotypes.tensor import from_memory
 
-BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+_LETTER = "[A-Za-z0-9+/]"
+_ENDS = ("", f"{_LETTER}{{2}}==", f"{_LETTER}{{3}}=")
+BASE64 = f"^(?:{_LETTER}{{4}})*(?:{_ENDS[1]}|{_ENDS[2]})?$"
 
 _NOT_FOR_CLIENTS = frozenset(("within",))
-_FLOAT_RANGES = {"float16": 65504.0, "float32": 3.4028234663852886e38}
+_TOO_LARGE = {"float16": 65520.0, "float32": (2 - 2**-24) * 2.0**127}  # the first that are rounded to infinity
 _ANNOTATIONS = ("title", "description", "deprecated")
 
 
@@ -36,12 +38,13 @@ def in_json(schema: Mapping[str, Any], kind: SpecialType, *, answer: bool) -> di
     return kept | {"contentEncoding": "base64", "pattern": BASE64}
 
 
-def raw(kind: SpecialType, said: Mapping[str, Any], media_type: str = "") -> dict[str, Any]:
+def raw(kind: SpecialType, said: Mapping[str, Any], media_type: str = "", *, part: bool = False) -> dict[str, Any]:
     """The schema of a special value that is a body, or a part of one, as it is. `said` may hold texts about it."""
     texts = {key: said[key] for key in _ANNOTATIONS if key in said}
     if isinstance(kind, TensorType):
         dims = ", ".join(map(str, kind.shape))
-        texts["description"] = f"A NumPy file (`.npy`) of dtype {kind.dtype} and shape [{dims}]."
+        form = f"A NumPy file (`.npy`) of dtype {kind.dtype} and shape [{dims}]" + (", or JSON" if part else "")
+        texts["description"] = " ".join(filter(None, (texts.get("description"), f"{form}.")))
         return texts | {"type": "string", "format": "binary", "contentMediaType": NPY}
     media_type = media_type or kind.media_type
     named = {} if media_type == "*/*" else {"contentMediaType": media_type}
@@ -49,9 +52,9 @@ def raw(kind: SpecialType, said: Mapping[str, Any], media_type: str = "") -> dic
 
 
 def part_type(kind: SpecialType) -> str:
-    """The media types in which a part of a form may hold the value; '' for any."""
+    """The media type, or range, of a part of a form that holds the value; '' for any."""
     if isinstance(kind, TensorType):
-        return f"{JSON}, {NPY}"
+        return NPY
     return "" if kind.media_type == "*/*" else kind.media_type
 
 
@@ -106,8 +109,8 @@ def _element(dtype: str) -> dict[str, Any]:
             "maxItems": 2,
         }
     if dtype.startswith("float"):
-        most = _FLOAT_RANGES.get(dtype)
-        return {"type": "number"} | ({"minimum": -most, "maximum": most} if most else {})
+        most = _TOO_LARGE.get(dtype)
+        return {"type": "number"} | ({"exclusiveMinimum": -most, "exclusiveMaximum": most} if most else {})
     bits = 8 * ITEM_BYTES[dtype]
     low, high = (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     return {"type": "integer", "minimum": low, "maximum": high}
@@ -115,33 +118,26 @@ def _element(dtype: str) -> dict[str, Any]:
 
 def _packed(kind: TensorType) -> dict[str, Any]:
     """The object with the memory in base64; its length is known where every dimension is."""
-    dims = [{"const": n} if isinstance(n, int) and n >= 0 else {"type": "integer", "minimum": 0} for n in kind.shape]
-    shape: dict[str, Any] = {"type": "array", "minItems": len(dims), "maxItems": len(dims)}
-    if dims:
-        shape["prefixItems"] = dims
+    known = [n for n in kind.shape if isinstance(n, int) and n >= 0]
+    lengths = {"type": "array", "items": {"type": "integer", "minimum": 0}} | _exactly(len(kind.shape))
+    fixed = len(known) == len(kind.shape)
     return {
         "type": "object",
         "required": ["dtype", "shape", "data"],
         "additionalProperties": False,
         "properties": {
             "dtype": {"const": kind.dtype},
-            "shape": shape,
+            "shape": {"const": known} if fixed else lengths,
             "data": {
                 "type": "string",
                 "description": "The elements in C order, little-endian.",
                 "contentEncoding": "base64",
-                "pattern": BASE64,
-                **_base64_length(kind),
+                "pattern": _base64_of(ITEM_BYTES[kind.dtype] * prod(known)) if fixed else BASE64,
             },
         },
     }
 
 
-def _base64_length(kind: TensorType) -> dict[str, int]:
-    size = ITEM_BYTES[kind.dtype]
-    for n in kind.shape:
-        if not isinstance(n, int) or n < 0:
-            return {}
-        size *= n
-    length = (size + 2) // 3 * 4
-    return {"minLength": length, "maxLength": length}
+def _base64_of(size: int) -> str:
+    """The pattern of so many bytes in base64."""
+    return f"^(?:{_LETTER}{{4}}){{{size // 3}}}{_ENDS[size % 3]}$"

@@ -1,6 +1,7 @@
 // What a person fills in: JSON, a text, a file, or a form with a field for each property.
 // An editor has `node`, `body()` (what is sent, or nothing if something is missing), `curl()`, `fill(value)`, `select(pointer)`.
 
+const NPY = "application/x-npy";
 const LONGEST_IN_CURL = 20000;
 
 const quoted = (text) => `'${text.replace(/'/g, "'\\''")}'`;
@@ -14,20 +15,21 @@ const partOf = (name, file, type) => {
 
 const isRaw = (schema) => settled(schema).schema.format === "binary";
 
-/** Whether a property of a form is a file, or a list of files. */
-function isFile(schema) {
+/** The schema of a file that a property of a form is, or is a list of; tensors are written as JSON. */
+function fileOf(schema) {
   const { schema: own } = settled(schema);
-  return isRaw(own) || (own.type === "array" && isObject(own.items) && isRaw(own.items));
+  const one = own.type === "array" && isObject(own.items) ? settled(own.items).schema : own;
+  return one.format === "binary" && one.contentMediaType !== NPY ? one : undefined;
 }
 
 /** The kinds of bodies that the page knows for an API; the first is the natural one. */
 function editorsOf(api) {
   const raws = api.takes.filter((type) => type !== JSON_TYPE && isRaw(api.content[type].schema));
-  const array = raws.includes("application/x-npy");
+  const array = raws.includes(NPY);
   const fields = Object.values(api.content[MULTIPART] ? settled(api.content[MULTIPART].schema).schema.properties || {} : {});
   const found = [["JSON", (changed) => jsonEditor(api, changed)]];
-  if (fields.some(isFile)) found.unshift(["Form", (changed) => formEditor(api, changed)]);
-  else if (fields.some((each) => settled(each).schema.format === "tensor")) found.push(["Form", (changed) => formEditor(api, changed)]);
+  if (fields.some(fileOf)) found.unshift(["Form", (changed) => formEditor(api, changed)]);
+  else if (fields.some((each) => settled(each).schema.format === "binary")) found.push(["Form", (changed) => formEditor(api, changed)]);
   if (array) found.push(["File (.npy)", (changed) => fileEditor(api, raws, changed)]);
   else if (raws.length) found.unshift(["File", (changed) => fileEditor(api, raws, changed)]);
   if (api.takes.includes("text/plain") && !raws.includes("text/plain")) found.push(["Text", (changed) => textEditor(changed)]);
@@ -87,7 +89,7 @@ function textEditor(changed) {
 /** A chooser of files with a look at what was chosen. */
 function chooser(id, range, { multiple = false, name = "example", changed }) {
   const preview = element("div", { class: "preview", id: `${id}-preview` });
-  const accept = range === "application/x-npy" ? ".npy" : range;
+  const accept = range === NPY ? ".npy" : range;
   const input = element("input", { type: "file", id, multiple, accept: accept === "*/*" ? undefined : accept,
     onchange: () => show() });
   const show = () => {

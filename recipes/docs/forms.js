@@ -4,8 +4,9 @@ function formEditor(api, changed) {
   const { schema } = settled(api.content[MULTIPART].schema);
   const encoding = api.content[MULTIPART].encoding || {};
   const required = new Set(schema.required || []);
+  const inJson = settled(api.input).schema.properties || {};
   const fields = Object.entries(schema.properties || {}).map(([name, each], at) =>
-    field(name, each, { id: `field-${at}`, required: required.has(name), type: encoding[name]?.contentType || "", changed }));
+    field(name, fileOf(each) ? each : inJson[name] ?? each, { id: `field-${at}`, required: required.has(name), type: encoding[name]?.contentType || "", changed }));
   const missing = () => {
     const wrong = fields.find((each) => each.lacks());
     wrong?.focus();
@@ -27,8 +28,8 @@ function formEditor(api, changed) {
 
 function field(name, schema, options) {
   const { schema: own } = settled(schema);
-  const many = own.type === "array" && isObject(own.items) && isRaw(own.items);
-  const made = isRaw(schema) || many ? fileField(name, many ? settled(own.items).schema : own, many, options) : plainField(name, own, options);
+  const many = fileOf(schema) && own.type === "array";
+  const made = fileOf(schema) ? fileField(name, fileOf(schema), many, options) : plainField(name, own, options);
   const words = [element("code", {}, name || '""'), options.required ? element("span", { class: "required" }, "required") : "",
     element("span", { class: "muted" }, many ? "files" : kind(schema))];
   return { name, ...made, focus: () => made.control.focus(),

@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 import jsonschema_rs
+import numpy as np
 import pytest
 
 from bentod.iotypes.special import ITEM_BYTES
@@ -64,7 +65,7 @@ def test_a_tensor_is_nested_lists_or_the_memory_in_base64() -> None:
         None,
         "",
         {**packed, "dtype": "float64"},
-        {**packed, "shape": [1, 3]},
+        {**packed, "shape": [2]},
         {**packed, "data": "a"},
         {**packed, "x": 1},
     ):
@@ -87,7 +88,18 @@ def test_every_dtype_has_its_elements_and_limits(dtype: str) -> None:
         assert not fits([0.5] * 3, schema)
     exact = base64.b64encode(bytes(3 * ITEM_BYTES[dtype])).decode()
     assert fits({"dtype": dtype, "shape": [3], "data": exact}, schema)
-    assert not fits({"dtype": dtype, "shape": [3], "data": exact + "AAAA"}, schema)
+    for wrong in (exact + "AAAA", exact[:-4], exact[:-4] + "AA=="):
+        assert (wrong == exact) is fits({"dtype": dtype, "shape": [3], "data": wrong}, schema)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float16", 65504.0), ("float32", 3.4028234663852886e38)])
+def test_floats_end_where_they_would_be_infinite(dtype: str, most: float) -> None:
+    schema = in_json(tensor(dtype, 1))
+    numpy_type = np.dtype(dtype).type
+    for value in (most, most * (1 + 2**-13) if dtype == "float16" else 3.4028235e38, most * 1.001):
+        with np.errstate(over="ignore"):
+            finite = bool(np.isfinite(numpy_type(value)))
+        assert fits([value], schema) is fits([-value], schema) is finite
 
 
 def test_a_tensor_without_dimensions_is_one_element() -> None:
@@ -178,8 +190,10 @@ def test_an_image_is_a_body_of_its_type() -> None:
 
 
 def test_bytes_of_any_type_name_none() -> None:
-    content = taken(BYTES)["application/octet-stream"]["schema"]
-    assert content == {"type": "string", "format": "binary"}
+    content = taken(BYTES)
+    assert list(content) == ["application/octet-stream", "application/json", "application/msgpack"]
+    assert content["application/octet-stream"]["schema"] == {"type": "string", "format": "binary"}
+    assert next(iter(given(BYTES))) == "*/*"
 
 
 def test_a_string_is_a_text_too() -> None:
@@ -228,7 +242,7 @@ def test_a_form_has_a_part_for_each_property() -> None:
         "image": {"contentType": "image/*"},
         "more": {"contentType": "audio/*"},
         "shared": {"contentType": "audio/*"},
-        "rows": {"contentType": "application/json, application/x-npy"},
+        "rows": {"contentType": "application/x-npy"},
     }
     schema = form["schema"]
     assert (schema["required"], schema["additionalProperties"]) == (["image"], False)
@@ -238,7 +252,8 @@ def test_a_form_has_a_part_for_each_property() -> None:
     assert properties["more"] == {"type": "array", "items": {**sound, "title": "Sound"}, "maxItems": 3}
     assert properties["shared"] == {"type": "array", "items": sound, "description": "Some."}
     assert properties["any"] == {"type": "string", "format": "binary"}
-    assert properties["rows"]["oneOf"]
+    assert properties["rows"]["description"] == "A NumPy file (`.npy`) of dtype float32 and shape [n, 2], or JSON."
+    assert properties["rows"]["format"] == "binary"
     assert resolve(result, properties["size"]["$ref"]) == {"type": "integer", "minimum": 1}
     assert properties["inside"]["properties"]["image"]["contentEncoding"] == "base64"
 
