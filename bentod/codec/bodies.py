@@ -46,6 +46,8 @@ class Form:
     boundary: bytes = b""
 
 
+_PLAIN_JSON = negotiate.JSON.encode()
+
 JSON_FORM = Form(negotiate.JSON, negotiate.JSON)
 _MSGPACK_FORM = Form(MSGPACK, MSGPACK)
 _URLENCODED_FORM = Form(URLENCODED, URLENCODED)
@@ -78,7 +80,7 @@ class Bodies:
 
     def form(self, content_type: bytes | None) -> Form | None:
         """How to read a body of this type; None for what the API does not take. Without a type it is JSON."""
-        if content_type is None:
+        if content_type is None or content_type == _PLAIN_JSON:
             return JSON_FORM
         media_type, parameters = negotiate.essence(content_type)
         utf_8 = parameters.get("charset", "utf-8").lower() in _UTF_8

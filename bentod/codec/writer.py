@@ -22,13 +22,18 @@ _MISMATCH = "the answer does not match the API's output schema"
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """What JSON cannot hold is for the operator's log; only that it was NaN or Infinity is for the client."""
+    """Raises what a client may know of an OutputUnserializable."""
     try:
         yield
     except OutputUnserializable as error:
-        if "NaN" in error.detail:
-            raise InvalidOutput("the answer holds NaN or Infinity", log=error.detail) from None
-        raise OutputUnserializable(log=error.log or error.detail) from None
+        raise _told_of(error) from None
+
+
+def _told_of(error: OutputUnserializable) -> InvalidOutput | OutputUnserializable:
+    """What JSON cannot hold is for the operator's log; only that it was NaN or Infinity is for the client."""
+    if "NaN" in error.detail:
+        return InvalidOutput("the answer holds NaN or Infinity", log=error.detail)
+    return OutputUnserializable(log=error.log or error.detail)
 
 
 class Body(NamedTuple):
@@ -92,13 +97,18 @@ class Writer:
 
     def json(self, value: Any, dimensions: Mapping[str, int]) -> bytes:
         """A value, or one chunk of a stream, as JSON. Raises InvalidOutput or OutputUnserializable."""
-        return self._json(self.check(value, dimensions))
+        if self.layout is not None:
+            return self._json(self.check(value, dimensions))
+        self._validate(value)
+        try:
+            return json.encode(value)
+        except OutputUnserializable as error:
+            raise _told_of(error) from None
 
     def _json(self, value: Any) -> bytes:
-        """The JSON of a checked value."""
+        """The JSON of a checked value with parts."""
+        assert self.layout is not None
         with _told():
-            if self.layout is None:
-                return json.encode(value)
             root, places = emptied(value, self.layout)
             for place in places:
                 place.fill(outbound.json_form(place.value) if isinstance(place.value, Part) else place.value)
@@ -106,6 +116,8 @@ class Writer:
 
     def body(self, value: Any, chosen: str, dimensions: Mapping[str, int]) -> Body:
         """The answer as what was chosen of the offers. Raises InvalidOutput or OutputUnserializable."""
+        if self.layout is None and chosen == negotiate.JSON:
+            return Body(chosen, (self.json(value, dimensions),))
         checked = self.check(value, dimensions)
         kind = self.layout.special if self.layout is not None else None
         if getattr(kind, "media_type", "") == chosen:  # even if that is application/json

@@ -152,7 +152,7 @@ class Exchange:
         """Send the one answer, whole."""
         pieces = (body,) if isinstance(body, bytes) else body
         self.status = status
-        self.bytes_out = sum(len(piece) for piece in pieces)
+        self.bytes_out = sum(map(len, pieces))
         head = self._head(media_type, (b"content-length", b"%d" % self.bytes_out), headers)
         if self.connection is None or not self.connection.respond(status, head, pieces):
             await self._send({"type": "http.response.start", "status": status, "headers": head})

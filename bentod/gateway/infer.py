@@ -16,7 +16,6 @@ import msgpack
 from bentod.codec import json
 from bentod.codec.bodies import JSON_FORM
 from bentod.codec.parcels import Parcel
-from bentod.codec.reader import Input
 from bentod.dispatch.call import Answer, Call, StreamCall, TargetFailure
 from bentod.errors import BodyTooLarge, ClientGone, DeadlineExceeded, InvalidInput
 from bentod.gateway import files, head
@@ -60,8 +59,15 @@ async def infer(operation: Operation, exchange: Exchange, limits: Limits) -> Non
 
 async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limits: Limits, folder: Tenancy) -> None:
     timeout_s = min(limits.body_timeout_s, operation.api.timeout_s)
-    given = await _read(operation, exchange, wanted, timeout_s, folder)
-    call = _call(operation, exchange, wanted, given.value, folder)
+    dimensions = _NO_DIMENSIONS
+    if wanted.form is JSON_FORM and operation.bodies.plain:
+        value = json.decode(await exchange.body(operation.api.max_body, timeout_s))
+        if not operation.input.valid(value):
+            raise InvalidInput(MISMATCH, errors=operation.input.errors(value))
+    else:
+        source = Source(exchange, operation.api.max_body, timeout_s)
+        value, dimensions = await operation.bodies.read(wanted.form, source, folder)
+    call = _call(operation, exchange, wanted, value, folder)
     operation.dispatcher.submit(call)
     operation.deadlines.watch(call)
     if operation.has_files:
@@ -69,15 +75,15 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
     if exchange.connection is not None:
         exchange.connection.on_gone = partial(operation.dispatcher.abandon, call)
     if isinstance(call, StreamCall):
-        await stream(operation, exchange, call, wanted.media_type, given.dimensions)
+        await stream(operation, exchange, call, wanted.media_type, dimensions)
+        return
+    answer = await _finished(operation, exchange, call)
+    exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
+    body = operation.writer.body(answer.value, wanted.media_type, dimensions)
+    status, headers = head.chosen(answer)
+    if body.file is not None:
+        await files.send(exchange, status, body, headers, limits.body_timeout_s)
     else:
-        answer = await _finished(operation, exchange, call)
-        exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
-        body = operation.writer.body(answer.value, wanted.media_type, given.dimensions)
-        status, headers = head.chosen(answer)
-        if body.file is not None:
-            await files.send(exchange, status, body, headers, limits.body_timeout_s)
-            return
         exchange.code = "ok"
         await exchange.answer(status, body.parts, body.media_type.encode("latin-1"), headers)
 
@@ -97,17 +103,6 @@ async def _finished(operation: Operation, exchange: Exchange, call: Call) -> Ans
         raise from_worker(failure, operation.api.errors) from None
 
 
-async def _read(operation: Operation, exchange: Exchange, wanted: Wanted, timeout_s: float, folder: Tenancy) -> Input:
-    """The input, valid. Raises CallError."""
-    if wanted.form is not JSON_FORM or not operation.bodies.plain:
-        source = Source(exchange, operation.api.max_body, timeout_s)
-        return await operation.bodies.read(wanted.form, source, folder)
-    value = json.decode(await exchange.body(operation.api.max_body, timeout_s))
-    if not operation.input.valid(value):
-        raise InvalidInput(MISMATCH, errors=operation.input.errors(value))
-    return Input(value, _NO_DIMENSIONS)
-
-
 def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, folder: Tenancy) -> Call:
     """The call, packed. Raises CallError."""
     api = operation.api
@@ -124,7 +119,8 @@ def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, 
         terms = operation.terms(wanted.media_type, str(folder.path) if operation.has_files else "")
     id_ = next(_IDS)
     entry = _PACKER.entry((operation.kind, id_, operation.method, deadline, argument, extra, terms))
-    if len(entry) + sum(memoryview(piece).nbytes for piece in memory) > frames.LIMIT - 8:
+    size = len(entry) + (sum(memoryview(piece).nbytes for piece in memory) if memory else 0)
+    if size > frames.LIMIT - 8:
         raise BodyTooLarge("the input is too large for a worker")
     kind = StreamCall if api.stream else Call
     quota = operation.counts.quota

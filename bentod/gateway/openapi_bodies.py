@@ -61,7 +61,7 @@ def given(
     said = Described(api.output, api.output, types, Move(names, place, answer=True), layout(api.output, types))
     writer = Writer(api.output, types, check=api.output_check)
     if api.stream:
-        media_type = streamed(api.stream, writer).partition(";")[0]
+        media_type = streamed(api, types).partition(";")[0]
         return {media_type: {"schema": _stream(api.stream, media_type, said, problem)}}
     examples = {each.name: {"value": answered(each.output, said.layout)} for each in api.examples if each.has_output}
     return {each: _body(each, said, examples) for each in writer.offers if each not in MSGPACK[1:]}

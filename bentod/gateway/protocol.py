@@ -193,7 +193,7 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         head = self._started(cycle, status, headers)
         pieces = body if cycle.scope["method"] != "HEAD" else ()
-        if sum(len(piece) for piece in pieces) <= _TOGETHER:
+        if sum(map(len, pieces)) <= _TOGETHER:
             cycle.transport.write(b"".join([*head, *pieces]))
         else:
             cycle.transport.writelines([b"".join(head), *pieces])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from bentod.codec import negotiate
@@ -14,8 +15,9 @@ from bentod.dispatch.call import Quota
 from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import InvalidInput, Pointed
-from bentod.iotypes.layout import specials
-from bentod.iotypes.special import BinaryType, FileType
+from bentod.iotypes import image
+from bentod.iotypes.layout import resolved, specials
+from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType
 from bentod.iotypes.validator import Validator, properties
 from bentod.wire.entries import NAMED, POSITIONAL, Terms
 from bentod.wire.messages import ApiRoute, Method, RouteTable
@@ -34,7 +36,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One API, ready to serve. `names` are the arguments that the callable takes by name, None for all."""
+    """One API, ready to serve. `names` are the arguments that the callable takes by name, None for all.
+
+    `plain`: a call is JSON in, JSON out, and nothing else.
+    """
 
     api: ApiRoute
     input: Validator
@@ -43,6 +48,7 @@ class Operation:
     offers: tuple[str, ...]
     within: tuple[str, ...]
     has_files: bool
+    plain: bool
     dispatcher: Dispatcher
     deadlines: Deadlines
     counts: Counts
@@ -51,11 +57,6 @@ class Operation:
     takes_context: bool
     kind: int
     names: frozenset[str] | None
-
-    @property
-    def plain(self) -> bool:
-        """Whether a call is JSON in, JSON out, and nothing else."""
-        return self.bodies.plain and self.writer.layout is None and not self.api.stream
 
     def accept(self, accept: bytes | None) -> str | None:
         """The media type that an Accept header chooses for the answer; None if it refuses all."""
@@ -105,14 +106,17 @@ def operation(
     counts.quota.limit = api.queue
     bodies, writer = Bodies(api.input, types), Writer(api.output, types, check=api.output_check)
     answers = specials(writer.layout)
+    kinds = (*specials(bodies.reader.layout), *answers)
+    _prepare(kinds)
     return Operation(
         api=api,
         input=Validator(api.input, types),
         bodies=bodies,
         writer=writer,
-        offers=(streamed(api.stream, writer),) if api.stream else writer.offers,
+        offers=(streamed(api, types),) if api.stream else writer.offers,
         within=tuple(folder for kind in answers if isinstance(kind, FileType) for folder in kind.within),
-        has_files=any(isinstance(kind, FileType) for kind in (*specials(bodies.reader.layout), *answers)),
+        has_files=any(isinstance(kind, FileType) for kind in kinds),
+        plain=bodies.plain and writer.layout is None and not api.stream,
         dispatcher=dispatcher,
         deadlines=Deadlines(dispatcher.expire),
         counts=counts,
@@ -124,14 +128,23 @@ def operation(
     )
 
 
-def streamed(form: str, writer: Writer) -> str:
-    """The media type of a stream of one of the forms that a spec has."""
-    if form != "raw":
-        return _STREAMS[form]
-    root = writer.layout.special if writer.layout is not None else None
-    if not isinstance(root, BinaryType):
-        return "text/plain; charset=utf-8"
-    return "application/octet-stream" if "*" in root.media_type else root.media_type
+def _prepare(kinds: Iterable[SpecialType]) -> None:
+    """Load now what the first call would have to wait for."""
+    if any(isinstance(kind, TensorType) for kind in kinds):
+        import_module("numpy")
+    if any(isinstance(kind, ImageType) for kind in kinds):
+        image.prepare()
+
+
+def streamed(api: ApiRoute, types: Mapping[str, Any]) -> str:
+    """The media type of an API's stream."""
+    if api.stream != "raw":
+        return _STREAMS[api.stream]
+    schema = resolved(api.output, types)
+    schema = schema if isinstance(schema, dict) else {}
+    other = "application/octet-stream" if schema.get("format") == "binary" else "text/plain; charset=utf-8"
+    said = str(schema.get("contentMediaType", "*/*"))
+    return other if "*" in said else said
 
 
 @dataclass(frozen=True, slots=True)

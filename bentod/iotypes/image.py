@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bentod.iotypes.image_frames import TooManyPixels, gif_pixels, tiff_pixels
 from bentod.iotypes.media_types import canonical, lies_in
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-__all__ = ["FORMATS", "TooManyPixels", "encode", "examine", "load", "writable"]
+__all__ = ["FORMATS", "TooManyPixels", "encode", "examine", "load", "prepare", "writable"]
 
 FORMATS = {
     "image/png": "PNG",
@@ -33,9 +33,21 @@ FORMATS = {
     "image/bmp": "BMP",
     "image/tiff": "TIFF",
 }
-"""The media types of pictures, the best first, and Pillow's names for them."""
+"""The media types of pictures in answers, the best first, and Pillow's names for them."""
 
-_PLUGINS = ("Png", "Jpeg", "WebP", "Gif", "Bmp", "Tiff")
+_READ_ONLY = {
+    "image/avif": "AVIF",
+    "image/jp2": "JPEG2000",
+    "image/qoi": "QOI",
+    "image/sgi": "SGI",
+    "image/vnd.adobe.photoshop": "PSD",
+    "image/vnd-ms.dds": "DDS",
+    "image/x-pcx": "PCX",
+    "image/x-portable-anymap": "PPM",
+}
+"""Further ones that are read. Not those for which Pillow calls other programs, or whose head does not bound them."""
+
+_PLUGINS = {"JPEG2000": "Jpeg2K", "PNG": "Png", "JPEG": "Jpeg", "WEBP": "WebP", "TIFF": "Tiff", "QOI": "Qoi"}
 _ANIMATED = frozenset(("image/png", "image/webp", "image/gif", "image/tiff"))
 _MODES = {
     "image/png": ("1", "L", "LA", "P", "I;16", "RGB", "RGBA"),
@@ -51,6 +63,7 @@ _QUALITY = 90
 _MOST_READS, _MOST_DEAR, _SPARE_BYTES = 10_000, 8, 1 << 20
 _DEAR = re.compile(rb"Exif\0\0|Photoshop 3\.0\0|....(?:zTXt|iTXt|iCCP)", re.DOTALL)
 _CLAIMLESS = frozenset(("", "application/octet-stream"))
+_BROKEN = "is cut off or broken"
 _ORIENTATION, _TURNED = 0x0112, range(2, 9)
 
 
@@ -74,6 +87,11 @@ class _Head(io.BytesIO):
         return found
 
 
+def prepare() -> None:
+    """Load Pillow and its plug-ins, which takes a moment."""
+    _makers()
+
+
 def writable(media_type: str) -> tuple[str, ...]:
     """The media types in a range that answers can have, the best first."""
     return tuple(known for known in FORMATS if lies_in(known, media_type))
@@ -86,7 +104,7 @@ def examine(kind: ImageType, data: Memory, said: str) -> str:
     """
     with warnings.catch_warnings(action="ignore"):
         found = _opened(_Head(data))
-    actual = next(known for known, name in FORMATS.items() if name == found.format)
+    actual = next(known for known, name in (FORMATS | _READ_ONLY).items() if name == found.format)
     if not lies_in(actual, kind.media_type):
         raise ValueError(f"is {actual}, not {kind.media_type}")
     if said not in _CLAIMLESS and "*" not in said and canonical(said) != actual:
@@ -106,23 +124,49 @@ def examine(kind: ImageType, data: Memory, said: str) -> str:
 
 def _told_frames(image: ImageFile) -> int:
     """How many frames a picture has, where its head tells."""
-    return max(1, getattr(image, "n_frames", 1)) if image.format in ("PNG", "WEBP") else 1
+    return max(1, getattr(image, "n_frames", 1)) if image.format in ("PNG", "WEBP", "AVIF") else 1
 
 
-def load(data: Memory) -> Image:
-    """The decoded picture, turned as its EXIF data says. Other frames of an animation can still be reached.
+def load(data: Memory, broken: Callable[[str], Exception]) -> Image:
+    """The picture, turned as its EXIF data says. Other frames of an animation can still be reached.
 
-    Raises ValueError for what is broken or cut off.
+    As with any picture that Pillow opens, the pixels are decoded at their first use: not all callables need them, and
+    a thumbnail needs fewer. What cannot be seen to be complete is decoded at once. Raises what `broken` makes of a
+    text, now or at the first use, for what is broken or cut off.
     """
     from PIL import ImageOps
 
-    image = _opened(io.BytesIO(data))
     try:
-        image.load()
-        turned = image.getexif().get(_ORIENTATION) in _TURNED
-        return ImageOps.exif_transpose(image) if turned else image
+        image = _opened(io.BytesIO(data))
+        if _may_be_turned(image, data) and image.getexif().get(_ORIENTATION) in _TURNED:
+            return ImageOps.exif_transpose(image)
+        if not _complete(image, data):
+            image.load()
     except Exception as error:  # Pillow's decoders raise whatever they meet
-        raise ValueError("is cut off or broken") from error
+        raise broken(_BROKEN) from error
+    decode = image.load
+
+    def decoded() -> Any:
+        try:
+            return decode()
+        except Exception as error:  # as above
+            raise broken(_BROKEN) from error
+
+    image.load = decoded  # type: ignore[method-assign]
+    return image
+
+
+def _may_be_turned(image: ImageFile, data: Memory) -> bool:
+    """Whether to ask for EXIF data: of a PNG, Pillow would decode all pixels to see what follows them."""
+    return image.format != "PNG" or any("exif" in str(name) for name in image.info) or b"eXIf" in bytes(data)
+
+
+def _complete(image: ImageFile, data: Memory) -> bool:
+    """Whether a picture is known to be whole, without decoding it: all checksums of a PNG, the end of a JPEG."""
+    if image.format == "PNG":
+        _opened(io.BytesIO(data)).verify()
+        return True
+    return image.format == "JPEG" and bytes(data[-2:]) == b"\xff\xd9"
 
 
 def _opened(body: io.BytesIO) -> ImageFile:
@@ -146,9 +190,10 @@ def _makers() -> tuple[tuple[Callable[[io.BytesIO, str], ImageFile], Callable[[b
     """What makes a picture of a body, and what tells from the first bytes whether it can."""
     from PIL import Image, JpegImagePlugin
 
-    for plugin in _PLUGINS:
-        import_module(f"PIL.{plugin}ImagePlugin")
-    known = {name: Image.OPEN[name] for name in FORMATS.values()}
+    names = (*FORMATS.values(), *_READ_ONLY.values())
+    for name in names:
+        import_module(f"PIL.{_PLUGINS.get(name, name.capitalize())}ImagePlugin")
+    known = {name: Image.OPEN[name] for name in names if name in Image.OPEN}
     known["JPEG"] = (JpegImagePlugin.JpegImageFile, known["JPEG"][1])
     return tuple((make, accept) for make, accept in known.values() if accept is not None)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from bentod.errors import WireError
 from bentod.wire.frames import LIMIT
@@ -27,11 +26,8 @@ _MOST_ATTACHMENTS = 4096
 _SCRATCH = 64 * 1024
 
 
-class Frame(NamedTuple):
-    """What one frame held."""
-
-    payload: bytes | bytearray
-    attachments: Sequence[bytearray] = ()
+Frame = tuple[bytes | bytearray, Sequence[bytearray]]
+"""What one frame held: its MessagePack and its attachments."""
 
 
 def attached(payload: bytes, attachments: Sequence[Memory], limit: int = LIMIT) -> list[Memory]:
@@ -61,7 +57,12 @@ class Intake:
 
     def received(self, count: int) -> list[Frame]:
         """`count` more bytes are in the buffer: the frames that they complete. Raises WireError for a broken head."""
-        if self._filling is not None:
+        if self._filling is None:
+            if not self._end and count >= 4:  # the common case: exactly one frame
+                (length,) = _WORD.unpack_from(self._scratch)
+                if length + 4 == count:
+                    return [(bytes(self._view[4:count]), ())]
+        else:
             done = self._filling.advance(count)
             if done is None:
                 return []
@@ -80,7 +81,7 @@ class Intake:
             elif length > self._limit:
                 raise WireError(f"a frame of {length} bytes is over the limit of {self._limit}")
             elif start + 4 + length <= end:
-                frames.append(Frame(bytes(self._view[start + 4 : start + 4 + length])))
+                frames.append((bytes(self._view[start + 4 : start + 4 + length]), ()))
                 start += 4 + length
                 continue
             elif length + 4 > _SCRATCH:
@@ -149,7 +150,7 @@ class _Filling:
     def finished(self) -> Frame | None:
         if self._at < len(self._view):
             return None
-        return Frame(self._memory[0], self._memory[1:])
+        return self._memory[0], self._memory[1:]
 
     def take(self, data: memoryview) -> int:
         """Copy as much of `data` as there is room for; how much."""

@@ -192,8 +192,10 @@ class Caller:
             response = work.context.response
             return self._frame((kind_with, work.call, seconds, value, response.status, response.headers))
         except PermissionError as error:
+            self._parcel.clear()
             raise Unsendable(self._failed(work, INVALID, _text(error))) from None
         except BaseException as error:  # noqa: BLE001 - a value's own conversion may raise anything too
+            self._parcel.clear()
             log = f"the answer cannot be sent: {_text(error)}"
             raise Unsendable(self._failed(work, UNSERIALIZABLE, log)) from None
 
@@ -206,10 +208,10 @@ class Caller:
         return self._parcel.extension(value) if self._terms.special else plain(value)
 
     def _frame(self, entry: Entry) -> Sendable:
-        self._parcel.clear()  # of what an answer that failed left
         packed = self._packer.entry(entry)
-        memory = self._parcel.clear()
-        return self._packer.attached(packed, memory) if memory else self._packer.frames([packed])
+        if self._parcel.memory:
+            return self._packer.attached(packed, self._parcel.clear())
+        return self._packer.frames([packed])
 
 
 def _text(error: BaseException) -> str:

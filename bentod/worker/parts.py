@@ -6,6 +6,7 @@ import mimetypes
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -36,10 +37,7 @@ def value_of(part: Part) -> Any:
     if isinstance(part, Picture):
         from bentod.iotypes import image
 
-        try:
-            return image.load(part.data)
-        except ValueError as error:
-            raise Unreadable(part.pointer, str(error)) from None
+        return image.load(part.data, partial(Unreadable, part.pointer))
     if isinstance(part, Stored):
         return Path(part.path)
     return bytes(part.data)

@@ -14,12 +14,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bentod.iotypes.image import FORMATS, TooManyPixels, encode, examine, load, writable
+from bentod.iotypes import image
+from bentod.iotypes.image import FORMATS, TooManyPixels, encode, examine, writable
 from bentod.iotypes.special import ImageType
 from tests.support.samples import picture
 
 ANY = ImageType()
+READ_ONLY = {
+    "image/avif": "AVIF",
+    "image/jp2": "JPEG2000",
+    "image/qoi": "QOI",
+    "image/sgi": "SGI",
+    "image/x-pcx": "PCX",
+}
 ANIMATED = ("image/gif", "image/webp", "image/png", "image/tiff")
+
+
+def load(body: bytes) -> Image.Image:
+    """A picture, decoded."""
+    loaded = image.load(body, ValueError)
+    loaded.load()
+    return loaded
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -200,6 +215,37 @@ def test_a_picture_that_is_cut_off_is_not_half_loaded(media_type):
     assert load(body).size == (64, 64)
     with pytest.raises(ValueError, match=r"cut off or broken|head is broken"):
         load(body[: len(body) * 2 // 3])
+
+
+@pytest.mark.parametrize(("media_type", "name"), READ_ONLY.items())
+def test_other_formats_are_read(media_type, name):
+    body = io.BytesIO()
+    Image.effect_noise((64, 64), 90).convert("RGB").save(body, name)
+    assert examine(ANY, body.getvalue(), media_type) == media_type
+    assert load(body.getvalue()).size == (64, 64)
+    with pytest.raises(ValueError, match=r"cut off or broken"):
+        load(body.getvalue()[: len(body.getvalue()) * 2 // 3])
+
+
+@pytest.mark.parametrize("media_type", ["image/png", "image/jpeg"])
+def test_pixels_are_decoded_when_they_are_needed(media_type):
+    body = encode(Image.effect_noise((640, 640), 90).convert("RGB"), media_type)
+    loaded = image.load(body, ValueError)
+    assert loaded.size == (640, 640)
+    if media_type == "image/jpeg":
+        loaded.draft("RGB", (80, 80))  # a small picture of a large JPEG costs little
+        assert loaded.size == (80, 80)
+    assert loaded.convert("L").resize((8, 8)).size == (8, 8)
+
+
+def test_what_is_found_broken_late_is_told_by_the_callers_error():
+    class Broken(Exception):
+        pass
+
+    loaded = image.load(png(64, 64), Broken)  # its checksums are right, and most of its pixels are missing
+    assert loaded.size == (64, 64)
+    with pytest.raises(Broken):
+        loaded.resize((8, 8))
 
 
 @pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/webp", "image/tiff"])
