@@ -25,7 +25,6 @@ READ_ONLY = {
     "image/jp2": "JPEG2000",
     "image/qoi": "QOI",
     "image/sgi": "SGI",
-    "image/x-pcx": "PCX",
 }
 ANIMATED = ("image/gif", "image/webp", "image/png", "image/tiff")
 
