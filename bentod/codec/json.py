@@ -18,7 +18,8 @@ MAX_DEPTH = 64
 """Arrays and objects inside each other that a body may have."""
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_PLAIN_STRING = re.compile(rb'"[^"]*+"')
+_NEITHER = bytes(set(range(256)) - set(b'[]{}"'))  # neither a bracket nor a quote
 _AS_LISTS = bytes.maketrans(b"{}", b"[]")
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS  # no value has dataclasses in it; a part that does not belong there is none
 
@@ -52,11 +53,13 @@ def _where(body: bytes | bytearray, error: orjson.JSONDecodeError) -> str:
 
 def _too_deep(body: bytes | bytearray) -> bool:
     """Whether a valid JSON text is nested too deeply: whether 64 times taking away the innermost pairs leaves any."""
-    brackets = body.translate(_AS_LISTS, _NOT_BRACKETS)
+    brackets = body.translate(_AS_LISTS, _NEITHER)
     if len(brackets) <= MAX_DEPTH:
         return False
-    if b'"' in body:
-        brackets = _STRING.sub(b"", body).translate(_AS_LISTS, _NOT_BRACKETS)
+    if b"\\" in body:
+        brackets = _STRING.sub(b"", body).translate(_AS_LISTS, _NEITHER)
+    elif b'"' in brackets:
+        brackets = _PLAIN_STRING.sub(b"", brackets)
     for left in range(MAX_DEPTH, 0, -1):
         if len(brackets) // 2 - brackets.count(b"[]") < left:  # so few have anything inside
             return False

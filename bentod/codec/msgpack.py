@@ -16,7 +16,8 @@ import msgpack
 
 from bentod.codec import outbound
 from bentod.codec.json import MAX_DEPTH
-from bentod.errors import MalformedBody, OutputUnserializable
+from bentod.codec.places import MOST_PLACES
+from bentod.errors import BodyTooLarge, MalformedBody, OutputUnserializable
 from bentod.iotypes.layout import Layout
 from bentod.iotypes.parts import Memory, Part, Tensor
 from bentod.iotypes.tensor import MOST_DIMENSIONS, Misfit, from_memory
@@ -31,14 +32,14 @@ def decode(body: Memory) -> Any:
     """The value of a body, with Tensor and bytes in it.
 
     Raises MalformedBody for anything but one MessagePack value of what JSON has, bytes and tensors, at most 64 levels
-    deep, with text as names and without NaN or Infinity outside of tensors.
+    deep, with text as names and without NaN or Infinity outside of tensors; BodyTooLarge for too many tensors.
     """
     try:
         root = _root_tensor(memoryview(body))
         if root is not None:
             return root
         _check_claims(body)
-        value = msgpack.unpackb(body, ext_hook=_extension, object_hook=_names, strict_map_key=True)
+        value = msgpack.unpackb(body, ext_hook=_extension, strict_map_key=True)
     except msgpack.ExtraData:
         raise MalformedBody("the body goes on after its MessagePack value") from None
     except (ValueError, msgpack.UnpackException, TypeError, OverflowError) as error:
@@ -54,12 +55,6 @@ def _root_tensor(body: memoryview) -> Tensor | None:
     if not width or body[1 + width : start] != bytes([TENSOR]):
         return None
     return _tensor(body[start:]) if int.from_bytes(body[1 : 1 + width], "big") == len(body) - start else None
-
-
-def _names(found: dict[Any, Any]) -> dict[str, Any]:
-    if not {str}.issuperset(map(type, found)):
-        raise ValueError("a name is no text")
-    return found
 
 
 def _extension(code: int, data: bytes) -> Tensor:
@@ -79,38 +74,43 @@ def _tensor(payload: memoryview) -> Tensor:
     return from_memory(dtype, shape, payload[unpacker.tell() :])
 
 
-_RUN = re.compile(  # everything that says nothing of the length of a long list: numbers, short texts, short lists
+_RUN = re.compile(  # all that needs no further look: numbers, short texts and bytes, short lists, maps
     b"(?:[\x00-\x9f\xc0\xc2\xc3\xe0-\xff]|[\xcc\xd0].|[\xcd\xd1\xde]..|[\xca\xce\xd2\xdf].{4}|[\xcb\xcf\xd3].{8}|"
     + b"|".join(b"%c.{%d}" % (0xA0 + length, length) for length in range(32))
-    + b"|[\xd4].{2}|\xd5.{3}|\xd6.{5}|\xd7.{9}|\xd8.{17})*+",
+    + b"|[\xc4\xd9](?:"
+    + b"|".join(re.escape(bytes([length])) + b".{%d}" % length for length in range(32))
+    + b")|[\xc5\xda]\x00\x00|[\xc6\xdb]\x00{4}|\xdc\x00.|\xdd\x00\x00\x00.)*+",
     re.DOTALL,
 )
 _SIZES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4}
+_FIXED = {0xD7: 8, 0xD8: 16}  # extensions in which there is room for a tensor
+_EXTENSIONS = frozenset((0xC7, 0xC8, 0xC9, 0xD7, 0xD8))
 
 
 def _check_claims(body: Memory) -> None:
     """Refuse lists that together claim more entries than the body has bytes: the unpacker makes room for all at once.
 
-    Raises ValueError.
+    Raises ValueError, and BodyTooLarge for too many tensors.
     """
-    at, claimed, end = 0, 0, len(body)
+    at, claimed, tensors, end = 0, 0, 0, len(body)
     while True:
         run = _RUN.match(body, at)
         at = run.end() if run is not None else at
         if at >= end:
             return
         first = body[at]
-        width = _SIZES.get(first)
-        if width is None:
-            raise ValueError("it has a byte that is nothing, or is cut off")
-        length = int.from_bytes(body[at + 1 : at + 1 + width], "big")
+        width = _SIZES.get(first, 0)
+        if not width and first not in _FIXED:
+            raise ValueError("it has a byte that is nothing, an extension that is unknown, or is cut off")
+        length = _FIXED.get(first) or int.from_bytes(body[at + 1 : at + 1 + width], "big")
         at += 1 + width
-        if first >= 0xDC:
-            claimed += length
-        else:
-            at += length + (0xC7 <= first <= 0xC9)
+        tensors += first in _EXTENSIONS
+        claimed += length if first >= 0xDC else 0
+        at += length + (first in _EXTENSIONS) if first < 0xDC else 0
         if claimed > end or at > end:
             raise ValueError("it is cut off")
+        if tensors > MOST_PLACES:
+            raise BodyTooLarge(f"the body has more than {MOST_PLACES} tensors")
 
 
 def _check(value: Any) -> None:
@@ -127,8 +127,10 @@ def _check(value: Any) -> None:
         if not kinds & _CONTAINERS:
             return
         lists = chain.from_iterable(item for item in level if type(item) is list)
-        maps = chain.from_iterable(item.values() for item in level if type(item) is dict)
-        level = [*lists, *maps]
+        maps = [item for item in level if type(item) is dict]
+        if not {str}.issuperset(map(type, chain.from_iterable(maps))):
+            raise MalformedBody("the body is not MessagePack with text as names")
+        level = [*lists, *chain.from_iterable(item.values() for item in maps)]
     raise MalformedBody(f"the body is nested more than {MAX_DEPTH} levels deep")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bentod.errors import BodyTooLarge
 from bentod.iotypes.layout import Layout
 from bentod.iotypes.special import SpecialType
 from bentod.iotypes.validator import escape
@@ -26,10 +27,15 @@ class Place:
         self.container[self.key] = value
 
 
-def emptied(value: Any, layout: Layout) -> tuple[list[Any], list[Place]]:
+MOST_PLACES = 10_000
+"""Special values that an input may have."""
+
+
+def emptied(value: Any, layout: Layout, most: int | None = None) -> tuple[list[Any], list[Place]]:
     """A list with a copy of `value` in it, in which a different string stands for each special value, and their places.
 
-    Only what lies on the way to a special place is copied; the rest is shared.
+    Only what lies on the way to a special place is copied; the rest is shared. Raises BodyTooLarge for more than `most`
+    special values, or ten times as many places where they could be.
     """
     root, places = [value], []
     ahead: list[tuple[Any, Any, str, Layout]] = [(root, 0, "", layout)]
@@ -38,11 +44,23 @@ def emptied(value: Any, layout: Layout) -> tuple[list[Any], list[Place]]:
         if here.special is not None:
             if item is not None or not here.special.nullable:
                 places.append(Place(container, key, pointer, here.special, item))
+                _limit(len(places), most)
                 container[key] = f"<{type(here.special).__name__.removesuffix('Type').lower()} {len(places)}>"
         elif isinstance(item, dict | list | tuple):
+            if here.additional is not None or here.items is not None:
+                _limit((len(ahead) + len(item)) // 10, most)
             copy = container[key] = dict(item) if isinstance(item, dict) else list(item)
-            ahead.extend((copy, below, f"{pointer}/{escape(str(below))}", at) for below, at in _below(item, here))
+            ahead.extend(
+                (copy, below, f"{pointer}/{escape(str(below))}", at)
+                for below, at in _below(item, here)
+                if at.special is not None or isinstance(item[below], dict | list | tuple)
+            )
     return root, places
+
+
+def _limit(count: int, most: int | None) -> None:
+    if most is not None and count > most:
+        raise BodyTooLarge(f"the input has room for more than {most} tensors, images, files and bytes")
 
 
 def _below(item: Any, here: Layout) -> Iterator[tuple[Any, Layout]]:

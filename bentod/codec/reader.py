@@ -9,7 +9,7 @@ import orjson
 
 from bentod.codec import inbound
 from bentod.codec.inbound import Folder, Piece
-from bentod.codec.places import Place, emptied
+from bentod.codec.places import MOST_PLACES, Place, emptied
 from bentod.errors import BodyTooLarge, InvalidInput, Pointed
 from bentod.iotypes.image import TooManyPixels
 from bentod.iotypes.layout import layout, masked
@@ -42,14 +42,14 @@ class Reader:
             self._validator = Validator(masked(schema), {name: masked(inner) for name, inner in types.items()})
 
     def read(self, value: Any, folder: Folder, *, booleans: bool = True) -> Input:
-        """Raises InvalidInput with all that is wrong, and BodyTooLarge for an image of too many pixels.
+        """Raises InvalidInput with all that is wrong, and BodyTooLarge for too many pixels or special values.
 
         `booleans=False` promises that the body had no true and no false in it.
         """
         if self.layout is None:
             self._check(value, [])
             return Input(value, {})
-        root, places = emptied(value, self.layout)
+        root, places = emptied(value, self.layout, MOST_PLACES)
         dimensions = Dimensions()
         errors: list[Pointed] = []
         found = [

@@ -1,14 +1,12 @@
 """Nested lists of numbers, as JSON and people write tensors, made into tensors.
 
-The fast way hands whole lists to `struct`, which takes numbers only and sees when one does not fit. Whatever it does
-not take goes the exact way, number by number, which also finds the place of what is wrong. (`numpy.array` would read
-strings as numbers, null as NaN, and make a gigabyte of a list with one long string.)
+Whole lists are handed to `struct`, which takes numbers only and sees when one does not fit. (`numpy.array` would read
+strings as numbers, null as NaN, and make gigabytes of a list with one long string.)
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -32,7 +30,6 @@ _CODES = {
     "complex128": "d",
 }
 _LISTS = frozenset((list, tuple))
-_Leaf = Callable[[Any, tuple[int, ...]], list[Any]]
 
 
 def from_lists(value: Any, kind: TensorType, *, booleans: bool = True) -> Tensor:
@@ -41,130 +38,116 @@ def from_lists(value: Any, kind: TensorType, *, booleans: bool = True) -> Tensor
     `booleans=False` promises that there is no true and no false among the numbers. An empty list does not say the
     lengths below it: there the shape has those that the schema fixes, else -1.
     """
-    lengths = _first_lengths(value, kind)
-    check_shape(lengths[: len(kind.shape)], kind)
-    data = _quick(value, kind.dtype, lengths, booleans) if _whole(lengths, kind) else None
+    rank, lengths, flat = len(kind.shape), list[int](), [value]
+    while len(lengths) < rank and flat:
+        flat = _opened(flat, lengths, kind)
+        check_shape(lengths, kind)
+    shape = tuple(lengths)
+    if kind.dtype.startswith("complex") and flat:
+        flat = _pairs(flat, lengths)
+    data = _packed(flat, kind.dtype, booleans)
     if data is None:
-        lengths, data = _exact(value, kind)
-    return Tensor(kind.dtype, _completed(lengths, kind), data)
+        index = _first_wrong(flat, kind.dtype)
+        _LEAVES.get(kind.dtype, _float)(kind.dtype, flat[index], _path(index, lengths))
+        raise AssertionError(f"{kind.dtype}: all numbers are fine, but not all together")
+    rest = kind.shape[len(shape) :]
+    return Tensor(kind.dtype, (*shape, *(wanted if isinstance(wanted, int) else -1 for wanted in rest)), data)
 
 
-def _first_lengths(value: Any, kind: TensorType) -> list[int]:
-    """The lengths along the first entries."""
-    lengths: list[int] = []
-    for _ in range(len(kind.shape) + kind.dtype.startswith("complex")):
-        if type(value) not in _LISTS:
-            break
-        lengths.append(len(value))
-        if not value:
-            break
-        value = value[0]
-    return lengths
+def _opened(flat: list[Any], lengths: list[int], kind: TensorType) -> list[Any]:
+    """What is in the lists on one level; their length is added to `lengths`. Raises Misfit."""
+    if not _LISTS.issuperset(map(type, flat)):
+        index = next(index for index, item in enumerate(flat) if type(item) not in _LISTS)
+        text = f"{_said(flat[index])} is no list, and a list is wanted for {list(kind.shape)}"
+        raise Misfit(text, _path(index, lengths))
+    length = len(flat[0])
+    if len(flat) > 1 and set(map(len, flat)) != {length}:
+        index = next(index for index, item in enumerate(flat) if len(item) != length)
+        text = f"the list has {len(flat[index])} entries, and the first one here has {length}"
+        raise Misfit(text, _path(index, lengths))
+    lengths.append(length)
+    return flat[0] if len(flat) == 1 else list(chain.from_iterable(flat))
 
 
-def _whole(lengths: list[int], kind: TensorType) -> bool:
-    """Whether nothing is empty, and the lists are as deep as they should be."""
-    if 0 in lengths:
-        return False
-    if kind.dtype.startswith("complex"):
-        return len(lengths) == len(kind.shape) + 1 and lengths[-1] == 2
-    return len(lengths) == len(kind.shape)
+def _pairs(flat: list[Any], lengths: list[int]) -> list[Any]:
+    """Complex numbers as their parts. Raises Misfit."""
+    for index, item in enumerate(flat):
+        if type(item) not in _LISTS or len(item) != 2:
+            text = f"{_said(item)} is no complex number, which is [real, imaginary]"
+            raise Misfit(text, _path(index, lengths))
+    lengths.append(2)
+    return list(chain.from_iterable(flat))
 
 
-def _quick(value: Any, dtype: str, lengths: list[int], booleans: bool) -> bytes | None:
-    """The memory, or None if the exact way has to look."""
-    flat = value if lengths else [value]
-    for length in lengths[1:]:
-        if not _LISTS.issuperset(map(type, flat)) or set(map(len, flat)) != {length}:
-            return None
-        flat = list(chain.from_iterable(flat))
+def _packed(flat: list[Any], dtype: str, booleans: bool) -> bytes | None:
+    """The memory of some numbers; None if one of them is wrong."""
     if dtype == "bool":
-        return bytes(flat) if set(map(type, flat)) == {bool} else None
+        return bytes(flat) if set(map(type, flat)) <= {bool} else None
     if booleans and bool in set(map(type, flat)):
         return None
+    form = f"<{len(flat)}{_CODES[dtype]}"
     try:
-        return struct.pack(f"<{len(flat)}{_CODES[dtype]}", *flat)
+        return struct.pack(form, *flat)
     except (struct.error, OverflowError, TypeError):
+        return _packed_whole(flat, form) if "int" in dtype else None
+
+
+def _packed_whole(flat: list[Any], form: str) -> bytes | None:
+    """The memory of integers, if some are written as 1.0."""
+    if not set(map(type, flat)) <= {int, float}:
+        return None
+    try:
+        whole = list(map(int, flat))
+        return struct.pack(form, *whole) if whole == flat else None
+    except (struct.error, OverflowError, ValueError):
         return None
 
 
-def _exact(value: Any, kind: TensorType) -> tuple[list[int], bytes]:
-    """Lengths and memory. Raises Misfit with the place of the first thing that is wrong."""
-    leaf, rank = _LEAVES.get(kind.dtype, _complex if kind.dtype.startswith("complex") else _float), len(kind.shape)
-    lengths: list[int] = []
-    flat: list[Any] = []
-
-    def walk(item: Any, path: tuple[int, ...]) -> None:
-        level = len(path)
-        if level == rank:
-            flat.extend(leaf(kind.dtype)(item, path))
-            return
-        if type(item) not in _LISTS:
-            raise Misfit(f"{_said(item)} is no list, and a list is wanted for {list(kind.shape)}", path)
-        if level == len(lengths):
-            lengths.append(len(item))
-        elif lengths[level] != len(item):
-            raise Misfit(f"the list has {len(item)} entries, and the first one here has {lengths[level]}", path)
-        for index, inner in enumerate(item):
-            walk(inner, (*path, index))
-
-    walk(value, ())
-    return lengths, struct.pack(f"<{len(flat)}{_CODES.get(kind.dtype, '?')}", *flat)
+def _first_wrong(flat: list[Any], dtype: str) -> int:
+    """The index of the first number that is wrong; one is. By halves, so that long lists are no work."""
+    first, end = 0, len(flat)
+    while end - first > 1:
+        middle = (first + end) // 2
+        if _packed(flat[first:middle], dtype, booleans=True) is None:
+            end = middle
+        else:
+            first = middle
+    return first
 
 
-def _completed(lengths: list[int], kind: TensorType) -> tuple[int, ...]:
-    """The shape, with what the schema fixes where an empty list says nothing."""
-    rest = kind.shape[len(lengths) :]
-    return (*lengths[: len(kind.shape)], *(wanted if isinstance(wanted, int) else -1 for wanted in rest))
+def _path(index: int, lengths: list[int]) -> tuple[int, ...]:
+    """Where an entry of the flattened lists stood."""
+    path: list[int] = []
+    for length in reversed(lengths):
+        index, step = divmod(index, length)
+        path.append(step)
+    return tuple(reversed(path))
 
 
-def _bool(dtype: str) -> _Leaf:
-    def leaf(value: Any, path: tuple[int, ...]) -> list[Any]:
-        if type(value) is not bool:
-            raise Misfit(f"{_said(value)} is neither true nor false", path)
-        return [value]
-
-    return leaf
+def _bool(dtype: str, value: Any, path: tuple[int, ...]) -> None:
+    """Raises Misfit unless a value is a boolean."""
+    if type(value) is not bool:
+        raise Misfit(f"{_said(value)} is neither true nor false", path)
 
 
-def _integer(dtype: str) -> _Leaf:
+def _integer(dtype: str, value: Any, path: tuple[int, ...]) -> None:
+    """Raises Misfit unless a value is an integer of the dtype; 1.0 is one."""
     bits, signed = 8 * ITEM_BYTES[dtype], dtype.startswith("int")
     least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-
-    def leaf(value: Any, path: tuple[int, ...]) -> list[Any]:
-        if type(value) is not int and not (type(value) is float and value.is_integer()):
-            raise Misfit(f"{_said(value)} is no whole number", path)
-        if not least <= value <= most:
-            raise Misfit(f"{_said(value)} does not fit in {dtype}", path)
-        return [int(value)]
-
-    return leaf
+    if type(value) is not int and not (type(value) is float and value.is_integer()):
+        raise Misfit(f"{_said(value)} is no whole number", path)
+    if not least <= value <= most:
+        raise Misfit(f"{_said(value)} does not fit in {dtype}", path)
 
 
-def _float(dtype: str) -> _Leaf:
-    code = "<" + _CODES[dtype]
-
-    def leaf(value: Any, path: tuple[int, ...]) -> list[Any]:
-        if type(value) not in (int, float):
-            raise Misfit(f"{_said(value)} is no number", path)
-        try:
-            struct.pack(code, value)
-        except (struct.error, OverflowError):
-            raise Misfit(f"{_said(value)} is too large for {dtype}", path) from None
-        return [value]
-
-    return leaf
-
-
-def _complex(dtype: str) -> _Leaf:
-    part = _float(dtype)
-
-    def leaf(value: Any, path: tuple[int, ...]) -> list[Any]:
-        if type(value) not in _LISTS or len(value) != 2:
-            raise Misfit(f"{_said(value)} is no complex number, which is [real, imaginary]", path)
-        return [*part(value[0], (*path, 0)), *part(value[1], (*path, 1))]
-
-    return leaf
+def _float(dtype: str, value: Any, path: tuple[int, ...]) -> None:
+    """Raises Misfit unless a value is a number, and not too large."""
+    if type(value) not in (int, float):
+        raise Misfit(f"{_said(value)} is no number", path)
+    try:
+        struct.pack("<" + _CODES[dtype], value)
+    except (struct.error, OverflowError):
+        raise Misfit(f"{_said(value)} is too large for {dtype}", path) from None
 
 
 def _said(value: Any) -> str:

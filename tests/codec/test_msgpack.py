@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as hnp
 
 from bentod.codec import msgpack
 from bentod.codec.json import MAX_DEPTH
-from bentod.errors import MalformedBody, OutputUnserializable
+from bentod.codec.places import MOST_PLACES
+from bentod.errors import BodyTooLarge, MalformedBody, OutputUnserializable
 from bentod.iotypes.layout import layout
 from bentod.iotypes.parts import Blob, Picture, Stored, Tensor
 from bentod.iotypes.special import ITEM_BYTES
@@ -113,6 +114,7 @@ def tensor_body(head: object, data: bytes = b"") -> bytes:
         pytest.param(b"\x81\x01\x01", id="number as name"),
         pytest.param(b"\x81\xc4\x01a\x01", id="bytes as name"),
         pytest.param(b"\x81\xc0\x01", id="nil as name"),
+        pytest.param(b"\x91\x81\xc4\x01a\x81\xc4\x01b\x01", id="bytes as names below"),
         pytest.param(library.packb(math.nan), id="NaN"),
         pytest.param(library.packb([1, {"a": math.inf}]), id="Infinity"),
         pytest.param(b"\x91\xca\x7f\x80\x00\x00", id="short Infinity"),
@@ -176,6 +178,14 @@ def test_claims_of_many_entries_reserve_no_memory():
     with pytest.raises(MalformedBody):
         msgpack.decode(body)
     assert time.process_time() - begun < 1
+
+
+def test_there_is_a_most_of_tensors():
+    tensor = Tensor("int8", (0,), b"")
+    assert len(msgpack.decode(packed([tensor] * MOST_PLACES))) == MOST_PLACES
+    for one in (tensor, Tensor("int8", (1,), b"a")):
+        with pytest.raises(BodyTooLarge):
+            msgpack.decode(packed([one] * (MOST_PLACES + 1)))
 
 
 def test_long_lists_are_fine():

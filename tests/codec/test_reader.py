@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from bentod.codec import json, msgpack, npy
+from bentod.codec.places import MOST_PLACES
 from bentod.codec.reader import Input, Piece, Reader
 from bentod.errors import BodyTooLarge, CallError, InvalidInput
 from bentod.iotypes.parts import Blob, Picture, Stored, Tensor
@@ -259,6 +260,16 @@ def test_images_are_what_they_say():
 def test_too_many_pixels_are_too_large():
     with pytest.raises(BodyTooLarge, match="/i"):
         read({"properties": {"i": {**IMAGE, "maxPixels": 5}}}, {"i": png((2, 3))})
+
+
+def test_there_is_a_most_of_special_values():
+    schema = {"type": "array", "items": BINARY}
+    assert len(read(schema, [""] * MOST_PLACES).value) == MOST_PLACES
+    for value in ([""] * (MOST_PLACES + 1), [""] * 10_000_000):
+        with pytest.raises(BodyTooLarge, match="10000"):
+            read(schema, value)
+    with pytest.raises(BodyTooLarge):
+        read({"items": {"properties": {"b": BINARY}}}, [{}] * 1_000_000)
 
 
 def test_files_are_on_disk(tmp_path):

@@ -149,5 +149,15 @@ def test_a_long_string_among_numbers_costs_nothing():
         from_lists(value, free("float32", 1))
 
 
+def test_the_one_that_is_wrong_among_many_is_found():
+    many: list = [[1.0, 2]] * 50_000
+    for index, row in ((0, 0), (25_000, 1), (49_999, 1)):
+        value = [list(pair) for pair in many]
+        value[index][row] = None
+        with pytest.raises(Misfit, match="null") as raised:
+            from_lists(value, free("int32", 2))
+        assert raised.value.path == (index, row)
+
+
 def test_byte_order_is_little_endian():
     assert from_lists([1, 258], free("uint16", 1)).data == b"\x01\x00\x02\x01"
