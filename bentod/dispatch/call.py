@@ -42,7 +42,10 @@ class TargetFailure(CallError):
 
 class Call:
     """One call. `entry` is what the worker gets, packed, with `memory` beside it; `finished` gets the answer or a
-    CallError, once. `on_released` is called when no worker holds the call any more, and none will."""
+    CallError, once. `on_released` is called when no worker holds the call any more, and none will. `streams`: it may
+    hold its slot for long, whatever others take."""
+
+    streams = False
 
     __slots__ = (
         "admitted", "deadline", "entry", "finished", "id", "is_async", "losses", "memory", "on_released", "quota",
@@ -91,6 +94,8 @@ class Call:
 
 class StreamCall(Call):
     """A call that is answered chunk by chunk; `finished` is its end."""
+
+    streams = True
 
     __slots__ = ("_chunks", "_waiter")
 

@@ -28,6 +28,7 @@ class _Worker:
         self.slots = {False: route.threads, True: route.concurrency}
         self.held: dict[int, Call] = {}
         self.busy = {False: 0, True: 0}
+        self.streams = {False: 0, True: 0}
         self.link: Link | None = None
         self.leaving = False
         self.answered = 0
@@ -169,11 +170,13 @@ class Dispatcher:
             worker.link.close()
 
     def _free(self, is_async: bool) -> _Worker | None:
-        """The worker with a free slot that holds fewest calls, the first of equals."""
+        """The worker with a free slot that holds fewest calls, the first of equals. None gets calls ahead behind a
+        stream: they would wait for its end."""
         lane, best = self._lanes[is_async], None
         for worker in self._open:
-            busy = worker.busy[is_async]
-            if busy < lane.window(worker.slots[is_async]) and (best is None or busy < best.busy[is_async]):
+            busy, slots = worker.busy[is_async], worker.slots[is_async]
+            room = slots if worker.streams[is_async] else lane.window(slots)
+            if busy < room and (best is None or busy < best.busy[is_async]):
                 best = worker
         return best
 
@@ -186,6 +189,7 @@ class Dispatcher:
         assert worker.link is not None
         worker.held[call.id] = call
         worker.busy[call.is_async] += 1
+        worker.streams[call.is_async] += call.streams
         call.quota.running += 1
         call.sent = time.monotonic()
         worker.link.send(call.entry, call.memory)
@@ -201,6 +205,7 @@ class Dispatcher:
             del worker.held[call.id]
             call.release()
             worker.busy[call.is_async] -= 1
+            worker.streams[call.is_async] -= call.streams
             worker.answered += 1
             call.quota.running -= 1
         for is_async, lane in self._lanes.items():
