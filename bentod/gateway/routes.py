@@ -22,7 +22,7 @@ from bentod.iotypes.validator import Validator, properties
 from bentod.wire.entries import NAMED, POSITIONAL, Terms
 from bentod.wire.messages import ApiRoute, Method, RouteTable
 
-_AHEAD = 32  # chunks that a callable may be ahead of its client
+_AHEAD, _MANY, _AHEAD_OF_MANY = 32, 16, 8
 _STREAMS = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 
 
@@ -75,8 +75,13 @@ class Operation:
             image=self.writer.image_type(negotiate.JSON if self.api.stream else media_type),
             folder=folder,
             within=self.within,
-            ahead=_AHEAD if self.api.stream else 0,
+            ahead=self._ahead() if self.api.stream else 0,
         )
+
+    def _ahead(self) -> int:
+        """How many chunks a stream may be ahead of its client: few where there are many streams, because the first
+        chunk of one waits behind all that the others have ahead."""
+        return _AHEAD if self.counts.quota.running < _MANY else _AHEAD_OF_MANY
 
     def argument(self, value: Any) -> Any:
         """What the callable gets: undeclared properties only reach a callable with `**kwargs`.

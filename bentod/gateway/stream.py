@@ -20,7 +20,7 @@ from bentod.iotypes.parts import Blob
 
 _HEARTBEAT_S = 15.0
 _NO_CHUNK = Answer(None, 0.0, 0.0)
-_TELL_CHUNKS, _TELL_BYTES = 8, 64 * 1024  # what a client must have taken before its worker is told
+_TELL_CHUNKS, _TELL_BYTES = 4, 64 * 1024  # what a client must have taken before its worker is told
 
 
 @dataclass(frozen=True, slots=True)
