@@ -4,6 +4,8 @@ HTTP, a call when a client leaves, and closing without losing the answer."""
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
@@ -18,6 +20,7 @@ from bentod.gateway.shared import Shared
 from bentod.wire.intake import Memory
 
 _LINGER_S = 2.0
+_RESET = struct.pack("ii", 1, 0)
 _MAX_HEAD = 64 * 1024
 _BODY_AHEAD = 1024 * 1024
 _TOGETHER = 64 * 1024
@@ -251,9 +254,13 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.on_response()
 
     def abort(self) -> None:
-        """Cut the connection off."""
-        if self._current is not None:
-            self._current.disconnected = True
+        """Cut the connection off; reset it where its end would be the end of the answer (HTTP/1.0)."""
+        cycle = self._current
+        if cycle is not None:
+            cycle.disconnected = True
+            if cycle.scope["http_version"] == "1.0" and not self.transport.is_closing():
+                peer = self.transport.get_extra_info("socket")
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     def last_words_said(self) -> None:

@@ -59,20 +59,24 @@ class Stream:
         if self.complete:
             return False
         if not self.chunked:
-            try:
-                self.connection._more()
-            except Ended as error:
-                if "the end" not in str(error):
-                    raise
-                self.complete = True
-                return False
-            self._read, self.connection._read = self._read + self.connection._read, b""
-            return True
+            return self._more_to_the_end()
         size = int(self.connection._until(b"\r\n"), 16)
         self._read += self.connection._exactly(size)
         self.connection._until(b"\r\n")
         self.complete = size == 0
         return size > 0
+
+    def _more_to_the_end(self) -> bool:
+        """Of an answer that ends with its connection."""
+        if not self.connection._read:
+            try:
+                self.connection._more()
+            except Ended as error:
+                if not str(error).startswith("the end"):
+                    raise
+                self.complete = True
+        self._read, self.connection._read = self._read + self.connection._read, b""
+        return not self.complete
 
 
 def stream(connection: Connection, path: str, value: Any, headers: Mapping[str, str] | None = None) -> Stream:
