@@ -136,6 +136,7 @@ def load(data: Memory, broken: Callable[[str], Exception]) -> Image:
     """
     from PIL import ImageOps
 
+    data = bytes(data)  # which the files below then share
     try:
         image = _opened(io.BytesIO(data))
         if _may_be_turned(image, data) and image.getexif().get(_ORIENTATION) in _TURNED:
@@ -156,17 +157,17 @@ def load(data: Memory, broken: Callable[[str], Exception]) -> Image:
     return image
 
 
-def _may_be_turned(image: ImageFile, data: Memory) -> bool:
+def _may_be_turned(image: ImageFile, data: bytes) -> bool:
     """Whether to ask for EXIF data: of a PNG, Pillow would decode all pixels to see what follows them."""
-    return image.format != "PNG" or any("exif" in str(name) for name in image.info) or b"eXIf" in bytes(data)
+    return image.format != "PNG" or any("exif" in str(name) for name in image.info) or b"eXIf" in data
 
 
-def _complete(image: ImageFile, data: Memory) -> bool:
+def _complete(image: ImageFile, data: bytes) -> bool:
     """Whether a picture is known to be whole, without decoding it: all checksums of a PNG, the end of a JPEG."""
     if image.format == "PNG":
         _opened(io.BytesIO(data)).verify()
         return True
-    return image.format == "JPEG" and bytes(data[-2:]) == b"\xff\xd9"
+    return image.format == "JPEG" and data.endswith(b"\xff\xd9")
 
 
 def _opened(body: io.BytesIO) -> ImageFile:
