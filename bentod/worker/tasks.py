@@ -26,6 +26,12 @@ _Running = asyncio.Future[Sendable] | Future[Sendable]
 class AsyncCaller(Caller):
     """Runs calls of `async def` methods and asynchronous generators."""
 
+    def _frame(self, entry: Entry) -> Sendable:
+        framed = super()._frame(entry)
+        if isinstance(framed, bytes):
+            return framed
+        return [bytes(piece) for piece in framed]  # it goes out later, and the memory may be the callable's own
+
     async def run_async(self, entry: Entry, attachments: Sequence[Any], outlet: AsyncOutlet | None) -> Sendable:
         """The answer, framed; cancelling this cancels the method."""
         call, method, started = entry[1], self.methods[entry[2]], time.monotonic()
@@ -203,7 +209,7 @@ class _Connection(asyncio.BufferedProtocol):
         if isinstance(data, bytes):
             self._transport.write(data)
         else:
-            self._transport.writelines([bytes(piece) for piece in data])  # the memory may be the callable's own
+            self._transport.writelines(data)
 
 
 class _TaskOutlet(Flow):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import select
 import shutil
 import socket
 import tempfile
@@ -126,10 +127,9 @@ class Gate:
         """Whether nothing more has come so far."""
         if self._answers:
             return False
-        try:
-            count = self.socket.recv_into(self._intake.buffer(), 0, socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        if not select.select([self.socket], [], [], 0)[0]:
             return True
+        count = self.socket.recv_into(self._intake.buffer())
         for payload, attachments in self._intake.received(count):
             self._answers += unpack(payload, opener(attachments))
         return not self._answers
@@ -151,7 +151,7 @@ class Serving:
         self.server = server
         self.path = path
         self.log = log
-        self.thread = threading.Thread(target=server.serve, name="worker")
+        self.thread = threading.Thread(target=server.serve, name="worker", daemon=True)
 
     def gate(self) -> Gate:
         """A new gateway, connected."""

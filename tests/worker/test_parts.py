@@ -113,7 +113,7 @@ def test_arrays_survive_the_way_there_and_back(letter, shape, big_endian, data):
     value = np.arange(np.prod(shape, dtype=int)).astype(dtype).reshape(shape)
     value = value.transpose(data.draw(st.permutations(range(len(shape)))))
     seen = []
-    worker = Worker(seen.append or x)
+    worker = Worker(lambda x: seen.append(x) or x)
     sent = Tensor(value.dtype.name, value.shape, np.ascontiguousarray(value, dtype.newbyteorder("<")).tobytes())
     kind, _, _, found = worker.call(sent, Terms(packed=True, special=True))
     assert (kind, found) == (DONE, sent)
