@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 from bentod.codec.folder import check_media_type
 from bentod.errors import BentodError
-from bentod.iotypes.layout import Layout, layout, resolved
+from bentod.iotypes.layout import Layout, layout
+from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType, special
 
 JSON, MSGPACK, NPY, BYTES = "application/json", "application/msgpack", "application/x-npy", "application/octet-stream"

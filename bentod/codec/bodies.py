@@ -13,9 +13,9 @@ from bentod.codec.npy import MEDIA_TYPE as NPY
 from bentod.codec.reader import Folder, Input, Piece, Reader
 from bentod.codec.spool import Spool
 from bentod.errors import MalformedBody, UnsupportedMediaType
-from bentod.iotypes.layout import resolved
 from bentod.iotypes.media_types import lies_in
 from bentod.iotypes.parts import Stored
+from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, SpecialType, TensorType
 
 MSGPACK = "application/msgpack"

@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl
 from bentod.codec import json
 from bentod.codec.reader import Piece
 from bentod.errors import BodyTooLarge, InvalidInput, MalformedBody, Pointed
-from bentod.iotypes.layout import Layout, layout, resolved
+from bentod.iotypes.layout import Layout, layout
 from bentod.iotypes.parts import Stored
+from bentod.iotypes.references import resolved
 from bentod.iotypes.special import SpecialType
 from bentod.iotypes.validator import escape
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from bentod.iotypes.special import in_range
+from bentod.iotypes.media_types import in_range
 
 JSON = "application/json"
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from bentod.codec import npy
 from bentod.codec.negotiate import JSON
-from bentod.iotypes.layout import Layout
+from bentod.iotypes.layout import Layout, specials
+from bentod.iotypes.references import resolved
 from bentod.iotypes.special import BinaryType, FileType, ImageType, TensorType
 
 TEXT = "text/plain"
 MSGPACK = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
-_TYPES = "#/types/"
 
 
 def offers(schema: Any, types: Mapping[str, Any], layout: Layout | None) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def offers(schema: Any, types: Mapping[str, Any], layout: Layout | None) -> tupl
 
 def pictures(layout: Layout | None) -> tuple[str, ...]:
     """The media types in which all pictures of an output can be encoded, else those of its first; () without any."""
-    ranges = list(dict.fromkeys(_image_ranges(layout))) if layout is not None else []
+    ranges = list(dict.fromkeys(kind.media_type for kind in specials(layout) if isinstance(kind, ImageType)))
     if not ranges:
         return ()
     from bentod.iotypes.image import writable
@@ -38,24 +38,7 @@ def pictures(layout: Layout | None) -> tuple[str, ...]:
     return common or writable(ranges[0])
 
 
-def _image_ranges(layout: Layout) -> Iterator[str]:
-    ahead, seen = [layout], {id(layout)}
-    for place in ahead:
-        if isinstance(place.special, ImageType):
-            yield place.special.media_type
-        for below in (*place.properties.values(), place.additional, *place.prefix, place.items):
-            if below is not None and id(below) not in seen:
-                seen.add(id(below))
-                ahead.append(below)
-
-
 def _is_text(schema: Any, types: Mapping[str, Any]) -> bool:
-    """Whether all answers are strings, by the schema or the type of the spec that it refers to."""
-    seen: set[str] = set()
-    while isinstance(schema, dict) and "type" not in schema:
-        reference = schema.get("$ref")
-        if not isinstance(reference, str) or not reference.startswith(_TYPES) or reference in seen:
-            return False
-        seen.add(reference)
-        schema = types.get(reference.removeprefix(_TYPES))
-    return isinstance(schema, dict) and schema["type"] == "string"
+    """Whether all answers are strings."""
+    found = resolved(schema, types)
+    return isinstance(found, dict) and found.get("type") == "string"

@@ -14,7 +14,8 @@ from bentod.codec.writer import Writer
 from bentod.gateway.openapi_schemas import Move, followed, moved
 from bentod.gateway.openapi_special import answered, part_type, raw
 from bentod.gateway.routes import streamed
-from bentod.iotypes.layout import Layout, layout, resolved
+from bentod.iotypes.layout import Layout, layout
+from bentod.iotypes.references import resolved
 from bentod.iotypes.special import SpecialType
 from bentod.wire.messages import ApiRoute
 

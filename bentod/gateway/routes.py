@@ -16,7 +16,8 @@ from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import InvalidInput, Pointed
 from bentod.iotypes import image
-from bentod.iotypes.layout import resolved, specials
+from bentod.iotypes.layout import specials
+from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType
 from bentod.iotypes.validator import Validator, properties
 from bentod.wire.entries import NAMED, POSITIONAL, Terms

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FORMATS, SpecialType, special
 
-_TYPES = "#/types/"
 _MAPS = ("properties", "patternProperties", "$defs", "dependentSchemas", "types")
 _VALUES = frozenset(("const", "enum", "default", "examples"))
 
@@ -41,11 +41,6 @@ def layout(schema: Any, types: Mapping[str, Any]) -> Layout | None:
     return found
 
 
-def resolved(schema: Any, types: Mapping[str, Any], root: Any = None) -> Any:
-    """A schema, that stands in `root` if it is not the root itself, or where its `$ref` leads; None if nowhere."""
-    return _Finder(schema if root is None else root, types).resolved(schema)
-
-
 class _Finder:
     """Walks one schema. Recursive types give recursive layouts."""
 
@@ -56,7 +51,7 @@ class _Finder:
 
     def at(self, schema: Any) -> Layout | None:
         """What stands at a schema, maybe with nothing special below it."""
-        schema = self.resolved(schema)
+        schema = resolved(schema, self._types, self._root)
         if not isinstance(schema, dict):
             return None
         if id(schema) in self.known:
@@ -73,33 +68,6 @@ class _Finder:
         here.prefix = [self.at(inner) for inner in (prefix if isinstance(prefix, list) else ())]
         here.items = self.at(schema.get("items"))
         return here
-
-    def resolved(self, schema: Any) -> Any:
-        """The schema itself, or where its `$ref` leads."""
-        for _ in range(64):
-            if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
-                return schema
-            schema = self._followed(schema["$ref"])
-        return None
-
-    def _followed(self, reference: str) -> Any:
-        if reference.startswith(_TYPES):
-            name, _, rest = reference.removeprefix(_TYPES).partition("/")
-            return _at(self._types.get(name), rest.split("/") if rest else [])
-        if reference == "#":
-            return self._root
-        return _at(self._root, reference[2:].split("/")) if reference.startswith("#/") else None
-
-
-def _at(schema: Any, path: list[str]) -> Any:
-    """What a JSON Pointer leads to."""
-    for part in path:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(schema, list):
-            schema = schema[int(key)] if key.isdecimal() and int(key) < len(schema) else None
-        else:
-            schema = schema.get(key) if isinstance(schema, dict) else None
-    return schema
 
 
 def _kept(place: Layout | None) -> Layout | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bentod.iotypes.special import in_range
-
 _ALIASES = {
     "application/x-zip-compressed": "application/zip",
     "audio/mp3": "audio/mpeg",
@@ -27,3 +25,8 @@ def canonical(media_type: str) -> str:
 def lies_in(media_type: str, wanted: str) -> bool:
     """Whether a media type lies in a range, under whichever of its names."""
     return in_range(media_type, wanted) or in_range(canonical(media_type), canonical(wanted))
+
+
+def in_range(media_type: str, wanted: str) -> bool:
+    """Whether a media type lies in a range such as `image/*` (both in lower case, without parameters)."""
+    return wanted in ("*/*", media_type) or (wanted.endswith("/*") and media_type.startswith(wanted[:-1]))

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bentod.iotypes.references import resolved
+
 FORMATS = ("tensor", "image", "file", "binary")
 
 ITEM_BYTES: dict[str, int] = {
@@ -31,8 +33,6 @@ ITEM_BYTES: dict[str, int] = {
 
 MAX_PIXELS = 64_000_000
 """Pixels that a decoded image may have, unless its schema says `maxPixels`."""
-
-_TYPES = "#/types/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +74,9 @@ SpecialType = TensorType | ImageType | FileType | BinaryType
 
 
 def special(schema: Any, types: Mapping[str, Any]) -> SpecialType | None:
-    """What a valid schema says of its values if they are special, directly or by `$ref` to a type of the spec."""
-    seen: set[str] = set()
-    while isinstance(schema, dict) and schema.get("format") not in FORMATS:
-        reference = schema.get("$ref")
-        if not isinstance(reference, str) or not reference.startswith(_TYPES) or reference in seen:
-            return None
-        seen.add(reference)
-        schema = types.get(reference.removeprefix(_TYPES))
-    return _read(schema) if isinstance(schema, dict) else None
+    """What a valid schema says of its values if they are special, directly or where its `$ref` leads."""
+    schema = resolved(schema, types)
+    return _read(schema) if isinstance(schema, dict) and schema.get("format") in FORMATS else None
 
 
 def _read(schema: Mapping[str, Any]) -> SpecialType:
@@ -98,8 +92,3 @@ def _read(schema: Mapping[str, Any]) -> SpecialType:
             return FileType(media_type or "*/*", tuple(schema.get("within", ())), nullable)
         case _:
             return BinaryType(media_type or "*/*", nullable)
-
-
-def in_range(media_type: str, wanted: str) -> bool:
-    """Whether a media type lies in a range such as `image/*` (both in lower case, without parameters)."""
-    return wanted in ("*/*", media_type) or (wanted.endswith("/*") and media_type.startswith(wanted[:-1]))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bentod.iotypes.layout import layout, resolved
+from bentod.iotypes.layout import layout
+from bentod.iotypes.references import resolved
 from bentod.iotypes.special import BinaryType
 from bentod.spec.found import shown
 from bentod.spec.media_types import WITH_PARAMETERS
