@@ -6,13 +6,14 @@ with `{"error": …}`, and raw streams that fail are cut off.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bentod.dispatch.call import Answer, StreamCall, TargetFailure
-from bentod.errors import CallError, ClientGone, DeadlineExceeded, InvalidOutput
+from bentod.errors import CallError, ClientGone, DeadlineExceeded, Draining, InvalidOutput
 from bentod.gateway import head, problems
 from bentod.gateway.exchange import Exchange
 from bentod.gateway.routes import Operation
@@ -60,6 +61,10 @@ async def stream(
         if not begun:
             raise failure from None
         await sender.failed(failure)
+    except asyncio.CancelledError:  # the time to drain is over
+        if not begun:
+            raise
+        await sender.failed(Draining("the server is shutting down"))
     finally:
         operation.dispatcher.abandon(call)  # unless it has finished
 
