@@ -12,6 +12,7 @@ from bentod.errors import CallError, Draining, Internal, MethodNotAllowed, NotFo
 from bentod.gateway import system
 from bentod.gateway.exchange import Exchange, Receive, Scope, Send
 from bentod.gateway.infer import Limits, infer
+from bentod.gateway.problems import kind_of
 from bentod.gateway.routes import Operation, Routes
 from bentod.gateway.system import Documents, Page
 
@@ -66,11 +67,13 @@ class App:
             await exchange.problem(error)
         except asyncio.CancelledError:  # the time to drain is over
             if exchange.status:
+                exchange.code = kind_of(_draining()).code
                 raise
             await exchange.problem(_draining())
         except Exception:
             sys.stderr.write(traceback.format_exc())
             if exchange.status:
+                exchange.code = kind_of(Internal()).code
                 raise
             await exchange.problem(Internal())
 

@@ -13,6 +13,7 @@ from bentod.codec.folder import CallFolder
 from bentod.codec.writer import Body
 from bentod.dispatch.call import Call
 from bentod.errors import InvalidOutput
+from bentod.gateway import problems
 from bentod.gateway.exchange import Exchange, Header
 
 _PIECE = 256 * 1024
@@ -62,7 +63,9 @@ async def send(exchange: Exchange, status: int, body: Body, headers: Iterable[He
         await exchange.begin(status, body.media_type.encode("latin-1"), headers, left)
         while left:
             piece = await asyncio.to_thread(opened.read, min(left, _PIECE))
-            if not piece:  # somebody made it shorter meanwhile
+            if not piece:
+                exchange.code = problems.KINDS[InvalidOutput].code
+                exchange.log = "the file that was returned became shorter while it was sent"
                 exchange.abort()
                 return
             left -= len(piece)

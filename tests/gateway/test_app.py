@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from bentod.gateway import app as app_module
 from bentod.gateway.app import App
 from bentod.gateway.routes import Counts, Routes, operation, pages
 from tests.support.asgi import LIMITS, Client, api, serving, table
@@ -160,3 +161,23 @@ def test_a_request_ends_with_the_table_that_it_began_with():
             assert (await running).json == "old"
 
     run(main())
+
+
+@pytest.mark.parametrize(("error", "code"), [(asyncio.CancelledError(), "draining"), (ZeroDivisionError(), "internal")])
+def test_an_answer_that_breaks_off_is_counted_as_what_broke_it(error, code, monkeypatch, capsys):
+    async def broken(operation, exchange, limits):
+        exchange.code = "ok"
+        await exchange.begin(200, b"a/b")
+        raise error
+
+    monkeypatch.setattr(app_module, "infer", broken)
+
+    async def main():
+        async with serving() as bench:
+            client = Client("/f", [b"1"], "POST", [])
+            with pytest.raises(type(error)):
+                await bench.app(client.scope, client.receive, client.send)
+            assert bench.counts() == {code: 1}
+
+    run(main())
+    assert ("Traceback" in capsys.readouterr().err) == (code == "internal")

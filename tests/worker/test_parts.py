@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import io
-import mimetypes
 import os
 import sys
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bentod.codec.folder import suggested
 from bentod.codec.parcels import Parcel
 from bentod.iotypes.parts import Blob, Picture, Stored, Tensor
 from bentod.wire.entries import CHUNK_WITH, DONE, NAMED, POSITIONAL, RAISED, Terms
@@ -28,7 +28,7 @@ from tests.support.samples import picture
 FAR = sys.float_info.max
 SPECIAL = Terms(special=True)
 INVALID = "output-invalid"
-WAV = mimetypes.guess_type("a.wav")[0]
+WAV = suggested("a.wav")
 
 
 class Worker:
