@@ -71,7 +71,8 @@ def located(spec: Path, environ: Mapping[str, str], run: Path | None, state: Pat
 
 def _folders(run: Path, state: Path, environ: Mapping[str, str]) -> Folders:
     temporary = Path(environ.get("TMPDIR") or "/tmp", f"bentod-files-{os.getuid()}")  # noqa: S108 - mode 0700, checked
-    return Folders(run.absolute(), state, temporary.absolute() / run.name)
+    own = f"{run.name}-{_short(run)}"  # BENTOD_RUN may differ where TMPDIR does not
+    return Folders(run.absolute(), state, temporary.absolute() / own)
 
 
 def _parent(environ: Mapping[str, str], run: Path | None) -> Path:
@@ -113,7 +114,7 @@ class RunFolder:
                 f"a daemon already runs this spec (see `bentod status`); its run folder is {run}"
             ) from None
         except OSError as error:
-            raise UnusableFolder(f"cannot use the run folder {run}: {error.strerror}") from None
+            raise UnusableFolder(f"cannot use the run folder {error.filename or run}: {error.strerror}") from None
         self._clean()
         (run / "w").mkdir(mode=0o700)
         self._where.files.mkdir(mode=0o700)
@@ -175,6 +176,6 @@ def _check_private(folder: Path) -> None:
     """Raises UnusableFolder for a folder of somebody else: who owns it decides what is in it."""
     found = folder.lstat()
     if found.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():
-        raise UnusableFolder(f"{folder} belongs to somebody else, or is no folder; BENTOD_RUN names another")
+        raise UnusableFolder(f"{folder} belongs to somebody else, or is no folder; BENTOD_RUN or TMPDIR names another")
     if found.st_mode & 0o077:
         folder.chmod(0o700)
