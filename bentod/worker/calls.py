@@ -97,19 +97,24 @@ class Caller:
 
         Never raises what the method raised.
         """
-        call, method, started = entry[1], self.methods[entry[2]], time.monotonic()
-        if started >= entry[3]:
+        kind, call, index, deadline, argument, _, terms = entry
+        method, started = self.methods[index], time.monotonic()
+        if started >= deadline:
             return self.expired(call)
+        work: Work | None = None
         try:
-            work = self.work(entry, attachments, started)
-            value = method.call(*work.positional, **work.named)
-            if outlet is not None:
-                return self._stream(work, value, outlet)
+            if terms is None and not method.takes_context:  # most calls are so, and many are short
+                value = method.call(**argument) if kind == NAMED else method.call(argument)
+            else:
+                work = self.work(entry, attachments, started)
+                value = method.call(*work.positional, **work.named)
+                if outlet is not None:
+                    return self._stream(work, value, outlet)
         except parts.Unreadable as error:
             return self.unreadable(call, started, error)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
             return self.raised(call, started, error)
-        return self.done(work, value)
+        return self._done_plainly(call, started, value) if work is None else self.done(work, value)
 
     def _stream(self, work: Work, value: Any, outlet: Outlet) -> Sendable:
         """Send the chunks of an iterator. Raises what it raises."""
@@ -152,6 +157,14 @@ class Caller:
         except Unsendable as error:
             return error.answer
 
+    def _done_plainly(self, call: int, started: float, value: Any) -> Sendable:
+        """The same where there is nothing but JSON."""
+        self._terms = _PLAIN
+        try:
+            return self._frame((DONE, call, time.monotonic() - started, value))
+        except BaseException as error:  # noqa: BLE001 - a value's own conversion may raise anything too
+            return self._unsendable(call, started, error)
+
     def chunk(self, work: Work, value: Any) -> Sendable:
         """One chunk of a stream. Raises Unsendable."""
         return self._answer(work, value, CHUNK, CHUNK_WITH)
@@ -159,7 +172,7 @@ class Caller:
     def no_stream(self, work: Work, value: Any) -> Sendable:
         """The answer of a method that should have given a stream."""
         log = f"the API is a stream, and the callable returned a value of type {type(value).__name__}"
-        return self._failed(work, INVALID, log)
+        return self._failed(work.call, work.started, INVALID, log)
 
     def raised(self, call: int, started: float, error: BaseException) -> Sendable:
         """The answer of a method that raised; what the spec does not expect goes to the worker's log in full."""
@@ -191,17 +204,18 @@ class Caller:
                 return self._frame((kind, work.call, seconds, value))
             response = work.context.response
             return self._frame((kind_with, work.call, seconds, value, response.status, response.headers))
-        except PermissionError as error:
-            self._parcel.clear()
-            raise Unsendable(self._failed(work, INVALID, _text(error))) from None
-        except BaseException as error:  # noqa: BLE001 - a value's own conversion may raise anything too
-            self._parcel.clear()
-            log = f"the answer cannot be sent: {_text(error)}"
-            raise Unsendable(self._failed(work, UNSERIALIZABLE, log)) from None
+        except BaseException as error:  # noqa: BLE001 - as above
+            raise Unsendable(self._unsendable(work.call, work.started, error)) from None
 
-    def _failed(self, work: Work, code: str, log: str) -> Sendable:
+    def _unsendable(self, call: int, started: float, error: BaseException) -> Sendable:
+        self._parcel.clear()
+        if isinstance(error, parts.Outside):
+            return self._failed(call, started, INVALID, _text(error))
+        return self._failed(call, started, UNSERIALIZABLE, f"the answer cannot be sent: {_text(error)}")
+
+    def _failed(self, call: int, started: float, code: str, log: str) -> Sendable:
         self._report(log + "\n")
-        return self._frame((RAISED, work.call, time.monotonic() - work.started, code, "", log, []))
+        return self._frame((RAISED, call, time.monotonic() - started, code, "", log, []))
 
     def _packable(self, value: Any) -> Any:
         """What MessagePack cannot hold, as this call wants it."""

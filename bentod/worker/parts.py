@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,10 @@ class Unreadable(Exception):
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)
         self.pointer, self.detail = pointer, detail
+
+
+class Outside(PermissionError):
+    """An answer names a file that it may not name."""
 
 
 def value_of(part: Part) -> Any:
@@ -55,7 +58,7 @@ def outgoing(value: Any) -> Any:
 def part_of(value: Any, terms: Terms, project: str) -> Any:
     """The part, or the plain value, that stands for what MessagePack cannot hold.
 
-    Raises TypeError, or PermissionError for a file that the answer may not name, with a text for the log.
+    Raises TypeError, or Outside for a file that the answer may not name, with a text for the log.
     """
     if isinstance(value, PurePath):
         return _file(value, terms, project)
@@ -99,13 +102,15 @@ def _tensor(value: Any) -> Any:
 
 def _file(path: PurePath, terms: Terms, project: str) -> Stored:
     """A file that an answer may name: below the call's folder, or one that the spec allows."""
+    from bentod.codec.folder import suggested
+
     found = Path(os.path.realpath(Path(project, path)))
     allowed = [root for root in (terms.folder, *(os.path.join(project, one) for one in terms.within)) if root]  # noqa: PTH118
     if not any(found.is_relative_to(os.path.realpath(root)) for root in allowed):
-        raise PermissionError(f"the callable returned {path}, which is outside of its call's folder (context.folder)")
+        raise Outside(f"the callable returned {path}, which is outside of its call's folder (context.folder)")
     if not found.is_file():
         raise TypeError(f"the callable returned {path}, which is no file")
-    return Stored(str(found), mimetypes.guess_type(found.name)[0] or "")
+    return Stored(str(found), suggested(found.name))
 
 
 def argument_of(packed: bytes, attachments: Sequence[Any]) -> Any:
