@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bentod.codec import json, msgpack, multipart, negotiate
-from bentod.codec.folder import OCTETS
+from bentod.codec.folder import OCTETS, default_name
 from bentod.codec.forms import fields, urlencoded
 from bentod.codec.npy import MEDIA_TYPE as NPY
 from bentod.codec.reader import Folder, Input, Piece, Reader
@@ -129,7 +129,8 @@ async def _special(kind: SpecialType, form: Form, source: Source, folder: Folder
     """A body that is one special value; a file goes to disk as it arrives."""
     if not isinstance(kind, FileType):
         return Piece(await source.whole(), form.media_type)
-    with Spool(folder.new("")) as spool:
+    said = form.media_type if form.media_type != OCTETS else kind.media_type
+    with Spool(folder.new(default_name(said))) as spool:
         async for chunk in source.chunks():
             spool.put(chunk)
             await spool.written()

@@ -11,6 +11,7 @@ from bentod.iotypes.media_types import lies_in
 from bentod.iotypes.special import BinaryType, FileType, ImageType
 
 OCTETS = "application/octet-stream"
+_NAMELESS = "file"
 _NEWER = {  # what Python's own table lacks, or has only since lately
     ".avif": "image/avif",
     ".flac": "audio/flac",
@@ -60,7 +61,7 @@ def safe_name(name: str) -> str:
         suffix = suffix if len(suffix.encode()) <= _LONGEST_SUFFIX else ""
         room = _LONGEST_NAME - len(suffix.encode())
         plain = plain.encode()[:room].decode(errors="ignore").rstrip(" .") + suffix
-    return plain or "file"
+    return plain or _NAMELESS
 
 
 def check_media_type(kind: FileType | BinaryType | ImageType, said: str, name: str) -> str:
@@ -68,7 +69,7 @@ def check_media_type(kind: FileType | BinaryType | ImageType, said: str, name: s
 
     Raises ValueError if that is not what the schema wants. Of what nobody knows nothing is required.
     """
-    known = said if said not in ("", OCTETS) else _suggested(name)
+    known = said if said not in ("", OCTETS) else suggested(name)
     concrete = kind.media_type if "*" not in kind.media_type else ""
     if not known:
         return concrete or said
@@ -77,10 +78,17 @@ def check_media_type(kind: FileType | BinaryType | ImageType, said: str, name: s
     return concrete or known
 
 
-def _suggested(name: str) -> str:
+def suggested(name: str) -> str:
     """The media type that a file's name suggests, the same on every host; empty if none."""
     kind, encoding = _known_suffixes().guess_type(name, strict=False)
     return kind if kind is not None and encoding is None else ""
+
+
+def default_name(media_type: str) -> str:
+    """A name for a file that came without one: its suffix tells what it is to whoever goes by suffixes."""
+    if media_type in ("", OCTETS) or "*" in media_type:
+        return _NAMELESS
+    return _NAMELESS + (_known_suffixes().guess_extension(media_type, strict=False) or "")
 
 
 @cache

@@ -106,13 +106,13 @@ def image(kind: ImageType, value: Any, pointer: str, folder: Folder) -> Picture:
 
 def file(kind: FileType, value: Any, pointer: str, folder: Folder) -> Stored:
     """The file on disk; what is not there yet is written. Raises ValueError, and OSError if it cannot be written."""
-    from bentod.codec.folder import check_media_type
+    from bentod.codec.folder import check_media_type, default_name
 
     if isinstance(value, Stored):
         return Stored(value.path, check_media_type(kind, value.media_type, Path(value.path).name))
     data, said, name = _memory(value, "file")
     media_type = check_media_type(kind, said, name)
-    path = folder.new(name)
+    path = folder.new(name or default_name(media_type or kind.media_type))
     path.write_bytes(data)
     return Stored(str(path), media_type)
 

@@ -81,6 +81,7 @@ def test_no_two_files_have_one_name(tmp_path):
         pytest.param("audio/wav", "", "a.wav", "audio/wav", id="by its name, which means another name of it"),
         pytest.param("*/*", "text/csv", "a.png", "text/csv", id="what is said goes before the name"),
         pytest.param("*/*", "", "a.tar.gz", "", id="compressed"),
+        pytest.param("application/gzip", "", "a.txt.gz", "application/gzip", id="compressed, which is no text"),
     ],
 )
 def test_the_most_specific_media_type_is_found(wanted, said, name, known):
