@@ -6,24 +6,16 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.support.daemon import running
+from tests.support.examples import FOLDERS, ROOT, TOUR, named, require
 
-ROOT = Path(__file__).parents[1]
-FOLDERS = sorted(path.parent for path in (ROOT / "specs").glob("*/bentofile.yaml"))
 SPECS = [*(folder / "bentofile.yaml" for folder in FOLDERS), ROOT / "specs/hello/hello.toml"]
 SCHEMA = ROOT / "schemas/bentofile.schema.json"
-TOUR = ROOT / "bentofile.example.yaml"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def named(path):
-    return str(path.relative_to(ROOT))
 
 
 def validate(*words, cwd=ROOT):
@@ -31,16 +23,6 @@ def validate(*words, cwd=ROOT):
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["ok"] is True
-
-
-def require(folder):
-    """Skip the test if a package of the example's requirements.txt is missing."""
-    for line in (folder / "requirements.txt").read_text(encoding="utf-8").splitlines():
-        if name := re.match(r"[a-z0-9-]+", line):
-            try:
-                version(name.group())
-            except PackageNotFoundError:
-                pytest.skip(f"{folder.name}/requirements.txt is not installed")
 
 
 def near(answer, wanted, tolerance):
@@ -144,6 +126,19 @@ def test_the_examples_in_a_spec_hold(served):
             assert found
             if "output" in example:
                 assert near(found, example["output"], example.get("tolerance", 0)), (name, example["name"], found)
+
+
+@pytest.mark.e2e
+def test_the_examples_in_the_annotated_spec_hold():
+    with running(ROOT, spec=TOUR.name) as app:
+        _, _, document = app.get("/v1/openapi.json")
+        calls = [(path, each["post"]) for path, each in document["paths"].items() if "post" in each]
+        for path, operation in calls:
+            wanted = operation["responses"]["200"]["content"].get("application/json", {}).get("examples", {})
+            for name, example in operation["requestBody"]["content"]["application/json"].get("examples", {}).items():
+                status, _, answer = app.post(path, example["value"], {"accept": "*/*"})
+                assert status == 200, (path, name, answer)
+                assert name not in wanted or near(answer, wanted[name]["value"], 0), (path, name, answer)
 
 
 MISTAKES = {"hello": ["422"]}  # what a README shows going wrong

@@ -37,7 +37,7 @@ class Chat:
         """What follows a text, letter by letter."""
         random = Random(seed)  # noqa: S311 (it draws letters, not secrets)
         context = prompt[-self.order :]
-        for _ in range(max_tokens):
+        for _ in range(int(max_tokens)):  # JSON's 20.0 is an integer too
             letter = self._next(context, temperature, random)
             yield letter
             context = (context + letter)[-self.order :]

@@ -20,7 +20,7 @@ class Chat:
         self, messages: list[Message], max_tokens: int = 200, temperature: float = 0.7, seed: int | None = None
     ) -> Iterator[dict[str, str]]:
         """The assistant's next message, token by token. Raises ValueError if the messages are too long."""
-        options = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed, "stream": True}
+        options = options_of(max_tokens, temperature, seed)
         for chunk in self.model.create_chat_completion(messages, **options):
             if text := chunk["choices"][0]["delta"].get("content"):
                 yield {"text": text}
@@ -29,10 +29,16 @@ class Chat:
         self, prompt: str, max_tokens: int = 200, temperature: float = 0.7, seed: int | None = None
     ) -> Iterator[str]:
         """What follows a text, token by token. Raises ValueError if the text is too long."""
-        options: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed, "stream": True}
+        options = options_of(max_tokens, temperature, seed)
         for chunk in self.model.create_completion(prompt, **options):
             if text := chunk["choices"][0]["text"]:
                 yield text
+
+
+def options_of(max_tokens: int, temperature: float, seed: int | None) -> dict[str, Any]:
+    """What llama.cpp is told. It wants an int where JSON's 20.0 is an integer too."""
+    whole = {"max_tokens": int(max_tokens), "seed": None if seed is None else int(seed)}
+    return {**whole, "temperature": temperature, "stream": True}
 
 
 def weights(package: str) -> Path:
