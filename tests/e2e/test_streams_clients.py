@@ -1,6 +1,7 @@
 """Streams and their readers: slow ones, those that leave, old ones, many at once."""
 
 import contextlib
+import json
 import socket
 import threading
 from pathlib import Path
@@ -228,6 +229,43 @@ def test_several_async_streams_share_a_worker(tmp_path, gate):
         assert all([event.name for event in events] == ["message", "message", "end"] for events in found)
         assert {events[0].data for events in found} == set(app.pids())
         assert eventually(lambda: app.control()["apis"]["hold"]["calls"].get("ok") == 40)
+
+
+@pytest.mark.parametrize("target_", ["streaming.py", "streaming_async.py"])
+def test_several_that_are_held_back_go_on_each_at_its_own_pace(tmp_path, target_):
+    """All threads of a worker are held back; a call that waits gets the first that becomes free."""
+    method = "large" if target_ == "streaming.py" else "sync_large"
+    folder = project(
+        tmp_path / "p", "streaming", "streaming_async", services={"s": {"target": target_, "threads": 3}},
+        apis={"count": target("s", method, "ndjson") | {"input": {"type": "object", "properties": {"n": True}}}},
+    )  # fmt: skip
+    count = 160
+    with running(folder) as app, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(small_client(app)) for _ in range(5)]
+        for client in clients:
+            client.send(request("/count", {"n": count}))
+        eventually(lambda: app.control()["apis"]["count"]["running"] == 3)
+        answers = {}
+        for client in clients:
+            client.socket.settimeout(0.3)
+            with contextlib.suppress(TimeoutError):
+                answers[client] = Stream(client)
+        assert len(answers) == 3
+        first, *others = answers
+        first.socket.close()
+        for client in set(clients) - set(answers):
+            client.socket.settimeout(0.3)
+            with contextlib.suppress(TimeoutError):
+                answers[client] = Stream(client)
+        assert len(answers) == 4
+        for client in others:
+            client.socket.settimeout(60)
+            body = answers[client].rest()
+            assert [json.loads(line)["i"] for line in body.splitlines()] == list(range(count))
+        for client in set(clients) - {first, *others}:
+            client.socket.close()
+        eventually(lambda: app.control()["apis"]["count"]["running"] == 0)
+        assert app.control()["apis"]["count"]["calls"] == {"ok": 2, "client-gone": 3}
 
 
 def test_a_request_behind_a_stream_is_answered_after_it(connection, gate):

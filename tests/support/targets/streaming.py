@@ -14,6 +14,11 @@ def count(n):
         yield {"i": i}
 
 
+def large(n):
+    for i in range(n):
+        yield {"i": i, "pad": "x" * 65536}
+
+
 def give(values):
     yield from values
 

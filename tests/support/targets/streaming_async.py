@@ -9,6 +9,7 @@ from streaming import answer as sync_answer  # noqa: F401 - a method of this mod
 from streaming import count as sync_count  # noqa: F401
 from streaming import endless as sync_endless  # noqa: F401
 from streaming import hold as sync_hold  # noqa: F401
+from streaming import large as sync_large  # noqa: F401
 from streaming import steady as sync_steady  # noqa: F401
 
 
