@@ -97,6 +97,8 @@ class ThreadServer:
         """Take in what is there, if nobody else does. With the lock."""
         if not self._led:
             self._lead(0)
+            if self._waiting:  # the looking one may have to wait next, and nobody else heard of these calls
+                self.hand_over()
 
     def stall(self, outlet: _Outlet) -> None:
         """Wait for something that may let `outlet` go on. With the lock, which is free meanwhile."""

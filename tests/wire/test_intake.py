@@ -59,11 +59,11 @@ def test_byte_by_byte():
 
 def test_attachments_are_the_receivers_own_memory():
     intake = Intake()
-    (first,) = pushed(intake, sent(b"a", [b"1" * 100]))
-    (second,) = pushed(intake, sent(b"b", [b"2" * 100]))
-    first.attachments[0][:] = b"9" * 100
-    assert isinstance(first.attachments[0], bytearray)
-    assert bytes(second.attachments[0]) == b"2" * 100
+    ((_, (first,)),) = pushed(intake, sent(b"a", [b"1" * 100]))
+    ((_, (second,)),) = pushed(intake, sent(b"b", [b"2" * 100]))
+    first[:] = b"9" * 100
+    assert isinstance(first, bytearray)
+    assert bytes(second) == b"2" * 100
 
 
 def test_what_is_large_is_read_straight_into_its_own_memory():

@@ -280,6 +280,51 @@ def test_other_calls_run_while_a_stream_waits_for_its_reader(kind):
         assert gate.answer()[3] == CANCELLED
 
 
+class Look:
+    """A server's poll. The first time that a stream looks, `meanwhile` happens before it sees anything."""
+
+    def __init__(self, inner, meanwhile):
+        self.inner, self.meanwhile = inner, meanwhile
+
+    def poll(self, timeout_s):
+        if timeout_s == 0 and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return self.inner.poll(timeout_s)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+@pytest.mark.parametrize("ahead", [1, 2], ids=["and then waits", "and goes on"])
+def test_a_call_that_a_stream_finds_when_it_looks_is_handed_over(ahead):
+    """The other thread has nothing to do by then, and nothing else ever wakes it up."""
+    let_go = threading.Event()
+
+    def hold(x):
+        assert let_go.wait(WAIT_S)
+        return x
+
+    def meanwhile():
+        let_go.set()
+        eventually(lambda: worker.server._idle == 1)
+        gate.call("found", 1)
+
+    with streaming("threads", Source(2).function, hold, threads=2) as worker, worker.gate() as gate:
+        held = gate.call("held", 1)
+        eventually(lambda: worker.server._led)
+        worker.server._poll = Look(worker.server._poll, meanwhile)
+        call = gate.call(None, ahead=ahead)
+        answers = [gate.answer()]
+        while answers[-1][3] != "found":
+            answers.append(gate.answer())
+        while (DONE, call) not in {(answer[0], answer[1]) for answer in answers}:
+            gate.take(call, 1)
+            answers.append(gate.answer())
+        assert [answer[3] for answer in answers if answer[1] == held] == ["held"]
+        assert [answer[3] for answer in answers if answer[1] == call] == [0, 1, None]
+
+
 def test_with_one_thread_other_calls_come_after_the_stream():
     with streaming("threads", Source(5).function, lambda x: x) as worker, worker.gate() as gate:
         call = gate.call(None, ahead=2)
