@@ -702,3 +702,53 @@ def test_streams_and_calls_of_several_gateways_at_random(kind, seed):
         for gate in gates:
             gate.socket.close()
         assert failures == []
+
+
+class OneThing:
+    """One gateway that does one thing at a time and waits for what follows of it: nothing else wakes anybody up."""
+
+    def __init__(self, gate, seed, streams):
+        self.gate = gate
+        self.random = random.Random(seed)
+        self.most = streams
+        self.streams = {}
+
+    def begin(self):
+        if len(self.streams) < self.most:
+            call = self.gate.call(None, ahead=1)
+            assert self.gate.answer()[:4:3] == [CHUNK, 0]
+            self.streams[call] = 0
+
+    def go_on(self):
+        if self.streams:
+            call = self.random.choice(list(self.streams))
+            self.gate.take(call, 1)
+            answer = self.gate.answer()
+            assert answer[1] == call
+            if answer[0] == DONE:
+                del self.streams[call]
+            else:
+                self.streams[call] += 1
+                assert answer[3] == self.streams[call]
+
+    def give_up(self):
+        if self.streams:
+            call, _ = self.streams.popitem()
+            self.gate.cancel(call)
+            assert self.gate.answer()[1:4:2] == [call, CANCELLED]
+
+    def ask(self):
+        number = self.random.random()
+        self.gate.call(number, 1)
+        assert self.gate.answer()[3] == number
+
+    def run(self, steps):
+        for _ in range(steps):
+            self.random.choice([self.begin, self.go_on, self.go_on, self.ask, self.ask, self.give_up])()
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4])
+@pytest.mark.parametrize("seed", range(2))
+def test_one_thing_at_a_time_wakes_up_who_is_needed(kind, threads, seed):
+    with streaming(kind, Source(5).function, lambda x: x, threads=threads) as worker, worker.gate() as gate:
+        OneThing(gate, seed, threads - 1).run(300)
