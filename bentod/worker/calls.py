@@ -209,6 +209,8 @@ class Caller:
 
     def _unsendable(self, call: int, started: float, error: BaseException) -> Sendable:
         self._parcel.clear()
+        if isinstance(error, parts.Unreadable):
+            return self.unreadable(call, started, error)
         if isinstance(error, parts.Outside):
             return self._failed(call, started, INVALID, _text(error))
         return self._failed(call, started, UNSERIALIZABLE, f"the answer cannot be sent: {_text(error)}")

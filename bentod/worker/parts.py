@@ -58,7 +58,8 @@ def outgoing(value: Any) -> Any:
 def part_of(value: Any, terms: Terms, project: str) -> Any:
     """The part, or the plain value, that stands for what MessagePack cannot hold.
 
-    Raises TypeError, or Outside for a file that the answer may not name, with a text for the log.
+    Raises TypeError, or Outside for a file that the answer may not name, with a text for the log; Unreadable for a
+    picture of the input whose pixels turn out to be broken.
     """
     if isinstance(value, PurePath):
         return _file(value, terms, project)
@@ -81,6 +82,7 @@ def _picture(value: Any, terms: Terms) -> Picture:
 
     if not terms.image:
         raise TypeError("the callable returned an image, and its output has none")
+    value.load()  # if nobody has looked at its pixels yet, and they are broken, that is the client's fault
     return Picture(terms.image, image.encode(value, terms.image))
 
 
