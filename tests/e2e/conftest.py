@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.chromium import browser, chromium
+
+__all__ = ["browser", "chromium", "short_folder"]
+
 
 @pytest.fixture
 def short_folder():

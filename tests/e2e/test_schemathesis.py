@@ -14,11 +14,18 @@ CONFIG = """
 [warnings]  # such as: all that was sent was refused
 fail-on = true
 
+[checks.negative_data_rejection]
+expected-statuses = [400, 404, 405, 406, 413, 415, 422]
+
 [phases.stateful]
 enabled = false
 """
 SLOW = {"ocr": 5}  # fewer cases
 OVERLAYS = {  # nobody waits for what is meant to take its time
+    "embeddings": {
+        "types": {"Text": {"maxLength": 200}},
+        "apis": {"embed": {"input": {"properties": {"texts": {"maxItems": 4}}}}},
+    },
     "hello": {"apis": {"greet_later": {"input": {"properties": {"seconds": {"maximum": 0.01}}}}}},
     "chat": {"types": {"Tokens": {"maximum": 40, "default": 10}}},
 }
