@@ -9,6 +9,7 @@ import io
 import re
 import struct
 import warnings
+import weakref
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -145,16 +146,23 @@ def load(data: Memory, broken: Callable[[str], Exception]) -> Image:
             image.load()
     except Exception as error:  # Pillow's decoders raise whatever they meet
         raise broken(_BROKEN) from error
-    decode = image.load
+    image.load = _guarded(image, broken)  # type: ignore[method-assign]
+    return image
+
+
+def _guarded(image: ImageFile, broken: Callable[[str], Exception]) -> Callable[[], Any]:
+    """What decodes a picture. It does not hold it: a picture and its pixels go as soon as nobody uses them."""
+    decode, alive = type(image).load, weakref.ref(image)
 
     def decoded() -> Any:
+        image = alive()
+        assert image is not None
         try:
-            return decode()
-        except Exception as error:  # as above
+            return decode(image)
+        except Exception as error:  # Pillow's decoders raise whatever they meet
             raise broken(_BROKEN) from error
 
-    image.load = decoded  # type: ignore[method-assign]
-    return image
+    return decoded
 
 
 def _may_be_turned(image: ImageFile, data: bytes) -> bool:

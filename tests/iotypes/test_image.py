@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import struct
 import subprocess
 import sys
 import time
+import weakref
 import zlib
 
 import pytest
@@ -235,6 +237,24 @@ def test_pixels_are_decoded_when_they_are_needed(media_type):
         loaded.draft("RGB", (80, 80))  # a small picture of a large JPEG costs little
         assert loaded.size == (80, 80)
     assert loaded.convert("L").resize((8, 8)).size == (8, 8)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("media_type", FORMATS)
+def test_a_picture_goes_when_nobody_uses_it(media_type, turned):
+    exif_data = Image.Exif()
+    exif_data[0x0112] = 6
+    body = picture(media_type, **({"exif": exif_data} if turned else {}))
+    gc.collect()
+    gc.disable()
+    try:
+        loaded = image.load(body, ValueError)
+        loaded.convert("L").getpixel((0, 0))
+        alive = weakref.ref(loaded)
+        del loaded
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_found_broken_late_is_told_by_the_callers_error():
