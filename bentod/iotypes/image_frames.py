@@ -1,17 +1,22 @@
-"""How many pixels all frames of a GIF or TIFF have, found by stepping over them within bounds.
+"""How much there is to decode in a GIF, a TIFF or a JPEG, found by stepping over it within bounds.
 
-Pillow finds it out by opening one frame after the other, which takes seconds for a body made of nothing but frames.
+Pillow finds out the frames of the first two by opening one after the other, which takes seconds for a body made of
+nothing but frames; and every scan of a JPEG, however short, walks over all of its pixels.
 """
 
 from __future__ import annotations
 
+import re
 import struct
+from itertools import islice
 
 from bentod.iotypes.parts import Memory
 
 _STEPS, _BYTES_PER_STEP = 20_000, 64
 _WIDTH, _HEIGHT = 256, 257
 _CLASSIC, _BIG = 42, 43
+_MOST_SCANS = 100
+_SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # nothing like it can be among the pixels
 _INTEGERS = {3: "H", 4: "I", 16: "Q"}  # TIFF's types that a size can have
 
 
@@ -70,6 +75,14 @@ def _after_blocks(view: memoryview, at: int, steps: _Steps) -> int:
         count += 1
     steps.take(count)
     return at + 1
+
+
+def jpeg_scans(data: Memory, limit: int) -> int:
+    """The scans of a JPEG, whose pixels its head tells. Raises ValueError for more than any honest file has."""
+    scans = sum(1 for _ in islice(_SCAN.finditer(data), _MOST_SCANS + 1))
+    if scans > _MOST_SCANS:
+        raise ValueError("consists of too many pieces")
+    return scans
 
 
 def tiff_pixels(data: Memory, limit: int) -> int:

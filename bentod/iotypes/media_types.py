@@ -9,6 +9,9 @@ _ALIASES = {
     "audio/wave": "audio/wav",
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
+    "image/portable-bitmap": "image/portable-anymap",
+    "image/portable-graymap": "image/portable-anymap",
+    "image/portable-pixmap": "image/portable-anymap",
     "image/tif": "image/tiff",
     "image/x-ms-bmp": "image/bmp",
 }

@@ -23,10 +23,9 @@ from tests.support.samples import picture
 
 ANY = ImageType()
 READ_ONLY = {
-    "image/avif": "AVIF",
-    "image/jp2": "JPEG2000",
-    "image/qoi": "QOI",
     "image/sgi": "SGI",
+    "image/x-pcx": "PCX",
+    "image/x-portable-anymap": "PPM",
 }
 ANIMATED = ("image/gif", "image/webp", "image/png", "image/tiff")
 
@@ -87,6 +86,7 @@ def test_the_wrong_kind_and_a_lie_are_refused(kind, said, text):
 def test_other_names_of_a_media_type_are_no_lies():
     assert examine(ImageType("image/jpg"), picture("image/jpeg"), "image/pjpeg") == "image/jpeg"
     assert examine(ANY, picture("image/bmp"), "image/x-ms-bmp") == "image/bmp"
+    assert examine(ImageType("image/x-portable-pixmap"), b"P6\n1 1\n255\n123", "image/x-portable-pixmap")
 
 
 @pytest.mark.parametrize("media_type", FORMATS)
@@ -226,6 +226,65 @@ def test_other_formats_are_read(media_type, name):
     assert load(body.getvalue()).size == (64, 64)
     with pytest.raises(ValueError, match=r"cut off or broken"):
         load(body.getvalue()[: len(body.getvalue()) * 2 // 3])
+
+
+@pytest.mark.parametrize("name", ["AVIF", "JPEG2000", "QOI", "DDS", "TGA", "ICO"])
+def test_what_costs_more_than_its_head_tells_is_not_read(name):
+    body = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(body, name)
+    with pytest.raises(ValueError, match="is no image of a known kind"):
+        examine(ANY, body.getvalue(), "")
+
+
+def rle_bmp(bits: int, compression: int) -> bytes:
+    head = struct.pack("<IiiHHIIiiII", 40, 8000, 8000, 1, bits, compression, 0, 0, 0, 1 << bits, 0)
+    palette = bytes(4 << bits)
+    offset = 14 + len(head) + len(palette)
+    return b"BM" + struct.pack("<IHHI", offset, 0, 0, offset) + head + palette + b"\1\1\0\0" * 8000 + b"\0\1"
+
+
+def sgi(depth: int) -> bytes:
+    return struct.pack(">HBBHHHH", 474, 0, depth, 2, 2, 2, 1).ljust(512, b"\0") + bytes(4 * depth)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(rle_bmp(8, 1), id="BMP of run lengths"),
+        pytest.param(rle_bmp(4, 2), id="BMP of run lengths, 4 bits"),
+        pytest.param(b"P6\n2 2\n254\n" + bytes(12), id="PPM with another maximum"),
+        pytest.param(b"P5\n2 2\n256\n" + bytes(8), id="PGM with another maximum"),
+        pytest.param(b"P3\n1 1\n255\n1 2 3\n", id="PPM as text"),
+        pytest.param(b"P1\n2 2\n0 1 1 0\n", id="PBM as text"),
+        pytest.param(sgi(2), id="SGI of 16 bits"),
+    ],
+)
+def test_what_pillow_decodes_in_python_is_not_read(body):
+    with pytest.raises(ValueError, match="of a kind that is not read"):
+        examine(ANY, body, "")
+
+
+@pytest.mark.parametrize(
+    "body", [b"P4\n8 2\n\1\2", b"P5\n2 2\n255\n1234", b"P6\n1 1\n255\n123", b"P5\n1 1\n65535\n12", sgi(1)]
+)
+def test_what_pillow_decodes_in_c_is_read(body):
+    assert examine(ANY, body, "") in READ_ONLY
+    load(body)
+
+
+def test_a_jpeg_of_scans_is_refused():
+    out = io.BytesIO()
+    Image.new("L", (640, 640)).save(out, "JPEG", progressive=True)
+    body = out.getvalue()
+    examine(ANY, body, "")
+    first = body.index(b"\xff\xda")
+    begin = body.index(b"\xff\xda", first + 2)
+    scan = body[begin : body.index(b"\xff\xda", begin + 2)]
+    many = body[:begin] + scan * 100 + body[begin:]
+    load(many)  # Pillow takes it, however many there are
+    for data in (many, bytearray(many), memoryview(many)):
+        with pytest.raises(ValueError, match="too many pieces"):
+            examine(ANY, data, "")
 
 
 @pytest.mark.parametrize("media_type", ["image/png", "image/jpeg"])
