@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 
 from bentod.codec import outbound
-from bentod.codec.json import MAX_DEPTH
+from bentod.codec.json import MAX_CONTAINERS, MAX_DEPTH
 from bentod.codec.places import MOST_PLACES
 from bentod.errors import BodyTooLarge, MalformedBody, OutputUnserializable
 from bentod.iotypes.layout import Layout
@@ -32,7 +32,8 @@ def decode(body: Memory) -> Any:
     """The value of a body, with Tensor and bytes in it.
 
     Raises MalformedBody for anything but one MessagePack value of what JSON has, bytes and tensors, at most 64 levels
-    deep, with text as names and without NaN or Infinity outside of tensors; BodyTooLarge for too many tensors.
+    deep, with text as names, none of them twice at the top level, and without NaN or Infinity outside of tensors;
+    BodyTooLarge for too many tensors, lists and maps, or values.
     """
     try:
         root = _root_tensor(memoryview(body))
@@ -45,7 +46,15 @@ def decode(body: Memory) -> Any:
     except (ValueError, msgpack.UnpackException, TypeError, OverflowError) as error:
         raise MalformedBody(f"the body is not MessagePack: {str(error)[:200] or type(error).__name__}") from None
     _check(value)
+    if type(value) is dict and len(value) != _entries(body):
+        raise MalformedBody("a name occurs twice")
     return value
+
+
+def _entries(body: Memory) -> int:
+    """How many names the map has that a body is."""
+    first = body[0]
+    return first & 15 if first < 0xDE else int.from_bytes(body[1 : 3 if first == 0xDE else 5], "big")
 
 
 def _root_tensor(body: memoryview) -> Tensor | None:
@@ -74,43 +83,73 @@ def _tensor(payload: memoryview) -> Tensor:
     return from_memory(dtype, shape, payload[unpacker.tell() :])
 
 
-_RUN = re.compile(  # all that needs no further look: numbers, short texts and bytes, short lists, maps
-    b"(?:[\x00-\x9f\xc0\xc2\xc3\xe0-\xff]|[\xcc\xd0].|[\xcd\xd1\xde]..|[\xca\xce\xd2\xdf].{4}|[\xcb\xcf\xd3].{8}|"
+MAX_VALUES = 4_000_000
+"""Entries that the lists and maps of a body may have together."""
+
+_SHORT = (  # numbers, short texts and bytes
+    b"[\x00-\x7f\xc0\xc2\xc3\xe0-\xff]|[\xcc\xd0].|[\xcd\xd1]..|[\xca\xce\xd2].{4}|[\xcb\xcf\xd3].{8}|"
     + b"|".join(b"%c.{%d}" % (0xA0 + length, length) for length in range(32))
     + b"|[\xc4\xd9](?:"
     + b"|".join(re.escape(bytes([length])) + b".{%d}" % length for length in range(32))
-    + b")|[\xc5\xda]\x00\x00|[\xc6\xdb]\x00{4}|\xdc\x00.|\xdd\x00\x00\x00.)*+",
-    re.DOTALL,
+    + b")|[\xc5\xda]\x00\x00|[\xc6\xdb]\x00{4}"
 )
-_SIZES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xDC: 2, 0xDD: 4}
+_SCALARS = re.compile(b"(?:" + _SHORT + b")*+", re.DOTALL)
+_RUN = re.compile(b"(?:[\x80-\x9f]|" + _SHORT + b")*+", re.DOTALL)  # with lists and maps of at most 15
+_FEW = 100_000
+_OTHERS = bytes(set(range(256)) - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})  # what no list and no map begins with
+_SIZES = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+_LENGTHS = {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
 _FIXED = {0xD7: 8, 0xD8: 16}  # extensions in which there is room for a tensor
 _EXTENSIONS = frozenset((0xC7, 0xC8, 0xC9, 0xD7, 0xD8))
 
 
 def _check_claims(body: Memory) -> None:
-    """Refuse lists that together claim more entries than the body has bytes: the unpacker makes room for all at once.
+    """Refuse what unpacks to something much larger: lists that claim more entries than the body has bytes, for which
+    the unpacker makes room at once, and millions of tiny values.
 
-    Raises ValueError, and BodyTooLarge for too many tensors.
+    Raises ValueError, and BodyTooLarge.
     """
-    at, claimed, tensors, end = 0, 0, 0, len(body)
+    at, claimed, tensors, containers, end = 0, 0, 0, 0, len(body)
+    few = end <= _FEW or len(bytes(body).translate(None, _OTHERS)) <= _FEW  # then short ones need not be counted
+    run = _RUN if few else _SCALARS
     while True:
-        run = _RUN.match(body, at)
-        at = run.end() if run is not None else at
+        found = run.match(body, at)
+        at = found.end() if found is not None else at
         if at >= end:
             return
         first = body[at]
-        width = _SIZES.get(first, 0)
-        if not width and first not in _FIXED:
-            raise ValueError("it has a byte that is nothing, an extension that is unknown, or is cut off")
-        length = _FIXED.get(first) or int.from_bytes(body[at + 1 : at + 1 + width], "big")
-        at += 1 + width
-        tensors += first in _EXTENSIONS
-        claimed += length if first >= 0xDC else 0
-        at += length + (first in _EXTENSIONS) if first < 0xDC else 0
+        if 0x80 <= first < 0xA0 or first in _LENGTHS:
+            width = _LENGTHS.get(first, 0)
+            entries = int.from_bytes(body[at + 1 : at + 1 + width], "big") if width else first & 15
+            claimed += 2 * entries if first < 0x90 or first >= 0xDE else entries
+            containers += 1
+            at += 1 + width
+        else:
+            at = _after(body, at)
+            tensors += first in _EXTENSIONS
         if claimed > end or at > end:
             raise ValueError("it is cut off")
-        if tensors > MOST_PLACES:
-            raise BodyTooLarge(f"the body has more than {MOST_PLACES} tensors")
+        _limit(tensors, claimed, containers)
+
+
+def _after(body: Memory, at: int) -> int:
+    """Where a long text, bytes, or an extension end. Raises ValueError."""
+    first = body[at]
+    if first not in _SIZES and first not in _FIXED:
+        raise ValueError("it has a byte that is nothing, an extension that is unknown, or is cut off")
+    width = _SIZES.get(first, 0)
+    length = _FIXED.get(first) or int.from_bytes(body[at + 1 : at + 1 + width], "big")
+    return at + 1 + width + length + (first in _EXTENSIONS)
+
+
+def _limit(tensors: int, values: int, containers: int) -> None:
+    """Raises BodyTooLarge."""
+    if tensors > MOST_PLACES:
+        raise BodyTooLarge(f"the body has more than {MOST_PLACES} tensors")
+    if containers > MAX_CONTAINERS:
+        raise BodyTooLarge(f"the body has more than {MAX_CONTAINERS} lists and maps")
+    if values > MAX_VALUES:
+        raise BodyTooLarge(f"the body has more than {MAX_VALUES} values")
 
 
 def _check(value: Any) -> None:

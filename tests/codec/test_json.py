@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bentod.codec import json
 from bentod.codec.json import MAX_DEPTH
-from bentod.errors import MalformedBody, OutputUnserializable
+from bentod.errors import BodyTooLarge, MalformedBody, OutputUnserializable
 from bentod.iotypes.parts import Stored
 
 names = st.text(max_size=6)
@@ -127,11 +127,33 @@ def depth(value: object) -> int:
 
 def test_large_bodies_with_many_brackets_are_judged_quickly():
     text = b'["' + b"a" * 4_000_000 + b'",' + b"[]," * 100 + b'"' + b'\\"' * 2_000_000 + b'"]'
-    rows = b"[" + b",".join([b"[" * 60 + b"]" * 60] * 20_000) + b"]"
+    rows = b"[" + b",".join([b"[" * 60 + b"]" * 60] * 8_000) + b"]"
     begun = time.process_time()
     assert len(json.decode(text)) == 102
-    assert len(json.decode(rows)) == 20_000
+    assert len(json.decode(rows)) == 8_000
     assert time.process_time() - begun < 5
+
+
+def test_there_is_a_most_of_arrays_and_objects():
+    most = json.MAX_CONTAINERS - 1
+    assert len(json.decode(b"[" + b"{}," * most + b"1]")) == most + 1
+    assert json.decode(b'["' + b'[{\\"\\\\' * most + b'"]') == ['[{"\\' * most]
+    begun = time.process_time()
+    for body in (b"[" + b"[]," * (most + 1) + b"1]", b"[" * 16_000_000, b"[" * (most + 2) + b'"' + b'\\"' * 7_000_000):
+        with pytest.raises(BodyTooLarge, match="more than 500000 arrays and objects"):
+            json.decode(body)
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("filler", [b'"",', b'"[",', b"1,", b'"\\"",', b'"a:b",'])
+def test_names_and_levels_of_large_bodies_are_judged_quickly(filler):
+    deep = b",".join([b"[" * 61 + b"]" * 61] * 7_000)
+    body = b'{"a":{"b":1},"c":[' + deep + b"," + filler * (14_000_000 // len(filler)) + b'1],"%s":1}'
+    begun = time.process_time()
+    assert json.decode(body % b"d").keys() == {"a", "c", "d"}
+    with pytest.raises(MalformedBody, match="a name occurs twice"):
+        json.decode(body % b"a")
+    assert time.process_time() - begun < 6
 
 
 @pytest.mark.parametrize(

@@ -175,9 +175,54 @@ def test_claims_of_many_entries_reserve_no_memory():
     head = b"\xdd" + struct.pack(">I", size - 10_000)
     body = head * 1000 + bytes(size - 1000 * len(head))
     begun = time.process_time()
-    with pytest.raises(MalformedBody):
+    with pytest.raises(BodyTooLarge):
         msgpack.decode(body)
     assert time.process_time() - begun < 1
+
+
+def listed(count: int, item: bytes) -> bytes:
+    return b"\xdd" + struct.pack(">I", count) + item * count
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        pytest.param(listed(0xF00000, b"\x90"), "values", id="empty lists"),
+        pytest.param(listed(0xF00000, b"\x01"), "values", id="numbers"),
+        pytest.param(listed(600_000, b"\x90"), "lists and maps", id="empty lists, fewer"),
+        pytest.param(listed(600_000, b"\x81\xa1a\x80"), "lists and maps", id="maps"),
+        pytest.param(listed(300_000, b"\x9f" + bytes(15)), "values", id="short lists"),
+        pytest.param(listed(300_000, b"\xdc\x00\x0f" + bytes(15)), "values", id="short lists, long heads"),
+        pytest.param(
+            b"\xdf\x00\x20\x00\x00" + b"".join(b"\xa6%06x\x01" % at for at in range(2**21)), "values", id="map"
+        ),
+    ],
+)
+def test_there_is_a_most_of_values_and_of_lists_and_maps(body, what):
+    begun = time.process_time()
+    with pytest.raises(BodyTooLarge, match=what):
+        msgpack.decode(body)
+    assert time.process_time() - begun < 1.5
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param([0.1] * 1_700_000, id="numbers"),
+        pytest.param([[0.1, 0.2, 0.3]] * 400_000, id="rows"),
+        pytest.param({"a": b"\x90" * 15_000_000}, id="bytes"),
+        pytest.param({"a": "[" * 15_000_000}, id="text"),
+    ],
+)
+def test_honest_large_bodies_are_read(value):
+    assert msgpack.decode(library.packb(value)) == value
+
+
+@pytest.mark.parametrize("head", [b"\x82", b"\xde\x00\x02", b"\xdf\x00\x00\x00\x02"])
+def test_a_name_that_occurs_twice_at_the_top_is_malformed(head):
+    assert msgpack.decode(head + b"\xa1a\x01\xa1b\x81\xa1a\x01") == {"a": 1, "b": {"a": 1}}
+    with pytest.raises(MalformedBody, match="twice"):
+        msgpack.decode(head + b"\xa1a\x01\xa1a\x02")
 
 
 def test_there_is_a_most_of_tensors():
