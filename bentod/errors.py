@@ -12,6 +12,7 @@ BentodError
 │  ├─ InvalidOutput, OutputUnserializable
 │  ├─ QueueFull, NotReady, WorkerLost, Draining
 │  ├─ DeadlineExceeded
+│  ├─ StorageFailed         a file of the call cannot be written: the disk is full
 │  ├─ Internal              a bug of ours
 │  └─ ClientGone            nobody is left to answer
 └─ WireError        a peer sent a frame that is too large, unknown or cut off
@@ -154,6 +155,10 @@ class Draining(CallError):
 
 class DeadlineExceeded(CallError):
     """The call did not finish in time."""
+
+
+class StorageFailed(CallError):
+    """A file of the call cannot be written on this host."""
 
 
 class Internal(CallError):

@@ -11,7 +11,7 @@ from bentod.codec.folder import OCTETS, default_name
 from bentod.codec.forms import fields, urlencoded
 from bentod.codec.npy import MEDIA_TYPE as NPY
 from bentod.codec.reader import Folder, Input, Piece, Reader
-from bentod.codec.spool import Spool
+from bentod.codec.spool import Spool, Together
 from bentod.errors import MalformedBody, UnsupportedMediaType
 from bentod.iotypes.media_types import lies_in
 from bentod.iotypes.parts import Stored
@@ -101,14 +101,18 @@ class Bodies:
         )
 
     async def read(self, form: Form, source: Source, folder: Folder) -> Input:
-        """The input that a body is. Raises MalformedBody, InvalidInput, BodyTooLarge, UnsupportedMediaType.
+        """The input that a body is, its files written.
 
-        Besides, whatever `source` raises, and OSError where a file cannot be written.
+        Raises MalformedBody, InvalidInput, BodyTooLarge, UnsupportedMediaType, StorageFailed, and what `source` raises.
         """
-        if form.kind == negotiate.JSON:
-            body = await source.whole()
-            return self.reader.read(json.decode(body), folder, booleans=self.plain or json.booleans(body))
-        return self.reader.read(await self._value(form, source, folder), folder)
+        with Together(folder) as files:
+            if form.kind == negotiate.JSON:
+                body = await source.whole()
+                found = self.reader.read(json.decode(body), files, booleans=self.plain or json.booleans(body))
+            else:
+                found = self.reader.read(await self._value(form, source, folder), files)
+            await files.written()
+        return found
 
     async def _value(self, form: Form, source: Source, folder: Folder) -> Any:
         """What a body that is not JSON holds."""

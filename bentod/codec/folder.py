@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from mimetypes import MimeTypes
 from pathlib import Path, PurePosixPath
 
+from bentod.errors import BodyTooLarge, StorageFailed
 from bentod.iotypes.media_types import lies_in
+from bentod.iotypes.parts import Memory
 from bentod.iotypes.special import BinaryType, FileType, ImageType
 
 OCTETS = "application/octet-stream"
+MOST_FILES = 64
+"""Files that one call may bring."""
+
 _NAMELESS = "file"
 _NEWER = {  # what Python's own table lacks, or has only since lately
     ".avif": "image/avif",
@@ -26,30 +37,69 @@ _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
 class CallFolder:
     """A folder that is made, for this user only, when the first file needs it."""
 
-    __slots__ = ("_names", "made", "path")
+    __slots__ = ("_last", "_names", "made", "path")
 
     def __init__(self, parent: Path, name: str) -> None:
         self.path = parent / name
         self.made = False
         self._names: set[str] = set()
+        self._last: Counter[str] = Counter()
 
     def new(self, name: str) -> Path:
-        """The path of a file that does not exist yet, named much as the client named it. Raises OSError."""
+        """The path of a file that does not exist yet, named much as the client named it.
+
+        Raises BodyTooLarge for more than 64 files, StorageFailed.
+        """
+        if len(self._names) >= MOST_FILES:
+            raise BodyTooLarge(f"the input has more than {MOST_FILES} files")
         if not self.made:
-            self.path.mkdir(mode=0o700)
+            with storing():
+                _make_private(self.path)
             self.made = True
         plain = PurePosixPath(safe_name(name))
-        unique, number = plain.name, 1
+        unique, number = plain.name, self._last[plain.name.casefold()] or 1
         while unique.casefold() in self._names:
             number += 1
             unique = f"{plain.stem}-{number}{plain.suffix}"
         self._names.add(unique.casefold())
+        self._last[plain.name.casefold()] = number
         return self.path / unique
+
+    def put(self, name: str, data: Memory) -> Path:
+        """A new file that holds `data`. Raises as `new` does."""
+        path = self.new(name)
+        with storing():
+            path.write_bytes(data)
+        return path
 
     def remove(self) -> None:
         """Remove the folder with all that is in it, if it was made."""
         if self.made:
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Raises StorageFailed for what the host's file system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(log=f"the files of the call: {error.strerror or type(error).__name__}") from None
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder for this user only, and those above it that somebody has cleaned away.
+
+    Raises OSError, also if the one above belongs to another user, who could exchange what is in it.
+    """
+    above = folder.parent
+    if not os.path.lexists(above):
+        with suppress(FileExistsError):  # a neighbour was faster
+            _make_private(above)
+    found = above.lstat()
+    if found.st_uid not in (0, os.geteuid()) or not stat.S_ISDIR(found.st_mode):
+        raise PermissionError(errno.EPERM, "the folder above is somebody else's")
+    folder.mkdir(mode=0o700)
 
 
 def safe_name(name: str) -> str:

@@ -35,7 +35,10 @@ class Folder(Protocol):
     """The folder of one call."""
 
     def new(self, name: str) -> Path:
-        """The path of a file that does not exist yet. Raises OSError."""
+        """The path of a file that does not exist yet. Raises BodyTooLarge, StorageFailed."""
+
+    def put(self, name: str, data: Memory) -> Path:
+        """The path of a new file that will hold `data` when the input has been read. Raises as `new` does."""
 
 
 def tensor(kind: TensorType, value: Any, *, booleans: bool) -> Tensor:
@@ -105,16 +108,14 @@ def image(kind: ImageType, value: Any, pointer: str, folder: Folder) -> Picture:
 
 
 def file(kind: FileType, value: Any, pointer: str, folder: Folder) -> Stored:
-    """The file on disk; what is not there yet is written. Raises ValueError, and OSError if it cannot be written."""
+    """The file on disk; what is not there yet goes to the folder. Raises ValueError, BodyTooLarge, StorageFailed."""
     from bentod.codec.folder import check_media_type, default_name
 
     if isinstance(value, Stored):
         return Stored(value.path, check_media_type(kind, value.media_type, Path(value.path).name))
     data, said, name = _memory(value, "file")
     media_type = check_media_type(kind, said, name)
-    path = folder.new(name or default_name(media_type or kind.media_type))
-    path.write_bytes(data)
-    return Stored(str(path), media_type)
+    return Stored(str(folder.put(name or default_name(media_type or kind.media_type), data)), media_type)
 
 
 def binary(kind: BinaryType, value: Any, pointer: str, folder: Folder) -> Blob:

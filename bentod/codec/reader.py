@@ -42,7 +42,8 @@ class Reader:
             self._validator = Validator(masked(schema), {name: masked(inner) for name, inner in types.items()})
 
     def read(self, value: Any, folder: Folder, *, booleans: bool = True) -> Input:
-        """Raises InvalidInput with all that is wrong, and BodyTooLarge for too many pixels or special values.
+        """Raises InvalidInput with all that is wrong, BodyTooLarge for too many pixels, files or special values, and
+        StorageFailed.
 
         `booleans=False` promises that the body had no true and no false in it.
         """

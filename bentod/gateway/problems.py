@@ -41,6 +41,7 @@ KINDS: dict[type[CallError], Kind] = {
     errors.WorkerLost: Kind("worker-lost", 503, "The worker died"),
     errors.Draining: Kind("draining", 503, "The server is shutting down"),
     errors.DeadlineExceeded: Kind("deadline-exceeded", 504, "The call did not finish in time"),
+    errors.StorageFailed: Kind("insufficient-storage", 507, "The server has no room for the files"),
     errors.Internal: Kind("internal", 500, "The server failed"),
     errors.ClientGone: Kind("client-gone", 499, "The client went away"),
 }

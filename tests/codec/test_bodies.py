@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
+import threading
+import time
 from pathlib import Path
 
 import msgpack
@@ -13,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentod.codec import spool
 from bentod.codec.bodies import Bodies
 from bentod.codec.folder import CallFolder
-from bentod.errors import InvalidInput, MalformedBody
+from bentod.errors import BodyTooLarge, InvalidInput, MalformedBody, StorageFailed
 from bentod.iotypes.parts import Blob, Picture, Stored, Tensor
 from tests.support.samples import npy, picture
 from tests.support.sent import FORM, Sent, multipart, part, received
@@ -230,3 +234,47 @@ def test_true_is_no_number_in_a_tensor(tmp_path):
 def test_no_content_type_makes_it_fail(header):
     for schema in (True, FLAT, IMAGE, BINARY, {"type": "string"}):
         Bodies(schema, {}).form(header)
+
+
+FILES = {"type": "array", "items": ANY_FILE}
+
+
+def test_the_files_of_json_are_written_beside_the_loop(tmp_path, monkeypatch):
+    threads = []
+    write = spool._write
+    monkeypatch.setattr(spool, "_write", lambda *given: (threads.append(threading.current_thread()), write(*given)))
+    found = received(FILES, b"application/json", b'["YWI=", "", "Yw=="]', tmp_path)
+    assert [Path(one.path).read_bytes() for one in found.value] == [b"ab", b"", b"c"]
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+def test_nothing_is_written_of_what_is_refused(tmp_path):
+    with pytest.raises(InvalidInput):
+        received(FILES, b"application/json", b'["YWI=", "?"]', tmp_path)
+    assert [path.stat().st_size for path in (tmp_path / "call").iterdir()] == [0]
+
+
+def test_thousands_of_files_are_refused_at_once(tmp_path):
+    begun = time.process_time()
+    with pytest.raises(BodyTooLarge, match="more than 64 files"):
+        received(FILES, b"application/json", b"[" + b",".join([b'""'] * 9_000) + b"]", tmp_path)
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "content_type", "body"),
+    [
+        (FILES, b"application/json", b'["YWI="]'),
+        (ANY_FILE, b"text/plain", b"ab"),
+        ({"properties": {"a": ANY_FILE}}, FORM, multipart(part("a", "ab", file="a"))),
+    ],
+)
+def test_a_full_disk_is_an_error_of_its_own(schema, content_type, body, tmp_path, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(spool, "_write", full)
+    with pytest.raises(StorageFailed) as raised:
+        received(schema, content_type, body, tmp_path)
+    assert (raised.value.detail, raised.value.log) == ("", "the files of the call: No space left on device")

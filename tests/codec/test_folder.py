@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentod.codec.folder import CallFolder, check_media_type, safe_name
+from bentod.errors import BodyTooLarge, StorageFailed
 from bentod.iotypes.special import BinaryType, FileType, ImageType
 
 
@@ -65,6 +67,56 @@ def test_no_two_files_have_one_name(tmp_path):
     folder = CallFolder(tmp_path, "7")
     names = [folder.new(name).name for name in ("a.png", "b/a.png", "A.png", "a-2.png", "", "")]
     assert names == ["a.png", "a-2.png", "A-3.png", "a-2-2.png", "file", "file-2"]
+
+
+def test_names_that_others_have_taken_are_stepped_over(tmp_path):
+    folder = CallFolder(tmp_path, "7")
+    names = [folder.new(name).name for name in ("file-3", "file-2", "", "", "", "FILE", "file-2")]
+    assert names == ["file-3", "file-2", "file", "file-4", "file-5", "FILE-6", "file-2-2"]
+
+
+def test_a_call_brings_at_most_64_files(tmp_path):
+    folder = CallFolder(tmp_path, "7")
+    assert len({folder.new("") for _ in range(64)}) == 64
+    with pytest.raises(BodyTooLarge, match="the input has more than 64 files"):
+        folder.new("another")
+
+
+def test_a_folder_that_was_cleaned_away_is_made_again_for_this_user_only(tmp_path):
+    folder = CallFolder(tmp_path / "files" / "gateway", "7")
+    assert folder.put("a", b"1").read_bytes() == b"1"
+    for path in (folder.path, folder.path.parent, folder.path.parent.parent):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_nothing_is_written_where_another_user_could_exchange_it(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "files").symlink_to("elsewhere")
+    folders = [CallFolder(tmp_path / "files", "7"), CallFolder(tmp_path / "files" / "gateway", "7")]
+    for folder in folders:
+        with pytest.raises(StorageFailed) as raised:
+            folder.new("a")
+        assert "somebody else's" in raised.value.log
+    if os.geteuid():
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    else:
+        os.chown(tmp_path / "elsewhere", 12345, -1)
+    with pytest.raises(StorageFailed):
+        CallFolder(tmp_path / "elsewhere", "7").new("a")
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_what_the_disk_refuses_is_an_error_of_its_own(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageFailed) as raised:
+        CallFolder(tmp_path / "file", "7").new("a")
+    assert (raised.value.detail, str(tmp_path) in raised.value.log) == ("", False)
+    folder = CallFolder(tmp_path, "7")
+    folder.new("a").mkdir()
+    (folder.path / "file").mkdir()
+    with pytest.raises(StorageFailed) as raised:
+        folder.put("", b"1")
+    assert raised.value.log == "the files of the call: Is a directory"
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ class Nowhere:
     def new(self, name: str) -> Path:
         raise AssertionError(name)
 
+    def put(self, name: str, data: object) -> Path:
+        raise AssertionError(name)
+
 
 class Here:
     """Files in one folder."""
@@ -49,6 +52,11 @@ class Here:
 
     def new(self, name: str) -> Path:
         return self.path / (name or "file")
+
+    def put(self, name: str, data: bytes) -> Path:
+        path = self.new(name)
+        path.write_bytes(data)
+        return path
 
 
 def read(schema: object, value: object, types: dict | None = None, **more: bool) -> Input:

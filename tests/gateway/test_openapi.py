@@ -259,7 +259,7 @@ def test_an_api_takes_its_path_from_a_system_operation() -> None:
 def test_every_problem_of_a_call_is_described() -> None:
     result = made(api())
     responses = post(result)["responses"]
-    assert set(responses) == {"200", "400", "406", "408", "413", "415", "422", "500", "503", "504"}
+    assert set(responses) == {"200", "400", "406", "408", "413", "415", "422", "500", "503", "504", "507"}
     problems = [resolve(result, item["$ref"]) for status, item in responses.items() if status != "200"]
     assert all(item["content"]["application/problem+json"] for item in problems)
     unavailable = resolve(result, responses["503"]["$ref"])

@@ -28,6 +28,7 @@ STATUSES = {
     "worker-lost": 503,
     "draining": 503,
     "deadline-exceeded": 504,
+    "insufficient-storage": 507,
     "internal": 500,
     "client-gone": 499,
 }
