@@ -48,8 +48,8 @@ class Call:
     streams = False
 
     __slots__ = (
-        "admitted", "deadline", "entry", "finished", "id", "is_async", "losses", "memory", "on_released", "quota",
-        "released", "retry", "sent", "timeless",
+        "admitted", "deadline", "entry", "finished", "given_up", "id", "idle_s", "is_async", "losses", "memory",
+        "on_released", "quota", "released", "retry", "sent", "timeless",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +66,8 @@ class Call:
         self.retry = retry
         self.losses = 0
         self.timeless = False  # its deadline was met: a stream that has begun
+        self.idle_s = 0.0  # how long it may be silent once it has begun
+        self.given_up = False
         self.released = False
         self.on_released: Callable[[], None] | None = None
         self.finished: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()

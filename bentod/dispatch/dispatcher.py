@@ -53,6 +53,9 @@ class Dispatcher:
         self._open: list[_Worker] = []
         self._admit = False
         self._stop_timeout_s = 30.0
+        self.spent: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        """For calls whose answer was taken: done, and empty."""
+        self.spent.set_result(Answer(None, 0.0, 0.0))
 
     @property
     def ready(self) -> int:
@@ -116,6 +119,9 @@ class Dispatcher:
         return next((worker for worker in self._workers.values() if call.id in worker.held), None)
 
     def _give_up(self, call: Call) -> None:
+        if call.given_up:
+            return
+        call.given_up = True
         worker = self._holder(call)
         if worker is None:
             self._lanes[call.is_async].leave(call)
@@ -123,8 +129,8 @@ class Dispatcher:
             return
         if worker.link is not None:
             worker.link.send(self._packer.entry((CANCEL, call.id)))
-        late_s = self._stop_timeout_s + (0.0 if call.timeless else max(0.0, call.deadline - time.monotonic()))
-        asyncio.get_running_loop().call_later(late_s, self._check_stuck, worker, call.id)
+        rest_s = call.idle_s if call.timeless else max(0.0, call.deadline - time.monotonic())
+        asyncio.get_running_loop().call_later(self._stop_timeout_s + rest_s, self._check_stuck, worker, call.id)
 
     def _check_stuck(self, worker: _Worker, call: int) -> None:
         if call in worker.held:
@@ -187,12 +193,12 @@ class Dispatcher:
 
     def _send(self, worker: _Worker, call: Call) -> None:
         assert worker.link is not None
+        worker.link.send(call.entry, call.memory)
         worker.held[call.id] = call
         worker.busy[call.is_async] += 1
         worker.streams[call.is_async] += call.streams
         call.quota.running += 1
         call.sent = time.monotonic()
-        worker.link.send(call.entry, call.memory)
 
     def _received(self, worker: _Worker, entries: list[Entry]) -> None:
         """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""

@@ -70,11 +70,12 @@ class App:
                 exchange.code = kind_of(_draining()).code
                 raise
             await exchange.problem(_draining())
-        except Exception:
+        except Exception:  # noqa: BLE001 - a bug of ours ends one exchange
             sys.stderr.write(traceback.format_exc())
             if exchange.status:
                 exchange.code = kind_of(Internal()).code
-                raise
+                exchange.abort()
+                return
             await exchange.problem(Internal())
 
     async def _page(self, exchange: Exchange) -> None:

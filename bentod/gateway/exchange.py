@@ -35,10 +35,6 @@ class Connection(Protocol):
     def gone(self) -> bool:
         """Whether the client of the current request went away."""
 
-    @property
-    def stalled(self) -> bool:
-        """Whether the client does not take what was sent."""
-
     def take_body(self) -> bytes | bytearray | None:
         """The whole body if it has arrived, once."""
 
@@ -159,35 +155,27 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": b"".join(pieces)})
 
     async def begin(
-        self, status: int, media_type: bytes, headers: Iterable[Header] = (), length: int | None = None
+        self, status: int, media_type: bytes, headers: Sequence[Header] = (), length: int | None = None
     ) -> None:
         """Begin an answer that comes piece by piece, of `length` bytes if that is known."""
         self.status = status
-        size = (b"content-length", b"%d" % length) if length is not None else (b"cache-control", b"no-store")
-        head = self._head(media_type, size, headers)
+        head = self._head(media_type, (b"content-length", b"%d" % length) if length is not None else None, headers)
+        if length is None and all(name != b"cache-control" for name, _ in headers):
+            head.append((b"cache-control", b"no-store"))
         if self.connection is not None:
             self.connection.begin(status, head, sized=length is not None)
         else:
             await self._send({"type": "http.response.start", "status": status, "headers": head})
 
-    async def more(self, piece: bytes, timeout_s: float) -> None:
-        """Send a piece of the answer; waits while the client is slow, and cuts it off if it takes nothing for
-        `timeout_s`. Raises ClientGone."""
+    async def more(self, piece: bytes) -> None:
+        """Send a piece of the answer; waits while the client is slow. Raises ClientGone."""
         self.bytes_out += len(piece)
         if self.connection is None:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
             return
+        await self.connection.more(piece)
         if self.connection.gone:
             raise ClientGone
-        try:
-            if self.connection.stalled:
-                async with asyncio.timeout(timeout_s):
-                    await self.connection.more(piece)
-            else:
-                await self.connection.more(piece)
-        except TimeoutError:
-            self.abort()
-            raise ClientGone from None
 
     async def end(self) -> None:
         """The answer is complete."""
@@ -202,15 +190,16 @@ class Exchange:
             raise RuntimeError("the answer was cut off")  # the way to tell an ASGI server
         self.connection.abort()
 
-    def _head(self, media_type: bytes, size: Header, headers: Iterable[Header]) -> list[Header]:
+    def _head(self, media_type: bytes, size: Header | None, headers: Iterable[Header]) -> list[Header]:
         # W3C Server Timing, in milliseconds
         timing = b"queue;dur=%.3f, run;dur=%.3f" % (self.queue_s * 1e3, self.run_s * 1e3)
         if self.first_s:
             timing += b", ttfc;dur=%.3f" % (self.first_s * 1e3)
-        request_id = self.request_id.encode()
-        return [
-            (b"content-type", media_type), size, (b"x-request-id", request_id), (b"server-timing", timing), *headers
-        ]  # fmt: skip
+        head = [(b"content-type", media_type), (b"x-request-id", self.request_id.encode()), (b"server-timing", timing)]
+        if size is not None:
+            head.append(size)
+        head += headers
+        return head
 
     async def problem(self, error: CallError) -> None:
         """Send a problem, or nothing to a client that is gone."""

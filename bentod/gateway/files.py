@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Tenancy(CallFolder):
                 asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, self.path, True)
 
 
-async def send(exchange: Exchange, status: int, body: Body, headers: Iterable[Header], timeout_s: float) -> None:
+async def send(exchange: Exchange, status: int, body: Body, headers: Sequence[Header]) -> None:
     """Answer with a file, from disk, whatever its size. Raises InvalidOutput if it cannot be opened, ClientGone."""
     assert body.file is not None
     try:
@@ -69,5 +69,5 @@ async def send(exchange: Exchange, status: int, body: Body, headers: Iterable[He
                 exchange.abort()
                 return
             left -= len(piece)
-            await exchange.more(piece, timeout_s)
+            await exchange.more(piece)
         await exchange.end()

@@ -14,8 +14,11 @@ from bentod.gateway.routes import Operation
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,4096}")
 _OURS = frozenset(
-    {"connection", "content-length", "content-type", "date", "server-timing", "transfer-encoding", "x-request-id"}
-)
+    (
+        "connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "server-timing", "te",
+        "trailer", "transfer-encoding", "upgrade", "x-request-id",
+    )
+)  # fmt: skip
 _BODILESS = frozenset({204, 205, 304})
 
 

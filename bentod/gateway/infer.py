@@ -28,7 +28,7 @@ from bentod.gateway.source import Source
 from bentod.gateway.stream import stream
 from bentod.wire import frames
 from bentod.wire.entries import EntryPacker, Terms
-from bentod.wire.intake import Memory
+from bentod.wire.intake import MOST_ATTACHMENTS, Memory
 
 _IDS = itertools.count(1)
 _PACKER = EntryPacker()
@@ -74,6 +74,8 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
         folder.call = call
     if exchange.connection is not None:
         exchange.connection.on_gone = partial(operation.dispatcher.abandon, call)
+        if exchange.connection.gone:  # it left while its body was read
+            operation.dispatcher.abandon(call)
     if isinstance(call, StreamCall):
         await stream(operation, exchange, call, wanted.media_type, dimensions)
         return
@@ -82,7 +84,7 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
     body = operation.writer.body(answer.value, wanted.media_type, dimensions)
     status, headers = head.chosen(answer)
     if body.file is not None:
-        await files.send(exchange, status, body, headers, limits.body_timeout_s)
+        await files.send(exchange, status, body, headers)
     else:
         exchange.code = "ok"
         await exchange.answer(status, body.parts, body.media_type.encode("latin-1"), headers)
@@ -101,6 +103,8 @@ async def _finished(operation: Operation, exchange: Exchange, call: Call) -> Ans
     except TargetFailure as failure:
         exchange.log, exchange.run_s = failure.log, failure.run_s
         raise from_worker(failure, operation.api.errors) from None
+    finally:
+        call.finished = operation.dispatcher.spent  # the deadlines still hold the call, but no answer
 
 
 def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, folder: Tenancy) -> Call:
@@ -120,12 +124,13 @@ def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, 
     id_ = next(_IDS)
     entry = _PACKER.entry((operation.kind, id_, operation.method, deadline, argument, extra, terms))
     size = len(entry) + (sum(memoryview(piece).nbytes for piece in memory) if memory else 0)
-    if size > frames.LIMIT - 8:
+    if size > frames.LIMIT - 8 or len(memory) > MOST_ATTACHMENTS:
         raise BodyTooLarge("the input is too large for a worker")
     kind = StreamCall if api.stream else Call
     quota = operation.counts.quota
     call = kind(id_, entry, deadline, exchange.started, quota, is_async=operation.is_async, retry=api.retry)
     call.memory = memory
+    call.idle_s = api.stream_idle_s
     return call
 
 

@@ -17,13 +17,14 @@ class Shared:
 
     config: Config
     header_timeout_s: float
+    write_timeout_s: float
     state: ServerState = field(default_factory=ServerState)
     date_at: float = 0.0
     date: bytes = b""
 
 
-def shared(app: App, header_timeout_s: float, keep_alive_s: float) -> Shared:
-    """uvicorn's settings for `app`."""
+def shared(app: App, header_timeout_s: float, keep_alive_s: float, write_timeout_s: float) -> Shared:
+    """uvicorn's settings for `app`. A client that takes nothing of an answer for `write_timeout_s` is cut off."""
     config = Config(
         cast(Any, app),  # uvicorn types its messages more narrowly than ASGI does
         interface="asgi3",
@@ -37,4 +38,4 @@ def shared(app: App, header_timeout_s: float, keep_alive_s: float) -> Shared:
         timeout_keep_alive=cast(int, keep_alive_s),  # any number of seconds works
     )
     config.load()
-    return Shared(config, header_timeout_s)
+    return Shared(config, header_timeout_s, write_timeout_s)

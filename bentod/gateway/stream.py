@@ -67,6 +67,7 @@ async def stream(
         await sender.failed(Draining("the server is shutting down"))
     finally:
         operation.dispatcher.abandon(call)  # unless it has finished
+        call.finished = operation.dispatcher.spent
 
 
 class _Sender:
@@ -142,7 +143,7 @@ class _Sender:
     async def _send(self, data: bytes, chunks: int) -> None:
         """Send, and tell the worker now and then. Raises ClientGone."""
         if data:
-            await self._exchange.more(data, self._idle_s)
+            await self._exchange.more(data)
         self._untold_chunks += chunks
         self._untold_bytes += len(data)
         if self._untold_chunks >= _TELL_CHUNKS or self._untold_bytes >= _TELL_BYTES:
@@ -156,6 +157,10 @@ class _Sender:
         return self._framing.chunk % self._operation.writer.json(chunk.value, self._dimensions)
 
     def _raw(self, value: Any) -> bytes:
+        if isinstance(value, bytes) and self._operation.writer.layout is None:
+            if self._operation.api.output in (True, {}):
+                return value
+            raise InvalidOutput(log="a chunk is bytes, and the output's schema is not: write `format: binary`")
         checked = self._operation.writer.check(value, self._dimensions)
         if isinstance(checked, Blob):
             return bytes(checked.data)

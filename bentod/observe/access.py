@@ -72,7 +72,7 @@ def json_line(request: Finished, api: str, seconds: float) -> bytes:
     """The event `call.finished` as one line of JSON."""
     event = {
         "time": datetime.now(UTC),
-        "level": "info" if request.status < 500 else "error",
+        "level": "error" if request.status >= 500 or _broke_off(request) else "info",
         "event": "call.finished",
         "api": api,
         "status": request.status,
@@ -89,6 +89,11 @@ def json_line(request: Finished, api: str, seconds: float) -> bytes:
     if request.log:
         event["error"] = request.log
     return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
+
+
+def _broke_off(request: Finished) -> bool:
+    """Whether an answer that had begun well ended in a failure that was not the client's."""
+    return request.status < 400 and request.code not in ("ok", "client-gone")
 
 
 def text_line(request: Finished, api: str, seconds: float) -> bytes:

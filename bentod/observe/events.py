@@ -20,5 +20,5 @@ EVENTS: dict[str, str] = {
     "worker.failed": "service, worker, reason",
     "worker.replaced": "service, pid, reason",
     "worker.output": "service, worker, stream, line",
-    "call.finished": "api, status, code, seconds, queue_s, run_s, ttfc_s, bytes_in, bytes_out, request_id, error",
+    "call.finished": "api, status, code, seconds, queue_s, run_s, bytes_in, bytes_out, request_id, ttfc_s, error",
 }

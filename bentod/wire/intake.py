@@ -17,12 +17,14 @@ from bentod.wire.frames import LIMIT
 
 Memory = bytes | bytearray | memoryview
 
+MOST_ATTACHMENTS = 16_000
+"""Attachments that one frame may have; the lengths of all must fit into what is read at once."""
+
 SEND_BUFFER = 1024 * 1024
 """Bytes that a data channel's socket may hold on their way, so that a large answer needs few changes of process."""
 
 _ATTACHED = 0x8000_0000
 _WORD = struct.Struct("<I")
-_MOST_ATTACHMENTS = 4096
 _SCRATCH = 64 * 1024
 
 
@@ -33,7 +35,9 @@ Frame = tuple[bytes | bytearray, Sequence[bytearray]]
 def attached(payload: bytes, attachments: Sequence[Memory], limit: int = LIMIT) -> list[Memory]:
     """A frame with attachments, as pieces to be written one after the other. Raises WireError above `limit`."""
     sizes = [memoryview(memory).nbytes for memory in attachments]
-    if len(payload) + sum(sizes) > limit or len(sizes) > _MOST_ATTACHMENTS:
+    if len(sizes) > MOST_ATTACHMENTS:
+        raise WireError(f"a frame of {len(sizes)} attachments is over the limit of {MOST_ATTACHMENTS}")
+    if len(payload) + sum(sizes) > limit:
         raise WireError(f"a frame of {len(payload) + sum(sizes)} bytes is over the limit of {limit}")
     head = struct.pack(f"<{2 + len(sizes)}I", len(payload) | _ATTACHED, len(sizes), *sizes)
     return [head + payload, *(memory for memory, size in zip(attachments, sizes, strict=True) if size)]
@@ -104,7 +108,7 @@ class Intake:
         if end - start < 8:
             return None
         (count,) = _WORD.unpack_from(self._scratch, start + 4)
-        if not count <= _MOST_ATTACHMENTS:
+        if not count <= MOST_ATTACHMENTS:
             raise WireError(f"a frame of {count} attachments")
         first = start + 8 + 4 * count
         if first > end:

@@ -200,10 +200,12 @@ class Caller:
             self._terms = work.terms
             if work.terms.special:
                 value = parts.outgoing(value)
-            if work.context is None or work.context.response.untouched:
+            if work.context is None:
                 return self._frame((kind, work.call, seconds, value))
             response = work.context.response
-            return self._frame((kind_with, work.call, seconds, value, response.status, response.headers))
+            more = (response.status, response.headers) if response.unsaid else ()
+            response.sent = True
+            return self._frame((kind_with if more else kind, work.call, seconds, value, *more))
         except BaseException as error:  # noqa: BLE001 - as above
             raise Unsendable(self._unsendable(work.call, work.started, error)) from None
 

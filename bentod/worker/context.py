@@ -9,16 +9,17 @@ from pathlib import Path
 class Response:
     """What the callable may set on the HTTP answer: `status` (200 to 599) and `headers`."""
 
-    __slots__ = ("headers", "status")
+    __slots__ = ("headers", "sent", "status")
 
     def __init__(self) -> None:
         self.status: int | None = None
         self.headers: dict[str, str] = {}
+        self.sent = False  # with the first chunk of a stream
 
     @property
-    def untouched(self) -> bool:
-        """Whether nothing was set."""
-        return self.status is None and not self.headers
+    def unsaid(self) -> bool:
+        """Whether there is something to be sent with the answer."""
+        return not self.sent and (self.status is not None or bool(self.headers))
 
 
 class Context:

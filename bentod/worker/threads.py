@@ -67,14 +67,22 @@ class ThreadServer:
 
     def _run(self) -> None:
         caller = self._caller()
-        while (waiting := self._next()) is not None:
-            gateway, entry, attachments = waiting
-            if entry[6] is None:
-                gateway.send(caller.run(entry, attachments))
-            else:
-                gateway.send(caller.run(entry, attachments, self._streams.get((gateway, entry[1]))))
-                with self.lock:
-                    self._streams.pop((gateway, entry[1]), None)
+        while self._run_next(caller):
+            pass
+
+    def _run_next(self, caller: Caller) -> bool:
+        """Run one call, and forget it before the next one is waited for; false when all is done."""
+        waiting = self._next()
+        if waiting is None:
+            return False
+        gateway, entry, attachments = waiting
+        if entry[6] is None:
+            gateway.send(caller.run(entry, attachments))
+        else:
+            gateway.send(caller.run(entry, attachments, self._streams.get((gateway, entry[1]))))
+            with self.lock:
+                self._streams.pop((gateway, entry[1]), None)
+        return True
 
     def _next(self) -> _Waiting | None:
         """The next call, waiting for it as the leader or behind one; None when all is done."""

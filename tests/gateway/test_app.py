@@ -175,7 +175,7 @@ def test_an_answer_that_breaks_off_is_counted_as_what_broke_it(error, code, monk
     async def main():
         async with serving() as bench:
             client = Client("/f", [b"1"], "POST", [])
-            with pytest.raises(type(error)):
+            with pytest.raises((asyncio.CancelledError, RuntimeError)):  # an ASGI server then cuts the answer off
                 await bench.app(client.scope, client.receive, client.send)
             assert bench.counts() == {code: 1}
 

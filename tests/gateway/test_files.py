@@ -261,7 +261,7 @@ def test_a_file_that_grows_while_it_is_sent_is_sent_as_it_was(tmp_path):
         client = Client("/f", [b""], "POST", [])
         client.slow = asyncio.Event()
         exchange = Exchange(client.scope, client.receive, client.send)
-        sending = asyncio.create_task(files.send(exchange, 200, Body("a/b", (), Stored(str(path))), [], 10.0))
+        sending = asyncio.create_task(files.send(exchange, 200, Body("a/b", (), Stored(str(path))), []))
         await until(lambda: client.messages)
         with path.open("ab") as more:
             more.write(b"y" * 1000)
@@ -278,7 +278,7 @@ def test_a_file_that_cannot_be_opened_is_refused_before_anything_is_sent(tmp_pat
         exchange = Exchange(client.scope, client.receive, client.send)
         for path in (tmp_path, tmp_path / "no"):
             with pytest.raises(InvalidOutput) as raised:
-                await files.send(exchange, 200, Body("a/b", (), Stored(str(path))), [], 10.0)
+                await files.send(exchange, 200, Body("a/b", (), Stored(str(path))), [])
             assert raised.value.detail == ""
         assert client.messages == []
 

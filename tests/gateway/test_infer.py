@@ -423,11 +423,10 @@ class GoneLater:
     def take_body(self):
         return b"1"
 
+    gone = False
+
     def respond(self, status, headers, body):
         return False
-
-    def linger(self):
-        pass
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bentod.gateway.answering import Answering
 from tests.support.asgi import api, serving
 from tests.support.http import chunked, request
 from tests.support.listening import Reader, listening
@@ -190,5 +191,64 @@ def test_a_body_that_comes_too_slowly(tmp_path, loop, input_):
             assert headers["connection"] == "close"
             assert await reader.ended()
             await until(lambda: not any(tmp_path.iterdir()))
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("size", [1000, 3 * MIB])
+def test_a_client_that_leaves_is_noticed_whatever_it_sent_before(tmp_path, loop, size):
+    async def main():
+        async with (
+            serving(api(input=BINARY), answer=None, files=tmp_path) as bench,
+            listening(bench.app) as port,
+        ):
+            async with Reader(port) as reader:
+                await reader.send(request("/f", b"x" * size, headers=OCTETS))
+                await until(lambda: bench.workers[1].calls)
+            await until(lambda: bench.workers[1].cancels)
+
+    run(main(), loop)
+
+
+def test_a_client_that_leaves_is_noticed_behind_what_it_sent_ahead(tmp_path, loop):
+    async def main():
+        async with serving(api(), answer=None, files=tmp_path) as bench, listening(bench.app) as port:
+            async with Reader(port) as reader:
+                await reader.send(request("/f", 1) + request("/livez", None, "GET"))
+                await until(lambda: bench.workers[1].calls)
+            await until(lambda: bench.workers[1].cancels)
+
+    run(main(), loop)
+
+
+def test_an_answer_that_nobody_takes_is_let_go(tmp_path, loop, monkeypatch):
+    aborted = []
+    abort = Answering.abort
+    monkeypatch.setattr(Answering, "abort", lambda self: aborted.append(abort(self)))
+
+    async def main():
+        async with (
+            serving(api(input=BINARY, output=BINARY, max_body=64 * MIB), files=tmp_path) as bench,
+            listening(bench.app, write_timeout_s=0.2) as port,
+            Reader(port, small=True) as reader,
+        ):
+            await reader.send(request("/f", b"x" * (16 * MIB), headers=OCTETS))
+            await until(bench.counts)
+            await until(lambda: aborted)
+            _, headers = await reader.head()
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await reader.body(headers)
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/0.9"])
+def test_other_versions_of_http_are_refused(tmp_path, loop, version):
+    async def main():
+        async with connected(tmp_path) as (_, reader):
+            await reader.send(request("/f", 1).replace(b"HTTP/1.1", version))
+            status, headers = await reader.head()
+            assert status == 400
+            assert json.loads(await reader.body(headers))["code"] == "malformed-request"
 
     run(main(), loop)

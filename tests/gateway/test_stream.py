@@ -410,11 +410,11 @@ def test_a_worker_is_told_of_large_chunks_at_once():
 
 
 @asynccontextmanager
-async def connected(form="ndjson", *, small=False, **changed):
+async def connected(form="ndjson", *, small=False, write_timeout_s=20.0, **changed):
     """A client on a real connection whose call has reached the worker."""
     async with (
         serving(api(stream=form, **changed), answer=None) as bench,
-        listening(bench.app) as port,
+        listening(bench.app, write_timeout_s=write_timeout_s) as port,
         Reader(port, small=small) as reader,
     ):
         await reader.send(request("/f", 1))
@@ -462,7 +462,7 @@ def test_chunks_that_a_slow_reader_did_not_take_are_not_told(loop):
 @pytest.mark.parametrize("loop", list(LOOPS))
 def test_a_reader_that_takes_nothing_is_cut_off(loop):
     async def main():
-        async with connected(small=True, stream_idle_s=0.2) as (bench, worker, call, reader):
+        async with connected(small=True, write_timeout_s=0.2) as (bench, worker, call, reader):
             worker.chunk(call, *["x" * 200_000] * 200)  # more than a kernel holds
             await until(lambda: worker.cancels)
             worker.refuse(call, "cancelled")

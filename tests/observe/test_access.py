@@ -27,6 +27,7 @@ class Request:
     started: float = 0.0
     queue_s: float = 0.001
     run_s: float = 0.25
+    first_s: float = 0.0
     bytes_in: int = 10
     bytes_out: int = 20
     request_id: str = "id-1"
@@ -43,11 +44,19 @@ class Lines:
 
 
 def test_a_json_line_has_exactly_the_documented_keys():
-    event = json.loads(json_line(Request(status=500, code="target-raised", log="ValueError: x"), "greet", 0.5))
+    request = Request(status=500, code="target-raised", log="ValueError: x", first_s=0.125)
+    event = json.loads(json_line(request, "greet", 0.5))
     assert list(event) == ["time", "level", "event", *EVENTS["call.finished"].split(", ")]
     assert event["event"] == "call.finished"
     assert (event["level"], event["status"], event["api"], event["error"]) == ("error", 500, "greet", "ValueError: x")
     assert datetime.fromisoformat(event["time"]).utcoffset() is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "level"), [("ok", "info"), ("client-gone", "info"), ("target-raised", "error"), ("worker-lost", "error")]
+)
+def test_a_stream_that_broke_off_is_an_error(code, level):
+    assert json.loads(json_line(Request(status=200, code=code), "greet", 0.5))["level"] == level
 
 
 def test_a_good_answer_has_no_error():

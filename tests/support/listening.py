@@ -15,12 +15,16 @@ from bentod.gateway.shared import shared
 
 @asynccontextmanager
 async def listening(
-    app: App, header_timeout_s: float = 20.0, keep_alive_s: float = 20.0, drain_timeout_s: float = 5.0
+    app: App,
+    header_timeout_s: float = 20.0,
+    keep_alive_s: float = 20.0,
+    drain_timeout_s: float = 5.0,
+    write_timeout_s: float = 20.0,
 ) -> AsyncIterator[int]:
     """Serve an application; its port. At the end it drains."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = Server(app, shared(app, header_timeout_s, keep_alive_s))
+    server = Server(app, shared(app, header_timeout_s, keep_alive_s, write_timeout_s))
     await server.start([listener.detach()])
     try:
         yield port

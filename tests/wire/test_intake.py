@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from bentod.errors import WireError
 from bentod.wire.frames import frame
-from bentod.wire.intake import Frame, Intake, attached
+from bentod.wire.intake import MOST_ATTACHMENTS, Frame, Intake, attached
 
 SCRATCH = 64 * 1024
-MOST = 4096
+MOST = MOST_ATTACHMENTS
 
 
 def pushed(intake: Intake, data: bytes, sizes=()) -> list[Frame]:

@@ -18,7 +18,7 @@ from PIL import Image
 from bentod.codec.folder import suggested
 from bentod.codec.parcels import Parcel
 from bentod.iotypes.parts import Blob, Picture, Stored, Tensor
-from bentod.wire.entries import CHUNK_WITH, DONE, NAMED, POSITIONAL, RAISED, Terms
+from bentod.wire.entries import CHUNK, CHUNK_WITH, DONE, NAMED, POSITIONAL, RAISED, Terms
 from bentod.worker import parts
 from bentod.worker.calls import TARGET_RAISED, UNREADABLE, UNSERIALIZABLE, Caller
 from bentod.worker.context import Context
@@ -402,8 +402,8 @@ def test_chunks_have_parts_and_what_was_set_on_the_answer():
     sink = Sink()
     caller = Caller(bounds(f), print)
     caller.run((POSITIONAL, 7, 0, FAR, None, ("id", {}), Terms(special=True, ahead=3)), (), sink)
-    assert [chunk[0] for chunk in sink.chunks] == [CHUNK_WITH, CHUNK_WITH]
-    assert [chunk[4:] for chunk in sink.chunks] == [[201, {}], [201, {}]]
+    assert [chunk[0] for chunk in sink.chunks] == [CHUNK_WITH, CHUNK]
+    assert [chunk[4:] for chunk in sink.chunks] == [[201, {}], []]
     for number, chunk in enumerate(sink.chunks):
         assert chunk[3]["n"] == number
         assert back(chunk[3]["x"]).tolist() == [number] * 3000
