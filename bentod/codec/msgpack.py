@@ -44,11 +44,26 @@ def decode(body: Memory) -> Any:
     except msgpack.ExtraData:
         raise MalformedBody("the body goes on after its MessagePack value") from None
     except (ValueError, msgpack.UnpackException, TypeError, OverflowError) as error:
-        raise MalformedBody(f"the body is not MessagePack: {str(error)[:200] or type(error).__name__}") from None
+        raise MalformedBody(f"the body is not MessagePack: {_reason(error)}") from None
     _check(value)
     if type(value) is dict and len(value) != _entries(body):
         raise MalformedBody("a name occurs twice")
     return value
+
+
+class _Wrong(ValueError):
+    """What is wrong with a body in our own words."""
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a body. The unpacker's own words are about its insides."""
+    if isinstance(error, _Wrong | Misfit):
+        return str(error)[:200]
+    if isinstance(error, UnicodeDecodeError):
+        return "a text in it is not UTF-8"
+    if isinstance(error, msgpack.StackError):
+        return f"it is nested more than {MAX_DEPTH} levels deep"
+    return "it is cut off, has a byte that is nothing, or a name that is no text"
 
 
 def _entries(body: Memory) -> int:
@@ -68,7 +83,7 @@ def _root_tensor(body: memoryview) -> Tensor | None:
 
 def _extension(code: int, data: bytes) -> Tensor:
     if code != TENSOR:
-        raise ValueError(f"the extension {code} is unknown")
+        raise _Wrong(f"the extension {code} is unknown")
     return _tensor(memoryview(data))
 
 
@@ -128,7 +143,7 @@ def _check_claims(body: Memory) -> None:
             at = _after(body, at)
             tensors += first in _EXTENSIONS
         if claimed > end or at > end:
-            raise ValueError("it is cut off")
+            raise _Wrong("it is cut off")
         _limit(tensors, claimed, containers)
 
 
@@ -136,7 +151,7 @@ def _after(body: Memory, at: int) -> int:
     """Where a long text, bytes, or an extension end. Raises ValueError."""
     first = body[at]
     if first not in _SIZES and first not in _FIXED:
-        raise ValueError("it has a byte that is nothing, an extension that is unknown, or is cut off")
+        raise _Wrong("it has a byte that is nothing, an extension that is unknown, or is cut off")
     width = _SIZES.get(first, 0)
     length = _FIXED.get(first) or int.from_bytes(body[at + 1 : at + 1 + width], "big")
     return at + 1 + width + length + (first in _EXTENSIONS)

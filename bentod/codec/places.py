@@ -28,7 +28,7 @@ class Place:
 
 
 MOST_PLACES = 10_000
-"""Special values that an input may have."""
+"""Special values that an input may have. A frame between our own processes takes more attachments than that."""
 
 
 def emptied(value: Any, layout: Layout, most: int | None = None) -> tuple[list[Any], list[Place]]:

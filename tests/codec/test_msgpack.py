@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import struct
 import time
 
@@ -242,3 +243,26 @@ def test_long_lists_are_fine():
 def test_what_messagepack_cannot_hold_is_unserializable(value):
     with pytest.raises(OutputUnserializable):
         msgpack.encode([value], None)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        pytest.param(b"\x91" * 1100 + b"\xc0", "nested more than 64 levels", id="deeper than the unpacker goes"),
+        pytest.param(b"\x92\x01", "cut off", id="cut off in a list"),
+        pytest.param(b"\xa1\xff", "a text in it is not UTF-8", id="no UTF-8"),
+        pytest.param(b"\x81\x01\x02", "a name that is no text", id="a number as a name"),
+        pytest.param(b"\x81\x90\x02", "a name that is no text", id="a list as a name"),
+        pytest.param(
+            b"\x81\xc7\x0c\x01\x92\xa4int8\x91\x04abcd\x02", "a name that is no text", id="a tensor as a name"
+        ),
+        pytest.param(b"\xc1", "a byte that is nothing", id="nothing"),
+        pytest.param(b"", "cut off", id="empty"),
+        pytest.param(b"\xd7\x02" + b"a" * 8, "the extension 2 is unknown", id="another extension"),
+        pytest.param(b"\xc7\x01\x01a", "a tensor begins with", id="no tensor"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_of_our_own(body, text):
+    with pytest.raises(MalformedBody, match=text) as raised:
+        msgpack.decode(body)
+    assert not re.search("Error|Exception|strict|unpack|codec|<class", str(raised.value), re.IGNORECASE)
