@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,10 @@ from bentod.iotypes.references import resolved
 from bentod.iotypes.special import BinaryType, FileType, ImageType, TensorType
 
 TEXT = "text/plain"
+OCTETS = "application/octet-stream"
 MSGPACK = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
+
+_NAME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 
 
 def offers(schema: Any, types: Mapping[str, Any], layout: Layout | None) -> tuple[str, ...]:
@@ -21,10 +25,11 @@ def offers(schema: Any, types: Mapping[str, Any], layout: Layout | None) -> tupl
     if isinstance(kind, ImageType):
         return (*pictures(layout), JSON, *MSGPACK)
     if isinstance(kind, FileType | BinaryType):
-        return (kind.media_type, *(other for other in (JSON, *MSGPACK) if other != kind.media_type))
+        others = (JSON, *MSGPACK, OCTETS) if "*" in kind.media_type else (JSON, *MSGPACK)
+        return (kind.media_type, *(other for other in others if other != kind.media_type))
     if isinstance(kind, TensorType):
         return (JSON, *MSGPACK, npy.MEDIA_TYPE)
-    return (JSON, TEXT, *MSGPACK) if _is_text(schema, types) else (JSON, *MSGPACK)
+    return (JSON, *texts(schema, types), *MSGPACK)
 
 
 def pictures(layout: Layout | None) -> tuple[str, ...]:
@@ -38,7 +43,11 @@ def pictures(layout: Layout | None) -> tuple[str, ...]:
     return common or writable(ranges[0])
 
 
-def _is_text(schema: Any, types: Mapping[str, Any]) -> bool:
-    """Whether all answers are strings."""
+def texts(schema: Any, types: Mapping[str, Any]) -> tuple[str, ...]:
+    """The media types as which the strings of an output are sent as they are; () if not all answers are strings."""
     found = resolved(schema, types)
-    return isinstance(found, dict) and found.get("type") == "string"
+    if not isinstance(found, dict) or found.get("type") != "string":
+        return ()
+    said = str(found.get("contentMediaType", TEXT)).partition(";")[0].strip().lower()
+    plain = "contentEncoding" not in found and _NAME.fullmatch(said) and said not in (TEXT, JSON, *MSGPACK)
+    return (said, TEXT) if plain else (TEXT,)

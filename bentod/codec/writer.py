@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bentod.codec import json, msgpack, negotiate, npy, outbound
-from bentod.codec.offers import MSGPACK, TEXT, offers, pictures
+from bentod.codec.offers import MSGPACK, OCTETS, offers, pictures, texts
 from bentod.codec.places import emptied
 from bentod.errors import InvalidOutput, OutputUnserializable
 from bentod.iotypes.layout import layout, masked
-from bentod.iotypes.parts import Blob, Memory, Part, Picture, Stored, Tensor
-from bentod.iotypes.special import SpecialType, TensorType
+from bentod.iotypes.parts import Memory, Part, Picture, Stored, Tensor
+from bentod.iotypes.special import BinaryType, FileType, TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit
 from bentod.iotypes.validator import Validator
 
+_ENCODED = (negotiate.JSON, *MSGPACK)
+_INLINE = 16 * 1024 * 1024
 _MISMATCH = "the answer does not match the API's output schema"
 
 
@@ -57,6 +59,7 @@ class Writer:
         self._check = check
         self._pictures = pictures(self.layout)
         self.offers = offers(schema, types, self.layout)
+        self._texts = texts(schema, types) if self.layout is None else ()
 
     def image_type(self, chosen: str) -> str:
         """The media type in which pictures are encoded if `chosen` is what the client gets; empty if there are none."""
@@ -114,21 +117,42 @@ class Writer:
                 place.fill(outbound.json_form(place.value) if isinstance(place.value, Part) else place.value)
             return json.encode(root[0], arrays=True)
 
-    def body(self, value: Any, chosen: str, dimensions: Mapping[str, int]) -> Body:
-        """The answer as what was chosen of the offers. Raises InvalidOutput or OutputUnserializable."""
+    def body(self, value: Any, chosen: str, dimensions: Mapping[str, int], accept: bytes | None = None) -> Body:
+        """The answer as what was chosen of the offers. Raises InvalidOutput or OutputUnserializable.
+
+        `accept` decides again where a range was chosen, as soon as it is known what the answer is.
+        """
         if self.layout is None and chosen == negotiate.JSON:
             return Body(chosen, (self.json(value, dimensions),))
         checked = self.check(value, dimensions)
         kind = self.layout.special if self.layout is not None else None
-        if getattr(kind, "media_type", "") == chosen:  # even if that is application/json
-            return self._natural(checked, dimensions)
-        if chosen == negotiate.JSON:
-            return Body(chosen, (self._json(checked),))
-        if chosen in MSGPACK:
-            return Body(chosen, self._msgpack(checked))
-        if chosen == TEXT and self.layout is None:
-            return self._text(checked)
+        if isinstance(kind, FileType | BinaryType) and (chosen in (kind.media_type, OCTETS)):  # even if that is JSON
+            return self._as_it_is(kind, checked, chosen, accept)
+        if chosen in _ENCODED:
+            return self._encoded(checked, chosen)
+        if chosen in self._texts:
+            return self._text(checked, chosen)
         return self._natural(checked, dimensions)
+
+    def _encoded(self, checked: Any, chosen: str) -> Body:
+        return Body(chosen, (self._json(checked),) if chosen == negotiate.JSON else self._msgpack(checked))
+
+    def _as_it_is(self, kind: FileType | BinaryType, value: Any, chosen: str, accept: bytes | None) -> Body:
+        """A file or bytes; null is JSON whatever was chosen. What turns out to be of a type that the client does not
+        take is encoded, if it takes that and it is not too large; else it is sent all the same."""
+        if value is None:
+            return Body(negotiate.JSON, (self._json(value),))
+        file = value if isinstance(value, Stored) else None
+        media_type = chosen
+        if "*" in chosen:
+            media_type = _sent(kind, file) or (accept and negotiate.named(accept, chosen)) or OCTETS
+            if file is not None and accept and not negotiate.accepts(accept, media_type):
+                other = negotiate.accepted(accept, (*_ENCODED, OCTETS))
+                if other == OCTETS:
+                    media_type = other
+                elif other is not None and _is_small(file):
+                    return self._encoded(value, other)
+        return Body(media_type, () if file else (value.data,), file)
 
     def _msgpack(self, value: Any) -> tuple[Memory, ...]:
         """The MessagePack of a checked value; what is plain in it is what JSON could hold too."""
@@ -136,16 +160,16 @@ class Writer:
             json.encode(value if self.layout is None else emptied(value, self.layout)[0][0])
         return msgpack.encode(value, self.layout)
 
-    def _text(self, value: Any) -> Body:
+    def _text(self, value: Any, chosen: str) -> Body:
         if not isinstance(value, str):
-            raise InvalidOutput(_MISMATCH, log="text/plain was chosen, and the answer is no string")
+            raise InvalidOutput(_MISMATCH, log=f"{chosen} was chosen, and the answer is no string")
         try:
-            return Body(f"{TEXT}; charset=utf-8", (value.encode(),))
+            return Body(f"{chosen}; charset=utf-8" if chosen.startswith("text/") else chosen, (value.encode(),))
         except UnicodeEncodeError as error:
             raise OutputUnserializable(log=str(error)) from None
 
     def _natural(self, value: Any, dimensions: Mapping[str, int]) -> Body:
-        """An answer that is one special value, as itself; null is JSON whatever was chosen."""
+        """An answer that is one tensor or image, as itself; null is JSON whatever was chosen."""
         kind = self.layout.special if self.layout is not None else None
         if kind is None or value is None:
             return Body(negotiate.JSON, (self._json(value),))
@@ -156,23 +180,24 @@ class Writer:
                 except Misfit as error:
                     raise InvalidOutput(_MISMATCH, log=str(error)) from None
             return Body(npy.MEDIA_TYPE, (npy.head(value), value.data))
-        if isinstance(value, Stored):
-            return Body(_sent(kind, value), (), value)
-        if isinstance(value, Picture):
-            return Body(value.media_type, (value.data,))
-        assert isinstance(value, Blob)
-        return Body(_sent(kind, None), (value.data,))
+        assert isinstance(value, Picture)
+        return Body(value.media_type, (value.data,))
 
 
-def _sent(kind: SpecialType, file: Stored | None) -> str:
-    """The media type of a file or of bytes: the declared one, else the file's own, else what its name suggests."""
+def _sent(kind: FileType | BinaryType, file: Stored | None) -> str:
+    """The media type of a file: its own, else what its name suggests; empty if neither says one that is declared."""
     from bentod.codec.folder import check_media_type
 
-    declared: str = getattr(kind, "media_type", "*/*")
-    if "*" not in declared:
-        return declared
     try:
-        found = check_media_type(kind, file.media_type, Path(file.path).name) if file else ""  # type: ignore[arg-type]
+        found = check_media_type(kind, file.media_type, Path(file.path).name) if file else ""
     except ValueError:
-        found = ""
-    return found or outbound.OCTETS
+        return ""
+    return found if found != OCTETS else ""
+
+
+def _is_small(file: Stored) -> bool:
+    """Whether a file may be read into memory to encode it."""
+    try:
+        return Path(file.path).stat().st_size <= _INLINE
+    except OSError:
+        return False

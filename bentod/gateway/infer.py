@@ -81,7 +81,7 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
         return
     answer = await _finished(operation, exchange, call)
     exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
-    body = operation.writer.body(answer.value, wanted.media_type, dimensions)
+    body = operation.writer.body(answer.value, wanted.media_type, dimensions, exchange.headers.get(b"accept"))
     status, headers = head.chosen(answer)
     if body.file is not None:
         await files.send(exchange, status, body, headers)

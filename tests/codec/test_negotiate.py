@@ -57,6 +57,9 @@ def test_type_and_parameters(header, kind, parameters):
         pytest.param(b"text/plain, application/json", BOTH, "application/json", id="the first offer of equals"),
         pytest.param(b"text/plain, application/json;q=0.9", BOTH, "text/plain", id="the better liked"),
         pytest.param(b"text/*;q=0.8, application/json;q=0.3", BOTH, "text/plain", id="the better liked range"),
+        pytest.param(b"image/jpg", ("image/png", "image/jpeg"), "image/jpeg", id="another name"),
+        pytest.param(b"image/jpg;q=0, */*", ("image/jpeg", "image/png"), "image/png", id="refused by another name"),
+        pytest.param(b"a/x-b", ("a/b", "a/x-b"), "a/x-b", id="its own name first"),
         pytest.param(b"text/plain;q=0, */*;q=0.1", BOTH, "application/json", id="the one that is left"),
     ],
 )

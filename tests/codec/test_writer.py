@@ -24,6 +24,7 @@ from bentod.iotypes.tensor import array, from_array
 
 JSON, MSGPACK, NPY, TEXT = "application/json", "application/msgpack", "application/x-npy", "text/plain"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
+OCTETS = "application/octet-stream"
 BINARY = {"type": "string", "format": "binary"}
 IMAGE = {"type": "string", "format": "image"}
 FILE = {"type": "string", "format": "file"}
@@ -124,12 +125,16 @@ def test_nothing_but_the_two_errors_is_raised(value, check, chosen):
         (True, (JSON, *MSGPACKS)),
         ({"type": "string"}, (JSON, TEXT, *MSGPACKS)),
         ({"$ref": "#/types/Text"}, (JSON, TEXT, *MSGPACKS)),
+        ({"type": "string", "contentMediaType": "Text/HTML; charset=utf-8"}, (JSON, "text/html", TEXT, *MSGPACKS)),
+        ({"type": "string", "contentMediaType": JSON}, (JSON, TEXT, *MSGPACKS)),
+        ({"type": "string", "contentMediaType": "text/*"}, (JSON, TEXT, *MSGPACKS)),
+        ({"type": "string", "contentMediaType": "image/png", "contentEncoding": "base64"}, (JSON, TEXT, *MSGPACKS)),
         ({"$ref": "#/types/Loop"}, (JSON, *MSGPACKS)),
         ({"type": ["string", "null"]}, (JSON, *MSGPACKS)),
         (tensor("int8"), (JSON, *MSGPACKS, NPY)),
         ({"properties": {"x": tensor("int8"), "i": IMAGE}}, (JSON, *MSGPACKS)),
-        (BINARY, ("*/*", JSON, *MSGPACKS)),
-        ({**FILE, "contentMediaType": "audio/*"}, ("audio/*", JSON, *MSGPACKS)),
+        (BINARY, ("*/*", JSON, *MSGPACKS, OCTETS)),
+        ({**FILE, "contentMediaType": "audio/*"}, ("audio/*", JSON, *MSGPACKS, OCTETS)),
         ({**FILE, "contentMediaType": JSON}, (JSON, *MSGPACKS)),
         (
             IMAGE,
@@ -166,6 +171,61 @@ def test_text():
     assert isinstance(refused({"type": "string"}, "\ud800", TEXT), OutputUnserializable)
 
 
+def test_text_of_another_media_type():
+    html, svg = ({"type": "string", "contentMediaType": kind} for kind in ("text/html", "image/svg+xml"))
+    assert writer(html).body("<p>ä", "text/html", {}) == ("text/html; charset=utf-8", ("<p>ä".encode(),), None)
+    assert writer(html).body("<p>", TEXT, {}).media_type == "text/plain; charset=utf-8"
+    assert writer(svg).body("<svg/>", "image/svg+xml", {}).media_type == "image/svg+xml"
+    assert writer(html).accept(b"text/html,application/xhtml+xml,*/*;q=0.8") == "text/html"
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen", "media_type"),
+    [
+        (None, "audio/*", OCTETS),
+        (b"audio/wav", "audio/*", "audio/wav"),
+        (b"audio/flac;q=0.5, audio/x-wav", "audio/*", "audio/x-wav"),
+        (b"audio/*", "audio/*", OCTETS),
+        (b"application/octet-stream", OCTETS, OCTETS),
+        (b"audio/wav\xff", "audio/*", OCTETS),
+    ],
+)
+def test_bytes_are_what_the_client_calls_them(accept, chosen, media_type):
+    made = writer({**BINARY, "contentMediaType": "audio/*"})
+    assert made.accept(accept) == chosen
+    assert made.body(b"abc", chosen, {}, accept) == (media_type, (b"abc",), None)
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (b"audio/*", "audio/flac"),
+        (b"audio/flac", "audio/flac"),
+        (b"audio/wav, application/json;q=0.5", JSON),
+        (b"audio/wav, application/msgpack;q=0.2, application/json;q=0.1", MSGPACK),
+        (b"audio/wav, application/octet-stream;q=0.1", OCTETS),
+        (b"audio/wav", "audio/flac"),
+    ],
+)
+def test_a_file_that_turns_out_not_to_be_accepted(accept, media_type, tmp_path):
+    (tmp_path / "a.flac").write_bytes(b"abc")
+    file = Stored(str(tmp_path / "a.flac"))
+    made = writer({**FILE, "contentMediaType": "audio/*"})
+    assert made.accept(accept) == "audio/*"
+    body = made.body(file, "audio/*", {}, accept)
+    assert body.media_type == media_type
+    assert body == (JSON, (b'"YWJj"',), None) if media_type == JSON else True
+    assert (body.file is None) == (media_type in (JSON, *MSGPACKS))
+
+
+def test_a_large_file_is_not_encoded_instead(tmp_path):
+    with (tmp_path / "a.flac").open("wb") as file:
+        file.truncate(2**40)
+    made = writer({**FILE, "contentMediaType": "audio/*"})
+    body = made.body(Stored(str(tmp_path / "a.flac")), "audio/*", {}, b"audio/wav, application/json;q=0.5")
+    assert body.media_type == "audio/flac"
+
+
 def test_an_image_is_itself_or_base64():
     data = png()
     for given_ in (Picture("image/png", data), data, Blob(data)):
@@ -200,6 +260,8 @@ def test_null_is_json_whatever_was_chosen():
     nullable = {**IMAGE, "type": ["string", "null"]}
     assert writer(nullable).body(None, "image/png", {}) == (JSON, (b"null",), None)
     assert isinstance(refused(IMAGE, None, "image/png"), InvalidOutput)
+    nullable = {**FILE, "type": ["string", "null"]}
+    assert writer(nullable).body(None, "*/*", {}, b"audio/wav") == (JSON, (b"null",), None)
 
 
 def test_tensors_are_not_copied():
