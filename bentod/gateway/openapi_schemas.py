@@ -14,17 +14,11 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from bentod.gateway.openapi_special import in_json
+from bentod.iotypes.keywords import ALONE, IN_LIST, IN_MAP
 from bentod.iotypes.special import FORMATS, special
 
 _TYPES = "#/types/"
 
-# Where JSON Schema 2020-12 holds schemas; whatever else a schema holds is data and stays untouched.
-_SCHEMA_AT = frozenset(
-    ("additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then",
-     "unevaluatedItems", "unevaluatedProperties")
-)  # fmt: skip
-_SCHEMAS_IN_LIST = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
-_SCHEMAS_IN_MAP = frozenset(("$defs", "definitions", "dependentSchemas", "patternProperties", "properties"))
 _REFERENCES = frozenset(("$ref", "$dynamicRef"))
 _NOT_IN_COMPONENT_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -59,11 +53,11 @@ def moved(schema: Any, move: Move) -> Any:
 def _moved_keyword(key: str, value: Any, move: Move) -> Any:
     if key in _REFERENCES and isinstance(value, str):
         return _moved_reference(value, move)
-    if key in _SCHEMA_AT:
+    if key in ALONE:
         return moved(value, move)
-    if key in _SCHEMAS_IN_LIST and isinstance(value, list | tuple):
+    if key in IN_LIST and isinstance(value, list | tuple):
         return [moved(item, move) for item in value]
-    if key in _SCHEMAS_IN_MAP and isinstance(value, dict):
+    if key in IN_MAP and isinstance(value, dict):
         return {name: moved(item, move) for name, item in value.items()}
     return value
 

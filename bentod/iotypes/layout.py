@@ -7,15 +7,15 @@ They may stand anywhere that is certain beforehand: at the root, under `properti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bentod.iotypes.keywords import IN_MAP, VALUES
 from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FORMATS, SpecialType, special
 
-_MAPS = ("properties", "patternProperties", "$defs", "dependentSchemas", "types")
-_VALUES = frozenset(("const", "enum", "default", "examples"))
+_MAPS = IN_MAP | {"types"}
 
 
 @dataclass(slots=True)
@@ -71,29 +71,25 @@ class _Finder:
 
 
 def _kept(place: Layout | None) -> Layout | None:
-    return place if _reaches(place, set()) else None
-
-
-def _reaches(place: Layout | None, seen: set[int]) -> bool:
-    """Whether anything special stands at `place` or below."""
-    if place is None or id(place) in seen:
-        return False
-    seen.add(id(place))
-    return place.special is not None or any(
-        _reaches(below, seen) for below in (*place.properties.values(), place.additional, *place.prefix, place.items)
-    )
+    return place if any(True for _ in _specials(place)) else None
 
 
 def specials(place: Layout | None) -> list[SpecialType]:
-    """Every special type in a layout."""
-    found: dict[int, Layout] = {}
-    stack = [place]
-    while stack:
-        here = stack.pop()
-        if here is not None and id(here) not in found:
-            found[id(here)] = here
-            stack += [*here.properties.values(), here.additional, *here.prefix, here.items]
-    return [here.special for here in found.values() if here.special is not None]
+    """Every special type at a place and below, in the order of the schema."""
+    return list(_specials(place))
+
+
+def _specials(place: Layout | None) -> Iterator[SpecialType]:
+    seen: set[int] = set()
+    ahead = [place]
+    while ahead:
+        here = ahead.pop()
+        if here is None or id(here) in seen:
+            continue
+        seen.add(id(here))
+        if here.special is not None:
+            yield here.special
+        ahead += reversed((*here.properties.values(), here.additional, *here.prefix, here.items))
 
 
 def masked(schema: Any) -> Any:
@@ -108,7 +104,7 @@ def masked(schema: Any) -> Any:
         key: {name: masked(inner) for name, inner in item.items()}
         if key in _MAPS and isinstance(item, dict)
         else item
-        if key in _VALUES
+        if key in VALUES
         else masked(item)
         for key, item in schema.items()
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bentod.iotypes.keywords import IN_MAP, VALUES
 from bentod.iotypes.special import FORMATS
 from bentod.spec import references, special_schemas
 from bentod.spec.node import Path
@@ -13,11 +14,6 @@ from bentod.spec.report import Report
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OF_BENTOD = "https://bentod.dev/schemas/io.schema.json"
-MAPS = frozenset(("properties", "patternProperties", "$defs", "definitions", "dependentSchemas"))
-"""Keywords whose value is a map of names to schemas."""
-
-VALUES = frozenset(("const", "enum", "default", "examples"))
-"""Keywords that hold values, not schemas."""
 
 
 def is_special(schema: Mapping[str, Any]) -> bool:
@@ -28,7 +24,7 @@ def is_special(schema: Mapping[str, Any]) -> bool:
 def inner(schema: Mapping[str, Any]) -> Iterator[tuple[str, Path, Any]]:
     """What stands in a schema: the keyword that holds it, its path in the schema, and itself."""
     for key, item in schema.items():
-        if key in MAPS and isinstance(item, dict):
+        if key in IN_MAP and isinstance(item, dict):
             yield from ((key, (key, name), below) for name, below in item.items())
         elif isinstance(item, list) and key not in VALUES:
             yield from ((key, (key, index), below) for index, below in enumerate(item))

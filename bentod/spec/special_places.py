@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bentod.iotypes.layout import Layout, layout
+from bentod.iotypes.keywords import ALONE, IN_LIST, IN_MAP
+from bentod.iotypes.layout import Layout, layout, specials
 from bentod.iotypes.special import FileType, SpecialType, special
 from bentod.spec.keywords import inner, is_special
 from bentod.spec.node import Path
@@ -15,10 +16,7 @@ from bentod.spec.report import Report
 from bentod.spec.special_schemas import ANNOTATIONS
 
 _READ = ("properties", "additionalProperties", "items", "prefixItems")
-_JUDGE = (
-    *("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "patternProperties"),
-    *("contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties", "contentSchema", "additionalItems"),
-)
+_JUDGE = (ALONE | IN_LIST | IN_MAP | {"additionalItems"}) - {*_READ, "$defs", "definitions"}
 """Keywords that judge a value once it is read, so that nothing below them can say how to read it."""
 
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas")
@@ -91,10 +89,10 @@ class _Places:
         place = self._layout(reference) if isinstance(reference, str) else None
         if place is None:
             return
-        kinds = sorted({_format(kind) for kind in _all(place, set())})
+        kinds = sorted({_format(kind) for kind in specials(place)})
         # What is in the schema itself is judged where it stands.
         foreign = isinstance(reference, str) and reference.startswith(TYPES)
-        reason = next(filter(None, map(self._rule, _all(place, set()))), "") if foreign else ""
+        reason = next(filter(None, map(self._rule, specials(place))), "") if foreign else ""
         if barrier:
             reason = f"this leads to `format: {kinds[0]}`, which cannot stand under {barrier}"
         elif place.special is not None:
@@ -166,17 +164,6 @@ def _pointer(path: Path) -> str:
 
 def _format(kind: SpecialType) -> str:
     return type(kind).__name__.removesuffix("Type").lower()
-
-
-def _all(place: Layout | None, seen: set[int]) -> Iterator[SpecialType]:
-    """Every special type at a place and below."""
-    if place is None or id(place) in seen:
-        return
-    seen.add(id(place))
-    if place.special is not None:
-        yield place.special
-    for below in (*place.properties.values(), place.additional, *place.prefix, place.items):
-        yield from _all(below, seen)
 
 
 def _mentions(schema: Any) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bentod.iotypes.layout import layout
-from bentod.iotypes.special import BinaryType, TensorType
+import pytest
+
+from bentod.iotypes.layout import layout, masked, specials
+from bentod.iotypes.special import BinaryType, FileType, ImageType, TensorType
 
 TENSOR = {"type": "array", "format": "tensor", "dtype": "int8", "shape": [-1]}
 BINARY = {"type": "string", "format": "binary"}
@@ -35,3 +37,21 @@ def test_a_recursive_type_without_anything_special_is_left_out():
     found = layout(schema, {"Tree": {"properties": {"tree": {"$ref": "#/types/Tree"}}}})
     assert found is not None
     assert list(found.properties) == ["x"]
+
+
+def test_specials_come_once_each_in_the_order_of_the_schema():
+    image, file = {"type": "string", "format": "image"}, {"type": "string", "format": "file"}
+    list_ = {"prefixItems": [file, {"$ref": "#/types/Tree"}], "items": TENSOR}
+    tree = {"properties": {"a": BINARY, "b": list_, "c": {"$ref": "#/types/Tree"}}, "additionalProperties": image}
+    found = layout({"$ref": "#/types/Tree"}, {"Tree": tree})
+    assert specials(found) == [BinaryType(), FileType(), TensorType("int8", (-1,)), ImageType()]
+    assert specials(None) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "types"]
+)
+def test_a_schema_may_have_the_name_of_a_keyword(key):
+    assert masked({key: {"default": TENSOR, "const": {"enum": [BINARY]}}}) == {
+        key: {"default": True, "const": {"enum": [BINARY]}}
+    }
