@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bentod.iotypes.image_frames import TooManyPixels, gif_pixels, jpeg_scans, tiff_pixels
 from bentod.iotypes.media_types import canonical, lies_in
 from bentod.iotypes.parts import Memory
-from bentod.iotypes.special import ImageType
+from bentod.iotypes.special import MAX_PIXELS, ImageType
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -215,19 +215,41 @@ def _makers() -> tuple[tuple[Callable[[io.BytesIO, str], ImageFile], Callable[[b
 
 def encode(image: Image, media_type: str) -> bytes:
     """A picture as a body, with all its frames where the media type can hold them. What it cannot hold of a mode is
-    converted: transparency becomes white where there is none, 16 bits become 8.
+    converted: transparency becomes white where there is none, 16 bits become 8. Of frames that must be converted and
+    have more than 64 million pixels together, or several sizes, only the present one is written.
 
     Raises ValueError if there is no way.
     """
     out = io.BytesIO()
+    options: dict[str, Any] = {"quality": _QUALITY} if media_type in ("image/jpeg", "image/webp") else {}
     try:
+        several = media_type in _ANIMATED and getattr(image, "n_frames", 1) > 1
         fit = _fitting(image, media_type)
-        frames = fit is image and media_type in _ANIMATED and getattr(image, "n_frames", 1) > 1
-        options = {"quality": _QUALITY} if media_type in ("image/jpeg", "image/webp") else {}
-        fit.save(out, FORMATS[media_type], **options, **({"save_all": True} if frames else {}))
+        if several and fit is not image:
+            fit, *others = _fitting_frames(image, media_type) or [fit]
+            several = bool(others)
+            options |= {"append_images": others, **_pace(image, [fit, *others])} if others else {}
+        fit.save(out, FORMATS[media_type], **options, **({"save_all": True} if several else {}))
     except Exception as error:  # Pillow's encoders raise whatever they meet
         raise ValueError(f"cannot be written as {media_type}") from error
     return out.getvalue()
+
+
+def _fitting_frames(image: Image, media_type: str) -> list[Image]:
+    """All frames in modes that the media type can hold; none if there are too many pixels or several sizes."""
+    from PIL import ImageSequence
+
+    if image.width * image.height * getattr(image, "n_frames", 1) > MAX_PIXELS:
+        return []
+    frames = [_fitting(frame.copy(), media_type) for frame in ImageSequence.Iterator(image)]
+    return frames if len({frame.size for frame in frames}) == 1 else []
+
+
+def _pace(image: Image, frames: list[Image]) -> dict[str, Any]:
+    """How long each frame is shown, and how often all are, as far as the picture says: a silent GIF once, others on."""
+    durations = [frame.info.get("duration") for frame in frames]
+    known = {"duration": durations} if all(isinstance(one, int | float) for one in durations) else {}
+    return {**known, "loop": image.info.get("loop", 1 if image.format == "GIF" else 0)}
 
 
 def _fitting(image: Image, media_type: str) -> Image:

@@ -343,6 +343,51 @@ def test_the_other_frames_can_be_reached(media_type):
     assert Image.open(io.BytesIO(encode(load(picture(media_type, frames=3)), media_type))).n_frames == 3
 
 
+def animated(media_type: str, mode: str, size: tuple[int, int] = (8, 6)) -> bytes:
+    """Four frames of several grays, each shown longer than the one before."""
+    frames = [Image.new("L", size, 60 * at).convert(mode) for at in range(4)]
+    out = io.BytesIO()
+    options = {} if media_type == "image/tiff" else {"duration": [100, 200, 300, 400], "loop": 3}
+    frames[0].save(out, FORMATS[media_type], save_all=True, append_images=frames[1:], **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("written", ANIMATED)
+@pytest.mark.parametrize(
+    ("read", "mode"),
+    [("image/gif", "P"), ("image/gif", "L"), ("image/png", "LA"), ("image/tiff", "CMYK"), ("image/tiff", "F")],
+)
+def test_no_frame_is_lost_where_modes_must_be_converted(read, mode, written):
+    found = load(encode(load(animated(read, mode)), written))
+    assert found.n_frames == 4
+    grays = []
+    for at in range(4):
+        found.seek(at)
+        grays.append(found.convert("RGB").convert("L").getpixel((4, 4)))
+    assert all(abs(gray - 60 * at) <= 3 for at, gray in enumerate(grays)), grays
+
+
+def test_an_animation_keeps_its_pace():
+    found = load(encode(load(animated("image/gif", "P")), "image/webp"))
+    durations = []
+    for at in range(4):
+        found.seek(at)
+        found.load()
+        durations.append(found.info["duration"])
+    assert durations == [100, 200, 300, 400]
+    assert found.info["loop"] == 3
+
+
+def test_one_frame_is_left_of_too_many_pixels_or_several_sizes(monkeypatch):
+    monkeypatch.setattr("bentod.iotypes.image.MAX_PIXELS", 4 * 8 * 6 - 1)
+    assert getattr(load(encode(load(animated("image/gif", "P")), "image/webp")), "n_frames", 1) == 1
+    out = io.BytesIO()
+    frames = [Image.new("CMYK", (2, 2)), Image.new("CMYK", (3, 3))]
+    frames[0].save(out, "TIFF", save_all=True, append_images=frames[1:])
+    found = load(encode(load(out.getvalue()), "image/webp"))
+    assert (getattr(found, "n_frames", 1), found.size) == (1, (2, 2))
+
+
 @pytest.mark.parametrize("media_type", FORMATS)
 @pytest.mark.parametrize(
     "mode", ["1", "L", "LA", "P", "PA", "I", "I;16", "F", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"]
