@@ -133,8 +133,11 @@ class InvalidOutput(CallError):
     """The answer does not match the API's schema."""
 
 
+@dataclass(eq=False)
 class OutputUnserializable(CallError):
-    """The callable returned what no body can hold."""
+    """The callable returned what no body can hold; `not_finite`: JSON cannot, because of a NaN or an Infinity."""
+
+    not_finite: bool = False
 
 
 class QueueFull(CallError):

@@ -122,7 +122,7 @@ def encode(value: Any, *, arrays: bool = False) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         raise OutputUnserializable(str(error)) from None
     if _holds(body, b"null", b"u") and _not_finite(value):  # orjson writes NaN and Infinity as null
-        raise OutputUnserializable("NaN and Infinity have no form in JSON")
+        raise OutputUnserializable("NaN and Infinity have no form in JSON", not_finite=True)
     return body
 
 

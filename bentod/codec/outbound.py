@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,8 @@ from bentod.iotypes.special import BinaryType, FileType, ImageType, TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit, array, check_shape, converted
 
 OCTETS = "application/octet-stream"
+MOST_INLINE = 64 * 1024 * 1024
+"""Bytes of all files that are sent inside JSON or MessagePack; as a body of its own a file has any size."""
 
 
 def part(place: Place, dimensions: Dimensions, *, check: bool) -> Any:
@@ -114,7 +120,7 @@ def _lists(value: Tensor) -> Any:
     if found.dtype.kind == "c":
         found = found.reshape(-1).view(found.real.dtype).reshape(*value.shape, 2)
     if found.dtype.kind == "f" and not np.isfinite(found).all():
-        raise OutputUnserializable("NaN and Infinity have no form in JSON")
+        raise OutputUnserializable("NaN and Infinity have no form in JSON", not_finite=True)
     return found if found.ndim else found.item()
 
 
@@ -133,7 +139,37 @@ def memory(value: Picture | Stored | Blob) -> Memory:
     """The bytes of a part that is no tensor. Raises OutputUnserializable for a file that cannot be read."""
     if not isinstance(value, Stored):
         return value.data
+    with _reading(), Path(value.path).open("rb") as file:
+        return file.read(min(os.fstat(file.fileno()).st_size, MOST_INLINE))
+
+
+def check_files(files: Sequence[Stored]) -> None:
+    """Raises OutputUnserializable for files that are too large, together, to be read into an answer."""
+    size = _size(files)
+    if size > MOST_INLINE:
+        text = f"files of {size} bytes are too large for JSON and MessagePack, which hold at most {MOST_INLINE} of them"
+        raise OutputUnserializable(log=text)
+
+
+def fit_inside(files: Sequence[Stored]) -> bool:
+    """Whether files can be sent inside JSON or MessagePack."""
     try:
-        return Path(value.path).read_bytes()
+        return _size(files) <= MOST_INLINE
+    except OutputUnserializable:
+        return False
+
+
+def _size(files: Sequence[Stored]) -> int:
+    with _reading():
+        found = [Path(file.path).stat() for file in files]
+    if not all(stat.S_ISREG(one.st_mode) for one in found):
+        raise OutputUnserializable(log="what was returned as a file is none")
+    return sum(one.st_size for one in found)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise OutputUnserializable(log=f"the file cannot be read: {error}") from None

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bentod.codec import json, msgpack, negotiate, npy, outbound
+from bentod.codec.folder import check_media_type
 from bentod.codec.offers import MSGPACK, OCTETS, offers, pictures, texts
 from bentod.codec.places import emptied
 from bentod.errors import InvalidOutput, OutputUnserializable
-from bentod.iotypes.layout import layout, masked
+from bentod.iotypes.layout import layout, masked, specials
 from bentod.iotypes.parts import Memory, Part, Picture, Stored, Tensor
 from bentod.iotypes.special import BinaryType, FileType, TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit
 from bentod.iotypes.validator import Validator
 
 _ENCODED = (negotiate.JSON, *MSGPACK)
-_INLINE = 16 * 1024 * 1024
 _MISMATCH = "the answer does not match the API's output schema"
 
 
@@ -33,7 +33,7 @@ def _told() -> Iterator[None]:
 
 def _told_of(error: OutputUnserializable) -> InvalidOutput | OutputUnserializable:
     """What JSON cannot hold is for the operator's log; only that it was NaN or Infinity is for the client."""
-    if "NaN" in error.detail:
+    if error.not_finite:
         return InvalidOutput("the answer holds NaN or Infinity", log=error.detail)
     return OutputUnserializable(log=error.log or error.detail)
 
@@ -59,6 +59,7 @@ class Writer:
         self._check = check
         self._pictures = pictures(self.layout)
         self.offers = offers(schema, types, self.layout)
+        self._has_files = any(isinstance(kind, FileType) for kind in specials(self.layout))
         self._texts = texts(schema, types) if self.layout is None else ()
 
     def image_type(self, chosen: str) -> str:
@@ -117,10 +118,19 @@ class Writer:
                 place.fill(outbound.json_form(place.value) if isinstance(place.value, Part) else place.value)
             return json.encode(root[0], arrays=True)
 
+    def reads_files(self, value: Any, chosen: str, accept: bytes | None = None) -> bool:
+        """Whether `body` may read files for this answer, up to 64 MiB of them: on another thread, where others wait."""
+        if not self._has_files or self.layout is None:
+            return False
+        if isinstance(self.layout.special, FileType) and chosen in (self.layout.special.media_type, OCTETS):
+            return isinstance(value, Stored) and "*" in chosen and accept is not None
+        return any(isinstance(place.value, Stored) for place in emptied(value, self.layout)[1])
+
     def body(self, value: Any, chosen: str, dimensions: Mapping[str, int], accept: bytes | None = None) -> Body:
         """The answer as what was chosen of the offers. Raises InvalidOutput or OutputUnserializable.
 
-        `accept` decides again where a range was chosen, as soon as it is known what the answer is.
+        `accept` decides again where a range was chosen, as soon as it is known what the answer is. This takes a while
+        where it `reads_files`.
         """
         if self.layout is None and chosen == negotiate.JSON:
             return Body(chosen, (self.json(value, dimensions),))
@@ -135,6 +145,10 @@ class Writer:
         return self._natural(checked, dimensions)
 
     def _encoded(self, checked: Any, chosen: str) -> Body:
+        """A checked value as JSON or MessagePack, with its files inside."""
+        if self._has_files and self.layout is not None:
+            places = emptied(checked, self.layout)[1]
+            outbound.check_files([place.value for place in places if isinstance(place.value, Stored)])
         return Body(chosen, (self._json(checked),) if chosen == negotiate.JSON else self._msgpack(checked))
 
     def _as_it_is(self, kind: FileType | BinaryType, value: Any, chosen: str, accept: bytes | None) -> Body:
@@ -150,7 +164,7 @@ class Writer:
                 other = negotiate.accepted(accept, (*_ENCODED, OCTETS))
                 if other == OCTETS:
                     media_type = other
-                elif other is not None and _is_small(file):
+                elif other is not None and outbound.fit_inside([file]):
                     return self._encoded(value, other)
         return Body(media_type, () if file else (value.data,), file)
 
@@ -186,18 +200,8 @@ class Writer:
 
 def _sent(kind: FileType | BinaryType, file: Stored | None) -> str:
     """The media type of a file: its own, else what its name suggests; empty if neither says one that is declared."""
-    from bentod.codec.folder import check_media_type
-
     try:
         found = check_media_type(kind, file.media_type, Path(file.path).name) if file else ""
     except ValueError:
         return ""
     return found if found != OCTETS else ""
-
-
-def _is_small(file: Stored) -> bool:
-    """Whether a file may be read into memory to encode it."""
-    try:
-        return Path(file.path).stat().st_size <= _INLINE
-    except OSError:
-        return False

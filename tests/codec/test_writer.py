@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -374,3 +376,57 @@ def test_nesting_of_a_worker_is_bounded_somewhere():
 def test_an_invalid_schema_is_a_value_error():
     with pytest.raises(ValueError, match="strin"):
         writer({"type": "strin"})
+
+
+def sized(path: Path, size: int) -> Stored:
+    with path.open("wb") as file:
+        file.truncate(size)
+    return Stored(str(path))
+
+
+@pytest.mark.parametrize("chosen", ["application/json", "application/msgpack"])
+def test_large_files_are_sent_as_they_are_or_not_at_all(chosen, tmp_path):
+    mebibyte = 1024 * 1024
+    two = {"type": "array", "items": FILE}
+    halves = [sized(tmp_path / "a", 32 * mebibyte), sized(tmp_path / "b", 32 * mebibyte + 1)]
+    for schema, value in ((FILE, sized(tmp_path / "c", 64 * mebibyte + 1)), (two, halves)):
+        with pytest.raises(OutputUnserializable) as raised:
+            Writer(schema, {}, check=True).body(value, chosen, {})
+        assert (raised.value.detail, "too large for JSON and MessagePack" in raised.value.log) == ("", True)
+    large = sized(tmp_path / "d", 1 << 40)
+    assert Writer(FILE, {}, check=True).body(large, "*/*", {}).file == large
+
+
+@pytest.mark.parametrize("chosen", ["application/json", "application/msgpack"])
+def test_only_regular_files_are_read(chosen, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(OutputUnserializable) as raised:
+            Writer(FILE, {}, check=True).body(Stored(str(path)), chosen, {})
+        assert raised.value.log == "what was returned as a file is none"
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "chosen", "reads"),
+    [
+        (FILE, Stored("/a"), "application/json", True),
+        (FILE, Stored("/a"), "application/msgpack", True),
+        (FILE, Stored("/a"), "*/*", False),
+        (FILE, Blob(b"a"), "application/json", False),
+        ({**FILE, "contentMediaType": "application/json"}, Stored("/a"), "application/json", False),
+        ({"properties": {"a": FILE}}, {"a": Stored("/a")}, "application/json", True),
+        ({"properties": {"a": FILE}}, {"a": Blob(b"")}, "application/json", False),
+        ({"properties": {"a": FILE}}, [], "application/json", False),
+        (FILE, Blob(b"a"), "*/*", False),
+        (IMAGE, Picture("image/png", b""), "application/json", False),
+        (True, {"a": 1}, "application/json", False),
+        ({"type": "string"}, "a", "text/plain", False),
+    ],
+)
+def test_whether_files_are_read_is_known_beforehand(schema, value, chosen, reads):
+    assert Writer(schema, {}, check=True).reads_files(value, chosen) is reads
+
+
+def test_a_file_of_an_unknown_type_may_have_to_be_read():
+    assert writer(FILE).reads_files(Stored("/a"), "*/*", b"application/json")
+    assert not writer(FILE).reads_files(Blob(b"a"), "*/*", b"application/json")
