@@ -36,7 +36,6 @@ def app(tmp_path_factory):
     ):
         for method in ("endless", "steady", "hold"):
             apis[f"{method}_{generator}"] = target(service, prefix + method)
-        apis[f"deaf_{generator}"] = target(service, f"{prefix}endless", stream_idle="1s")
     apis |= {
         "plain": {"service": "s", "method": "plain", **nothing},
         "lines": target("s", "hold", "ndjson"),
@@ -44,7 +43,7 @@ def app(tmp_path_factory):
         "count": {**target("s", "count"), "input": {"type": "object", "properties": {"n": True}}},
         "ignore": target("s", "ignore"),
         "ignore_async": target("a", "ignore"),
-        "stuck": target("stuck", "stuck"),
+        "stuck": target("stuck", "stuck", stream_idle="300ms"),
         "unstuck": {"service": "stuck", "method": "plain", **nothing},
     }
     service = {"threads": 1, "concurrency": 1}
@@ -136,16 +135,24 @@ def test_small_chunks_are_held_back_too(app, gate, generator):
     gate.reached(1, "closed")
 
 
-@pytest.mark.parametrize("generator", GENERATORS)
-def test_a_reader_that_takes_nothing_is_cut_off_after_stream_idle(app, gate, generator):
-    with small_client(app) as client:
-        client.send(request(f"/deaf_{generator}", {**gate.input, "size": 64 * KIB}))
-        gate.reached(1, "closed")
-        answer = Stream(client)
-        with pytest.raises((Ended, EOFError)):
-            answer.until(b"event: end")
-        assert not answer.complete
-    eventually(lambda: app.control()["apis"][f"deaf_{generator}"]["calls"].get("client-gone"))
+def test_a_reader_that_takes_nothing_is_cut_off(tmp_path):
+    folder = project(
+        tmp_path / "deaf", "streaming", "streaming_async",
+        services={"s": {"target": "streaming.py"}, "a": {"target": "streaming_async.py"}},
+        apis={"threads": target("s", "endless"), "tasks": target("a", "endless")},
+        server={"body_timeout": "1s"},
+    )  # fmt: skip
+    with running(folder) as app:
+        for path in ("threads", "tasks"):
+            gate = Gate(tmp_path / path)
+            with small_client(app) as client:
+                client.send(request(f"/{path}", {**gate.input, "size": 64 * KIB}))
+                gate.reached(1, "closed")
+                answer = Stream(client)
+                with pytest.raises((Ended, EOFError)):
+                    answer.until(b"event: end")
+                assert not answer.complete
+            eventually(lambda path=path: app.control()["apis"][path]["calls"].get("client-gone"))
 
 
 @pytest.mark.parametrize("generator", GENERATORS)
