@@ -14,9 +14,10 @@ from bentod.errors import BodyTooLarge, InvalidInput, Pointed
 from bentod.iotypes.image import TooManyPixels
 from bentod.iotypes.layout import layout, masked
 from bentod.iotypes.parts import Part, Tensor
+from bentod.iotypes.pointers import escaped
 from bentod.iotypes.special import TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit
-from bentod.iotypes.validator import MOST_ERRORS, Validator, escape
+from bentod.iotypes.validator import MOST_ERRORS, Validator
 
 __all__ = ["Folder", "Input", "Piece", "Reader"]
 
@@ -37,9 +38,9 @@ class Reader:
         """Raises ValueError if the schema is invalid or refers to what does not exist."""
         self.layout = layout(schema, types)
         if self.layout is None:
-            self._validator = Validator(schema, types)
+            self.validator = Validator(schema, types)
         else:
-            self._validator = Validator(masked(schema), {name: masked(inner) for name, inner in types.items()})
+            self.validator = Validator(masked(schema), {name: masked(inner) for name, inner in types.items()})
 
     def read(self, value: Any, folder: Folder, *, booleans: bool = True) -> Input:
         """Raises InvalidInput with all that is wrong, BodyTooLarge for too many pixels, files or special values, and
@@ -69,9 +70,9 @@ class Reader:
     def _check(self, value: Any, errors: list[Pointed]) -> None:
         """Check what is plain JSON. Raises InvalidInput, also for the errors there are already."""
         errors = [*errors, *foreign(value)]
-        if errors or not self._validator.valid(value):
+        if errors or not self.validator.valid(value):
             if not any(True for _ in foreign(value)):
-                errors += self._validator.errors(value)
+                errors += self.validator.errors(value)
             raise InvalidInput(_DETAIL, errors=tuple(errors[:MOST_ERRORS]))
 
 
@@ -111,7 +112,7 @@ def _foreign_below(value: Any) -> Iterator[Pointed]:
     ahead: list[tuple[str, Any]] = [("", value)]
     for pointer, item in ahead:
         if isinstance(item, dict):
-            ahead.extend((f"{pointer}/{escape(str(name))}", inner) for name, inner in item.items())
+            ahead.extend((f"{pointer}/{escaped(name)}", inner) for name, inner in item.items())
         elif isinstance(item, list):
             ahead.extend((f"{pointer}/{index}", inner) for index, inner in enumerate(item))
         elif not isinstance(item, str | int | float | None):

@@ -81,7 +81,11 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
         return
     answer = await _finished(operation, exchange, call)
     exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
-    body = operation.writer.body(answer.value, wanted.media_type, dimensions, exchange.headers.get(b"accept"))
+    given = (answer.value, wanted.media_type, dimensions, exchange.headers.get(b"accept"))
+    if operation.has_files and operation.writer.reads_files(given[0], given[1], given[3]):
+        body = await asyncio.to_thread(operation.writer.body, *given)
+    else:
+        body = operation.writer.body(*given)
     status, headers = head.chosen(answer)
     if body.file is not None:
         await files.send(exchange, status, body, headers)

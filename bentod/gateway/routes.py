@@ -116,7 +116,7 @@ def operation(
     _prepare(kinds)
     return Operation(
         api=api,
-        input=Validator(api.input, types),
+        input=bodies.reader.validator,
         bodies=bodies,
         writer=writer,
         offers=(streamed(api, types),) if api.stream else writer.offers,
