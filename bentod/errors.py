@@ -23,6 +23,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+MISMATCH = "the input does not match the API's schema"
+"""What a client is told of an InvalidInput, besides the places."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -10,7 +10,7 @@ import orjson
 from bentod.codec import inbound
 from bentod.codec.inbound import Folder, Piece
 from bentod.codec.places import MOST_PLACES, Place, emptied
-from bentod.errors import BodyTooLarge, InvalidInput, Pointed
+from bentod.errors import MISMATCH, BodyTooLarge, InvalidInput, Pointed
 from bentod.iotypes.image import TooManyPixels
 from bentod.iotypes.layout import layout, masked
 from bentod.iotypes.parts import Part, Tensor
@@ -21,8 +21,6 @@ from bentod.iotypes.validator import MOST_ERRORS, Validator
 
 __all__ = ["Folder", "Input", "Piece", "Reader"]
 
-_DETAIL = "the input does not match the API's schema"
-
 
 class Input(NamedTuple):
     """An input with parts in the special places, and the named dimensions that it binds."""
@@ -32,7 +30,7 @@ class Input(NamedTuple):
 
 
 class Reader:
-    """Reads the inputs of one API."""
+    """Reads the inputs of one API. To its `validator`, anything goes in the special places."""
 
     def __init__(self, schema: Any, types: Mapping[str, Any]) -> None:
         """Raises ValueError if the schema is invalid or refers to what does not exist."""
@@ -69,11 +67,10 @@ class Reader:
 
     def _check(self, value: Any, errors: list[Pointed]) -> None:
         """Check what is plain JSON. Raises InvalidInput, also for the errors there are already."""
-        errors = [*errors, *foreign(value)]
-        if errors or not self.validator.valid(value):
-            if not any(True for _ in foreign(value)):
-                errors += self.validator.errors(value)
-            raise InvalidInput(_DETAIL, errors=tuple(errors[:MOST_ERRORS]))
+        wrong = list(foreign(value))
+        if errors or wrong or not self.validator.valid(value):
+            judged = () if wrong else self.validator.errors(value)
+            raise InvalidInput(MISMATCH, errors=(*errors, *wrong, *judged)[:MOST_ERRORS])
 
 
 def _part(place: Place, folder: Folder, dimensions: Dimensions, errors: list[Pointed], booleans: bool) -> Part | None:

@@ -12,7 +12,7 @@ from bentod.dispatch.call import TargetFailure
 from bentod.errors import CallError
 
 MEDIA_TYPE = "application/problem+json"
-MISMATCH = "the input does not match the API's schema"
+MISMATCH = errors.MISMATCH
 _TYPE = "https://bentod.dev/problems/"
 
 
