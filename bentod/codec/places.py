@@ -8,8 +8,8 @@ from typing import Any
 
 from bentod.errors import BodyTooLarge
 from bentod.iotypes.layout import Layout
+from bentod.iotypes.pointers import escaped
 from bentod.iotypes.special import SpecialType
-from bentod.iotypes.validator import escape
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ def emptied(value: Any, layout: Layout, most: int | None = None) -> tuple[list[A
                 _limit((len(ahead) + len(item)) // 10, most)
             copy = container[key] = dict(item) if isinstance(item, dict) else list(item)
             ahead.extend(
-                (copy, below, f"{pointer}/{escape(str(below))}", at)
+                (copy, below, f"{pointer}/{escaped(below)}", at)
                 for below, at in _below(item, here)
                 if at.special is not None or isinstance(item[below], dict | list | tuple)
             )

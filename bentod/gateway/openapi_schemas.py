@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from bentod.gateway.openapi_special import in_json
 from bentod.iotypes.keywords import ALONE, IN_LIST, IN_MAP
+from bentod.iotypes.pointers import escaped, unescaped
 from bentod.iotypes.special import FORMATS, special
 
 _TYPES = "#/types/"
@@ -74,12 +75,12 @@ def _moved_reference(reference: str, move: Move) -> str:
 
 
 def _unescaped(segment: str) -> str:
-    return unquote(segment).replace("~1", "/").replace("~0", "~")
+    return unescaped(unquote(segment))
 
 
 def _fragment(place: tuple[str, ...]) -> str:
     """A JSON Pointer as the fragment of a URI."""
-    pointer = "".join("/" + segment.replace("~", "~0").replace("/", "~1") for segment in place)
+    pointer = "".join("/" + escaped(segment) for segment in place)
     return "#" + quote(pointer, safe="/~!$&'()*+,;=:@")
 
 

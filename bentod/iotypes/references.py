@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bentod.iotypes.pointers import unescaped
+
 _TYPES = "#/types/"
 _MOST = 64
 
@@ -19,6 +21,14 @@ def resolved(schema: Any, types: Mapping[str, Any], root: Any = None) -> Any:
     return None
 
 
+def object_schema(schema: Any, types: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schema of an object with `properties` that a schema is, or where its `$ref` leads; else None."""
+    found = schema if isinstance(schema, dict) and "properties" in schema else resolved(schema, types)
+    if not isinstance(found, dict) or "properties" not in found or found.get("type", "object") != "object":
+        return None
+    return found
+
+
 def _followed(reference: str, types: Mapping[str, Any], root: Any) -> Any:
     if reference.startswith(_TYPES):
         name, _, rest = reference.removeprefix(_TYPES).partition("/")
@@ -31,7 +41,7 @@ def _followed(reference: str, types: Mapping[str, Any], root: Any) -> Any:
 def _at(schema: Any, path: list[str]) -> Any:
     """What a JSON Pointer leads to."""
     for part in path:
-        key = part.replace("~1", "/").replace("~0", "~")
+        key = unescaped(part)
         if isinstance(schema, list):
             schema = schema[int(key)] if key.isdecimal() and int(key) < len(schema) else None
         else:

@@ -9,10 +9,11 @@ from typing import Any
 import jsonschema_rs
 
 from bentod.errors import Pointed
+from bentod.iotypes.pointers import escaped
+from bentod.iotypes.references import object_schema
 
 MOST_ERRORS = 100
 _SHOWN = 200
-_TYPES = "#/types/"
 
 
 class Validator:
@@ -42,28 +43,15 @@ def _fetch_nothing(uri: str) -> Any:
 
 
 def _pointed(error: jsonschema_rs.ValidationError) -> Pointed:
-    pointer = "".join(f"/{escape(str(part))}" for part in error.instance_path)
+    pointer = "".join(f"/{escaped(part)}" for part in error.instance_path)
     text = error.message
     return Pointed(pointer, text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
-def escape(part: str) -> str:
-    """One part of a path as a JSON Pointer has it."""
-    return part.replace("~", "~0").replace("/", "~1")
-
-
 def properties(schema: Any, types: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The property names of an object schema that has `properties`, directly or through `$ref`s to types; else None.
+    """The property names of an object schema that has `properties`, directly or through `$ref`s; else None.
 
     Such an input is passed as keyword arguments.
     """
-    seen: set[str] = set()
-    while isinstance(schema, dict) and "properties" not in schema:
-        reference = schema.get("$ref")
-        if not isinstance(reference, str) or not reference.startswith(_TYPES) or reference in seen:
-            return None
-        seen.add(reference)
-        schema = types.get(reference.removeprefix(_TYPES))
-    if not isinstance(schema, dict) or schema.get("type", "object") != "object":
-        return None
-    return tuple(schema["properties"])
+    found = object_schema(schema, types)
+    return None if found is None else tuple(found["properties"])

@@ -11,6 +11,7 @@ from typing import Any
 from bentod.codec.folder import CallFolder
 from bentod.errors import BodyTooLarge, InvalidInput, Pointed
 from bentod.iotypes.layout import layout
+from bentod.iotypes.pointers import unescaped
 from bentod.iotypes.validator import Validator
 from bentod.spec import example_files
 from bentod.spec.example_files import ExampleFile
@@ -133,7 +134,7 @@ def _follow(value: Any, pointer: str) -> Route:
     """A JSON Pointer into `value` as a path, as far as it leads."""
     path: list[str | int] = []
     for part in pointer.split("/")[1:]:
-        key: str | int = int(part) if isinstance(value, list) else part.replace("~1", "/").replace("~0", "~")
+        key: str | int = int(part) if isinstance(value, list) else unescaped(part)
         inside = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
         if key not in inside:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from bentod.iotypes.pointers import unescaped
 from bentod.spec.found import did_you_mean, shown
 from bentod.spec.node import Path
 from bentod.spec.report import Report
@@ -34,7 +35,7 @@ def check(reference: Any, path: Path, root: Any, types: Iterable[str], report: R
 def _exists(root: Any, reference: str) -> bool:
     """Whether the JSON Pointer in `#/…` leads anywhere."""
     for part in reference.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~").replace("%24", "$")
+        key = unescaped(part).replace("%24", "$")
         if isinstance(root, list):
             root = dict(enumerate(root))
             key = int(key) if key.isdecimal() else key  # type: ignore[assignment]

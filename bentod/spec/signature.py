@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bentod.iotypes.references import object_schema
 from bentod.iotypes.validator import properties
 from bentod.spec.node import Path
 from bentod.wire.orders import Method, Parameter
@@ -123,6 +124,4 @@ def _positional(callable_name: str, parameters: Sequence[Parameter]) -> Iterator
 
 def _required(schema: Any, types: Mapping[str, Any]) -> frozenset[str]:
     """The `required` of an object schema for which `properties` found names."""
-    while "properties" not in schema:
-        schema = types[schema["$ref"].rpartition("/")[2]]
-    return frozenset(schema.get("required", ()))
+    return frozenset((object_schema(schema, types) or {}).get("required", ()))

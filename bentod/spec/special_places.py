@@ -8,6 +8,7 @@ from typing import Any
 
 from bentod.iotypes.keywords import ALONE, IN_LIST, IN_MAP
 from bentod.iotypes.layout import Layout, layout, specials
+from bentod.iotypes.pointers import escaped
 from bentod.iotypes.special import FileType, SpecialType, special
 from bentod.spec.keywords import inner, is_special
 from bentod.spec.node import Path
@@ -159,7 +160,7 @@ def _unclear(schema: Mapping[str, Any], *, is_root: bool) -> str:
 
 
 def _pointer(path: Path) -> str:
-    return "#/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return "#/" + "/".join(map(escaped, path))
 
 
 def _format(kind: SpecialType) -> str:

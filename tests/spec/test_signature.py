@@ -48,6 +48,12 @@ def test_what_fits_and_what_does_not(function, schema, expected):
     assert misfits(function, schema) == expected
 
 
+def test_a_reference_inside_the_schema_is_followed_too():
+    schema = {"$ref": "#/$defs/In", "$defs": {"In": NAMED}}
+    assert misfits(lambda a, b=1: 0, schema) == []
+    assert [code for _, code in misfits(lambda a, b: 0, schema)] == ["optional-parameter"]
+
+
 def test_a_reference_to_a_type_is_followed_and_reported_where_it_stands():
     types = {"T": {"$ref": "#/types/U"}, "U": NAMED}
     assert misfits(lambda a, b=1: 0, {"$ref": "#/types/T"}, types) == []
