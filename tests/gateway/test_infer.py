@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
+import weakref
 
 import pytest
 
-from bentod.wire.entries import NAMED, POSITIONAL
+from bentod.wire.entries import DONE, NAMED, POSITIONAL, RAISED
 from tests.support.asgi import Client, api, method, refuse, serving, with_head
 from tests.support.loops import run, turns, until
 
@@ -470,5 +472,29 @@ def test_many_calls_at_once_get_their_own_answers():
             responses = await asyncio.gather(*(bench.send(number) for number in range(300)))
             assert [response.json for response in responses] == list(range(300))
             assert len({response.headers["x-request-id"] for response in responses}) == 300
+
+    run(main())
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_an_answer_is_forgotten_as_soon_as_it_is_sent(raised):
+    class Large(list):
+        """Something whose end can be seen."""
+
+    async def main():
+        async with serving(answer=None) as bench:
+            task = asyncio.create_task(bench.send(1))
+            await until(lambda: bench.asked)
+            value = Large([1, 2, 3])
+            alive = weakref.ref(value)
+            call = bench.asked[0][1]
+            bench.workers[1].tell(
+                [RAISED, call, 1.0, "target-raised", "", "", value] if raised else [DONE, call, 1.0, value]
+            )
+            del value
+            assert (await task).status == (500 if raised else 200)
+            await turns()
+            gc.collect()
+            assert alive() is None  # the API's deadlines still know the call
 
     run(main())
