@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl
 
 from bentod.codec import json
 from bentod.codec.reader import Piece
-from bentod.errors import BodyTooLarge, InvalidInput, MalformedBody, Pointed
+from bentod.errors import MISMATCH, BodyTooLarge, InvalidInput, MalformedBody, Pointed
 from bentod.iotypes.layout import Layout, layout
 from bentod.iotypes.parts import Stored
-from bentod.iotypes.references import resolved
+from bentod.iotypes.pointers import escaped
+from bentod.iotypes.references import object_schema, resolved
 from bentod.iotypes.special import SpecialType
-from bentod.iotypes.validator import escape
 
 MOST_FIELDS = 64
 """Fields or parts that a form may have."""
@@ -74,19 +74,19 @@ class Fields:
         for name, one in fields:
             by_name.setdefault(name, []).append(one)
         twice = [
-            Pointed(f"/{escape(name)}", "was sent twice")
+            Pointed(f"/{escaped(name)}", "was sent twice")
             for name, several in by_name.items()
             if len(several) > 1 and not self.places.get(name, self.others).repeats
         ]
         if twice:
-            raise InvalidInput("the input does not match the API's schema", errors=tuple(twice))
+            raise InvalidInput(MISMATCH, errors=tuple(twice))
         return {name: _value(name, several, self.places.get(name, self.others)) for name, several in by_name.items()}
 
 
 def fields(schema: Any, types: Mapping[str, Any]) -> Fields | None:
     """The fields of a schema's forms; None if it is no object with properties."""
-    found = resolved(schema, types)
-    if not isinstance(found, dict) or found.get("type", _OBJECT) != _OBJECT or "properties" not in found:
+    found = object_schema(schema, types)
+    if found is None:
         return None
     where = layout(schema, types) or Layout()
     reader = _Reader(schema, types)
