@@ -23,6 +23,7 @@ JSON, MSGPACK, NPY, BYTES = "application/json", "application/msgpack", "applicat
 _PAIR = re.compile(r"([^\W\d][\w.-]*)=(.*)", re.DOTALL)
 _NPY_MAGIC = b"\x93NUMPY"
 _OF_TENSORS = {".npy": NPY, ".msgpack": MSGPACK}
+_WORDS = (b"null", b"[]")
 _FORMS = (JSON, MSGPACK, "multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -140,7 +141,8 @@ def _object(pairs: Sequence[tuple[str, str]], api: Mapping[str, Any], files: Exi
     fields = [_field(*pair, kind, api, files) for pair, kind in zip(pairs, kinds, strict=True)]
     if any(field.file for field in fields):
         for field, kind in zip(fields, kinds, strict=True):
-            if not field.file and kind is not None and not isinstance(kind, TensorType):
+            told = field.data in _WORDS  # which a form can say in place of a file
+            if not field.file and not told and kind is not None and not isinstance(kind, TensorType):
                 raise UnusableInput(f"{field.name}: where one value is a file, this must be a file, too")
         return tuple(fields)
     values: dict[str, list[bytes]] = {}

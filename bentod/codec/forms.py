@@ -68,6 +68,16 @@ class Fields:
         place = self.places.get(name, self.others)
         return place.special or (place.item(before).special if place.repeats else None)
 
+    def words(self, name: str, before: int) -> frozenset[bytes]:
+        """What a part says, if it is no file, that cannot be said with files: that there is none, or an empty list."""
+        place = self.places.get(name, self.others)
+        kind = self.kind(name, before)
+        null = (kind is not None and kind.nullable) or (
+            place.types is not None and "null" in place.types and not before
+        )
+        empty = place.repeats and not before
+        return frozenset(word for word, allowed in ((b"null", null), (b"[]", empty)) if allowed)
+
     def value(self, fields: Sequence[tuple[str, Field]]) -> dict[str, Any]:
         """The object that the fields make. Raises InvalidInput, MalformedBody."""
         by_name: dict[str, list[Field]] = {}
@@ -84,15 +94,17 @@ class Fields:
 
 
 def fields(schema: Any, types: Mapping[str, Any]) -> Fields | None:
-    """The fields of a schema's forms; None if it is no object with properties."""
-    found = object_schema(schema, types)
-    if found is None:
+    """The fields of a schema's forms; None if it is no object."""
+    found = object_schema(schema, types) or resolved(schema, types)
+    if not isinstance(found, dict) or found.get("type", _OBJECT if "properties" in found else "") != _OBJECT:
         return None
     where = layout(schema, types) or Layout()
     reader = _Reader(schema, types)
-    places = {name: reader.place(inner, where.properties.get(name)) for name, inner in found["properties"].items()}
+    places = {
+        name: reader.place(inner, where.properties.get(name)) for name, inner in found.get("properties", {}).items()
+    }
     others = reader.place(found.get("additionalProperties", True), where.additional)
-    return Fields(places, others, flat=all(map(_is_flat, places.values())))
+    return Fields(places, others, flat=all(map(_is_flat, places.values() or [others])))
 
 
 def _is_flat(place: _Place) -> bool:

@@ -29,6 +29,8 @@ _SILENT = logging.Logger("multipart", logging.CRITICAL)  # noqa: LOG001 - the pa
 _EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^';]*'([^;\s]+)", re.IGNORECASE)
 _AS_IT_IS = frozenset((b"", b"7bit", b"8bit", b"binary"))
 _UTF_8 = frozenset(("utf-8", "utf8", "us-ascii"))
+_TEXT = frozenset(("", "text/plain", negotiate.JSON))
+_LONGEST_WORD = 16
 _NPY = b"\x93NUMPY"
 
 
@@ -40,6 +42,7 @@ class _Part:
     file_name: str
     media_type: str
     kind: SpecialType | None
+    words: frozenset[bytes] = frozenset()
     data: bytearray = field(default_factory=bytearray)
     spool: Spool | None = None
 
@@ -172,7 +175,9 @@ class _Form:
         before = self._counts.get(name, 0)
         self._counts[name] = before + 1
         special = self._known.kind(name, before)
-        self._part = part = _Part(name, file_name, media_type, special)
+        plain = not file_name and media_type in _TEXT
+        words = self._known.words(name, before) if special is not None and plain else frozenset()
+        self._part = part = _Part(name, file_name, media_type, special, words)
         if isinstance(special, FileType):
             part.spool = Spool(self._folder.new(file_name))
             self._spools.append(part.spool)
@@ -182,6 +187,8 @@ class _Form:
         assert part is not None
         if part.spool is not None:
             part.spool.put(data[start:end])
+            if part.words and len(part.data) <= _LONGEST_WORD:
+                part.data += data[start : min(end, start + _LONGEST_WORD + 1)]
         else:
             part.data += memoryview(data)[start:end]
 
@@ -212,6 +219,8 @@ def _file_name(options: dict[bytes, bytes], disposition: bytes) -> str:
 
 def _field(part: _Part) -> Field:
     """What a complete part holds. Raises MalformedBody."""
+    if part.words and len(part.data) <= _LONGEST_WORD and bytes(part.data.strip()) in part.words:
+        return Text(part.data.decode(), strict=True)
     if part.spool is not None:
         return Stored(str(part.spool.path), part.media_type)
     if part.kind is not None and not (isinstance(part.kind, TensorType) and _is_text(part)):

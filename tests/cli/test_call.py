@@ -260,6 +260,12 @@ def test_files_of_special_properties_make_a_form(server, run, tmp_path):
     ]
 
 
+def test_an_empty_list_may_stand_beside_files(server, run, tmp_path):
+    (tmp_path / "a.png").write_bytes(PNG)
+    assert sent(server, run, "form", "photo=@a.png", "pages=[]")[0] == "multipart/form-data"
+    assert server.last.fields == [("photo", "image/png", "a.png", PNG), ("pages", "application/json", None, b"[]")]
+
+
 def test_options_may_stand_anywhere(server, run, tmp_path):
     assert run("any", "a=1", "-o", "out", "b=2", "--accept", "text/csv", "-H", "X-One:  two ")[0] == 0
     assert json.loads(server.last.body) == {"a": 1, "b": 2}

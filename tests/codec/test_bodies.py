@@ -46,7 +46,10 @@ URLENCODED = "application/x-www-form-urlencoded"
     ("schema", "takes"),
     [
         pytest.param(True, (JSON, MSGPACK), id="anything"),
-        pytest.param({"type": "object"}, (JSON, MSGPACK), id="an object of anything"),
+        pytest.param({"type": "object"}, (JSON, MSGPACK, MULTIPART, URLENCODED), id="an object of anything"),
+        pytest.param(
+            {"type": "object", "additionalProperties": IMAGE}, (MULTIPART, JSON, MSGPACK), id="images by name"
+        ),
         pytest.param(FLAT, (JSON, MSGPACK, MULTIPART, URLENCODED), id="scalars"),
         pytest.param({"$ref": "#/types/flat"}, (JSON, MSGPACK, MULTIPART, URLENCODED), id="a type"),
         pytest.param({"properties": {"a": True}}, (JSON, MSGPACK, MULTIPART, URLENCODED), id="unknown"),

@@ -129,9 +129,9 @@ def test_urlencoded_limits():
 
 
 @pytest.mark.parametrize(
-    "schema", [True, False, {"type": "string"}, {"type": "array", "properties": {}}, {"type": "object"}]
+    "schema", [True, False, {"type": "string"}, {"type": "array", "properties": {}}, {"additionalProperties": True}]
 )
-def test_what_has_no_properties_has_no_forms(schema):
+def test_what_is_no_object_has_no_forms(schema):
     assert fields(schema, {}) is None
 
 

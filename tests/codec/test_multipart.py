@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bentod.codec.bodies import Bodies
 from bentod.errors import BodyTooLarge, CallError, InvalidInput, MalformedBody
 from bentod.iotypes.parts import Blob, Picture, Stored, Tensor
 from tests.support.samples import npy, picture
@@ -68,6 +69,57 @@ def test_one_part_for_a_list_of_special_ones_is_a_list_of_one(tmp_path):
     found = received(SCHEMA, FORM, multipart(part("pages", PNG), part("takes", "x", file="a.wav")), tmp_path).value
     assert found["pages"] == [Picture("image/png", PNG, "/pages/0")]
     assert [Path(one.path).name for one in found["takes"]] == ["a.wav"]
+
+
+NULLABLE = {
+    "type": "object",
+    "properties": {
+        **{name: {"type": ["string", "null"], "format": name} for name in ("image", "file", "binary")},
+        "x": {**VECTOR, "type": ["array", "null"]},
+        "files": {"type": "array", "items": {"type": ["string", "null"], "format": "file"}},
+        "images": {"type": ["array", "null"], "items": IMAGE},
+    },
+}
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_null_and_an_empty_list_can_be_said_in_place_of_special_ones(size, tmp_path):
+    body = multipart(
+        part("image", "null"),
+        part("file", " null\n", type_="application/json"),
+        part("binary", "null", type_="text/plain"),
+        part("x", "null"),
+        part("files", "null"),
+        part("files", b"abc", file="a"),
+        part("images", "null"),
+    )
+    found = received(NULLABLE, FORM, body, tmp_path, size=size).value
+    files = found.pop("files")
+    assert found == dict.fromkeys(("image", "file", "binary", "x", "images"))
+    assert files[0] is None
+    assert Path(files[1].path).read_bytes() == b"abc"
+    empty = multipart(part("files", "[]"), part("images", "[]"))
+    assert received(NULLABLE, FORM, empty, tmp_path / "new", size=size).value == {"files": [], "images": []}
+
+
+@pytest.mark.parametrize("sent", ["null" * 5, "nul", "null", "[]", ""])
+def test_the_words_are_bytes_where_they_mean_nothing_or_are_files(sent, tmp_path):
+    file = "a" if sent == "null" else None
+    body = multipart(part("binary", sent, file=file), part("file", sent, file=file))
+    found = received(NULLABLE, FORM, body, tmp_path, size=3).value
+    assert found["binary"].data == sent.encode()
+    assert Path(found["file"].path).read_bytes() == sent.encode()
+    assert received(SCHEMA, FORM, multipart(part("raw", sent)), tmp_path).value["raw"].data == sent.encode()
+
+
+def test_an_object_of_any_names_has_forms(tmp_path):
+    schema = {"type": "object", "additionalProperties": BINARY}
+    body = multipart(part("a", b"\0"), part("b", "5"))
+    assert received(schema, FORM, body, tmp_path).value == {"a": Blob(b"\0"), "b": Blob(b"5")}
+    numbers = {"type": "object", "additionalProperties": {"type": "integer"}}
+    assert received(numbers, FORM, multipart(part("a", "5")), tmp_path).value == {"a": 5}
+    assert received(numbers, b"application/x-www-form-urlencoded", b"a=5", tmp_path).value == {"a": 5}
+    assert "application/x-www-form-urlencoded" not in Bodies(schema, {}).takes
 
 
 def test_files_of_one_name_are_kept_apart(tmp_path):
