@@ -15,16 +15,15 @@ from typing import Any, BinaryIO
 from bentod.codec.folder import check_media_type
 from bentod.errors import BentodError
 from bentod.iotypes.layout import Layout, layout
+from bentod.iotypes.media_types import JSON, MSGPACK, MULTIPART, NPY, OCTETS, URLENCODED
 from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType, special
-
-JSON, MSGPACK, NPY, BYTES = "application/json", "application/msgpack", "application/x-npy", "application/octet-stream"
 
 _PAIR = re.compile(r"([^\W\d][\w.-]*)=(.*)", re.DOTALL)
 _NPY_MAGIC = b"\x93NUMPY"
 _OF_TENSORS = {".npy": NPY, ".msgpack": MSGPACK}
 _WORDS = (b"null", b"[]")
-_FORMS = (JSON, MSGPACK, "multipart/form-data", "application/x-www-form-urlencoded")
+_FORMS = (JSON, MSGPACK, MULTIPART, URLENCODED)
 
 
 class UnusableInput(BentodError):
@@ -96,7 +95,7 @@ def _bytes(data: bytes, what: str, kind: SpecialType | None) -> Content:
     if kind is None:
         return Content(JSON, _json(data, what))
     if not isinstance(kind, TensorType):
-        return Content(BYTES, data)
+        return Content(OCTETS, data)
     return Content(NPY, data) if data.startswith(_NPY_MAGIC) else Content(JSON, _json(data, what))
 
 
@@ -128,7 +127,7 @@ def _media_type(name: str, kind: SpecialType | None) -> str:
     if isinstance(kind, TensorType) and suffix in _OF_TENSORS:
         return _OF_TENSORS[suffix]
     guessed = check_media_type(FileType(), "", Path(name).name)
-    return BYTES if guessed in ("", *_FORMS) and not isinstance(kind, ImageType | TensorType) else guessed or BYTES
+    return OCTETS if guessed in ("", *_FORMS) and not isinstance(kind, ImageType | TensorType) else guessed or OCTETS
 
 
 # ── NAME=VALUE ───────────────────────────────────────────────────────────────────────────────────

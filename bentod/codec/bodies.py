@@ -7,24 +7,27 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bentod.codec import json, msgpack, multipart, negotiate
-from bentod.codec.folder import OCTETS, default_name
+from bentod.codec.folder import default_name
 from bentod.codec.forms import fields, urlencoded
-from bentod.codec.npy import MEDIA_TYPE as NPY
-from bentod.codec.reader import Folder, Input, Piece, Reader
+from bentod.codec.inbound import Folder, Piece
+from bentod.codec.reader import Input, Reader
 from bentod.codec.spool import Spool, Together
 from bentod.errors import MalformedBody, UnsupportedMediaType
-from bentod.iotypes.media_types import lies_in
+from bentod.iotypes.media_types import (
+    JSON,
+    MSGPACK,
+    MSGPACK_NAMES,
+    MULTIPART,
+    NPY,
+    OCTETS,
+    TEXT,
+    URLENCODED,
+    UTF_8,
+    lies_in,
+)
 from bentod.iotypes.parts import Stored
 from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, SpecialType, TensorType
-
-MSGPACK = "application/msgpack"
-MULTIPART = "multipart/form-data"
-URLENCODED = "application/x-www-form-urlencoded"
-TEXT = "text/plain"
-
-_MSGPACK = frozenset((MSGPACK, "application/x-msgpack", "application/vnd.msgpack"))
-_UTF_8 = frozenset(("utf-8", "utf8", "us-ascii"))
 
 
 class Source(Protocol):
@@ -46,9 +49,9 @@ class Form:
     boundary: bytes = b""
 
 
-_PLAIN_JSON = negotiate.JSON.encode()
+_PLAIN_JSON = JSON.encode()
 
-JSON_FORM = Form(negotiate.JSON, negotiate.JSON)
+JSON_FORM = Form(JSON, JSON)
 _MSGPACK_FORM = Form(MSGPACK, MSGPACK)
 _URLENCODED_FORM = Form(URLENCODED, URLENCODED)
 _TEXT_FORM = Form(TEXT, TEXT)
@@ -72,7 +75,7 @@ class Bodies:
         self.takes = tuple(dict.fromkeys(self._listed()))
 
     def _listed(self) -> list[str]:
-        always = [negotiate.JSON, MSGPACK]
+        always = [JSON, MSGPACK]
         if self._fields is None:
             return [*self._raw, *always, *self._text]
         forms = [MULTIPART, URLENCODED] if self._fields.flat else [MULTIPART]
@@ -83,10 +86,10 @@ class Bodies:
         if content_type is None or content_type == _PLAIN_JSON:
             return JSON_FORM
         media_type, parameters = negotiate.essence(content_type)
-        utf_8 = parameters.get("charset", "utf-8").lower() in _UTF_8
-        if media_type == negotiate.JSON:
+        utf_8 = parameters.get("charset", "utf-8").lower() in UTF_8
+        if media_type == JSON:
             return JSON_FORM if utf_8 else None
-        if media_type in _MSGPACK:
+        if media_type in MSGPACK_NAMES:
             return _MSGPACK_FORM
         if media_type == MULTIPART and self._fields is not None:
             return Form(MULTIPART, MULTIPART, parameters.get("boundary", "").encode("latin-1"))
@@ -106,7 +109,7 @@ class Bodies:
         Raises MalformedBody, InvalidInput, BodyTooLarge, UnsupportedMediaType, StorageFailed, and what `source` raises.
         """
         with Together(folder) as files:
-            if form.kind == negotiate.JSON:
+            if form.kind == JSON:
                 body = await source.whole()
                 found = self.reader.read(json.decode(body), files, booleans=self.plain or json.booleans(body))
             else:

@@ -14,11 +14,10 @@ from mimetypes import MimeTypes
 from pathlib import Path, PurePosixPath
 
 from bentod.errors import BodyTooLarge, StorageFailed
-from bentod.iotypes.media_types import lies_in
+from bentod.iotypes.media_types import OCTETS, lies_in
 from bentod.iotypes.parts import Memory
 from bentod.iotypes.special import BinaryType, FileType, ImageType
 
-OCTETS = "application/octet-stream"
 MOST_FILES = 64
 """Files that one call may bring."""
 

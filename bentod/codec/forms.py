@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from bentod.codec import json
-from bentod.codec.reader import Piece
+from bentod.codec.inbound import Piece
 from bentod.errors import MISMATCH, BodyTooLarge, InvalidInput, MalformedBody, Pointed
 from bentod.iotypes.layout import Layout, layout
 from bentod.iotypes.parts import Stored

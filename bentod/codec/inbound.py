@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bentod.codec import base64, npy
+from bentod.codec.folder import check_media_type, default_name
 from bentod.codec.places import Place
-from bentod.iotypes.image import TooManyPixels
+from bentod.iotypes.image import TooManyPixels, examine
 from bentod.iotypes.nested import from_lists
 from bentod.iotypes.parts import Blob, Memory, Part, Picture, Stored, Tensor
 from bentod.iotypes.special import BinaryType, FileType, ImageType, SpecialType, TensorType
@@ -101,16 +102,12 @@ def _memory(value: Any, word: str) -> tuple[Memory, str, str]:
 
 def image(kind: ImageType, value: Any, pointer: str, folder: Folder) -> Picture:
     """Raises TooManyPixels, and ValueError for what is no such image."""
-    from bentod.iotypes.image import examine
-
     data, said, _ = _memory(value, "image")
     return Picture(examine(kind, data, said), data, pointer)
 
 
 def file(kind: FileType, value: Any, pointer: str, folder: Folder) -> Stored:
     """The file on disk; what is not there yet goes to the folder. Raises ValueError, BodyTooLarge, StorageFailed."""
-    from bentod.codec.folder import check_media_type, default_name
-
     if isinstance(value, Stored):
         return Stored(value.path, check_media_type(kind, value.media_type, Path(value.path).name))
     data, said, name = _memory(value, "file")
@@ -120,8 +117,6 @@ def file(kind: FileType, value: Any, pointer: str, folder: Folder) -> Stored:
 
 def binary(kind: BinaryType, value: Any, pointer: str, folder: Folder) -> Blob:
     """Raises ValueError."""
-    from bentod.codec.folder import check_media_type
-
     data, said, name = _memory(value, "bytes")
     check_media_type(kind, said, name)
     return Blob(data)

@@ -15,9 +15,10 @@ from python_multipart.multipart import MultipartParser, MultipartState, parse_op
 from bentod.codec import negotiate
 from bentod.codec.folder import safe_name
 from bentod.codec.forms import MOST_FIELDS, Field, Fields, Text
-from bentod.codec.reader import Folder, Piece
+from bentod.codec.inbound import Folder, Piece
 from bentod.codec.spool import Spool
 from bentod.errors import BodyTooLarge, MalformedBody
+from bentod.iotypes.media_types import JSON, TEXT, UTF_8
 from bentod.iotypes.parts import Stored
 from bentod.iotypes.special import FileType, SpecialType, TensorType
 
@@ -28,8 +29,7 @@ _SLICE, _MOST_PADDED = 64 * 1024, 8
 _SILENT = logging.Logger("multipart", logging.CRITICAL)  # noqa: LOG001 - the parser's would warn of every broken body
 _EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^';]*'([^;\s]+)", re.IGNORECASE)
 _AS_IT_IS = frozenset((b"", b"7bit", b"8bit", b"binary"))
-_UTF_8 = frozenset(("utf-8", "utf8", "us-ascii"))
-_TEXT = frozenset(("", "text/plain", negotiate.JSON))
+_TEXT = frozenset(("", TEXT, JSON))
 _LONGEST_WORD = 16
 _NPY = b"\x93NUMPY"
 
@@ -170,7 +170,7 @@ class _Form:
         media_type, parameters = negotiate.essence(self._headers.get(b"content-type", b""))
         if media_type.startswith("multipart/"):
             raise MalformedBody(f"the part {name!r} is a form itself")
-        if parameters.get("charset", "utf-8").lower() not in _UTF_8:
+        if parameters.get("charset", "utf-8").lower() not in UTF_8:
             raise MalformedBody(f"the part {name!r} is not UTF-8")
         before = self._counts.get(name, 0)
         self._counts[name] = before + 1
@@ -226,7 +226,7 @@ def _field(part: _Part) -> Field:
     if part.kind is not None and not (isinstance(part.kind, TensorType) and _is_text(part)):
         return Piece(part.data, part.media_type, part.file_name)
     try:
-        return Text(part.data.decode(), strict=part.media_type == negotiate.JSON)
+        return Text(part.data.decode(), strict=part.media_type == JSON)
     except UnicodeDecodeError:
         if part.kind is not None:
             return Piece(part.data, part.media_type, part.file_name)
@@ -235,6 +235,6 @@ def _field(part: _Part) -> Field:
 
 def _is_text(part: _Part) -> bool:
     """Whether a tensor is sent as JSON: said so, or said nothing and not `.npy`."""
-    if part.media_type in ("", "text/plain"):
+    if part.media_type in ("", TEXT):
         return not part.file_name and not part.data.startswith(_NPY)
-    return part.media_type == negotiate.JSON
+    return part.media_type == JSON

@@ -8,8 +8,6 @@ from functools import lru_cache
 
 from bentod.iotypes.media_types import canonical, in_range, lies_in
 
-JSON = "application/json"
-
 _PERHAPS, _ALIAS, _ITSELF = range(3)
 _NAME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 

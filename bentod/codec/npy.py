@@ -9,8 +9,6 @@ from bentod.iotypes.parts import Memory, Tensor
 from bentod.iotypes.special import ITEM_BYTES, TensorType
 from bentod.iotypes.tensor import Misfit, check_dtype, check_shape, from_memory, rearranged, size
 
-MEDIA_TYPE = "application/x-npy"
-
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEAD = 4096
 _ITEM = re.compile(

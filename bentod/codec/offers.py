@@ -6,15 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bentod.codec import npy
-from bentod.codec.negotiate import JSON
+from bentod.iotypes.image import writable
 from bentod.iotypes.layout import Layout, specials
+from bentod.iotypes.media_types import JSON, MSGPACK_NAMES, NPY, OCTETS, TEXT
 from bentod.iotypes.references import resolved
 from bentod.iotypes.special import BinaryType, FileType, ImageType, TensorType
-
-TEXT = "text/plain"
-OCTETS = "application/octet-stream"
-MSGPACK = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
 
 _NAME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 
@@ -23,13 +19,13 @@ def offers(schema: Any, types: Mapping[str, Any], layout: Layout | None) -> tupl
     """The media types; the first is for those who accept anything."""
     kind = layout.special if layout is not None else None
     if isinstance(kind, ImageType):
-        return (*pictures(layout), JSON, *MSGPACK)
+        return (*pictures(layout), JSON, *MSGPACK_NAMES)
     if isinstance(kind, FileType | BinaryType):
-        others = (JSON, *MSGPACK, OCTETS) if "*" in kind.media_type else (JSON, *MSGPACK)
+        others = (JSON, *MSGPACK_NAMES, OCTETS) if "*" in kind.media_type else (JSON, *MSGPACK_NAMES)
         return (kind.media_type, *(other for other in others if other != kind.media_type))
     if isinstance(kind, TensorType):
-        return (JSON, *MSGPACK, npy.MEDIA_TYPE)
-    return (JSON, *texts(schema, types), *MSGPACK)
+        return (JSON, *MSGPACK_NAMES, NPY)
+    return (JSON, *texts(schema, types), *MSGPACK_NAMES)
 
 
 def pictures(layout: Layout | None) -> tuple[str, ...]:
@@ -37,8 +33,6 @@ def pictures(layout: Layout | None) -> tuple[str, ...]:
     ranges = list(dict.fromkeys(kind.media_type for kind in specials(layout) if isinstance(kind, ImageType)))
     if not ranges:
         return ()
-    from bentod.iotypes.image import writable
-
     common = tuple(kind for kind in writable(ranges[0]) if all(kind in writable(other) for other in ranges[1:]))
     return common or writable(ranges[0])
 
@@ -49,5 +43,5 @@ def texts(schema: Any, types: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(found, dict) or found.get("type") != "string":
         return ()
     said = str(found.get("contentMediaType", TEXT)).partition(";")[0].strip().lower()
-    plain = "contentEncoding" not in found and _NAME.fullmatch(said) and said not in (TEXT, JSON, *MSGPACK)
+    plain = "contentEncoding" not in found and _NAME.fullmatch(said) and said not in (TEXT, JSON, *MSGPACK_NAMES)
     return (said, TEXT) if plain else (TEXT,)

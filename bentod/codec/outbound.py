@@ -13,13 +13,13 @@ from typing import Any
 from bentod.codec import base64
 from bentod.codec.places import Place
 from bentod.errors import OutputUnserializable
-from bentod.iotypes.media_types import lies_in
+from bentod.iotypes.image import examine
+from bentod.iotypes.media_types import OCTETS, lies_in
 from bentod.iotypes.nested import from_lists
 from bentod.iotypes.parts import Blob, Memory, Part, Picture, Stored, Tensor
 from bentod.iotypes.special import BinaryType, FileType, ImageType, TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit, array, check_shape, converted
 
-OCTETS = "application/octet-stream"
 MOST_INLINE = 64 * 1024 * 1024
 """Bytes of all files that are sent inside JSON or MessagePack; as a body of its own a file has any size."""
 
@@ -59,8 +59,6 @@ def tensor(kind: TensorType, value: Any, dimensions: Dimensions, pointer: str) -
 
 def _image(kind: ImageType, value: Any) -> Picture:
     """An image; bytes are taken for an encoded one."""
-    from bentod.iotypes.image import examine
-
     if isinstance(value, Picture):
         if lies_in(value.media_type, kind.media_type):
             return value

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from bentod.codec import inbound
-from bentod.codec.inbound import Folder, Piece
+from bentod.codec.inbound import Folder
 from bentod.codec.places import MOST_PLACES, Place, emptied
 from bentod.errors import MISMATCH, BodyTooLarge, InvalidInput, Pointed
 from bentod.iotypes.image import TooManyPixels
@@ -18,8 +18,6 @@ from bentod.iotypes.pointers import escaped
 from bentod.iotypes.special import TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit
 from bentod.iotypes.validator import MOST_ERRORS, Validator
-
-__all__ = ["Folder", "Input", "Piece", "Reader"]
 
 
 class Input(NamedTuple):

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 from bentod.codec import json, msgpack, negotiate, npy, outbound
 from bentod.codec.folder import check_media_type
-from bentod.codec.offers import MSGPACK, OCTETS, offers, pictures, texts
+from bentod.codec.offers import offers, pictures, texts
 from bentod.codec.places import emptied
 from bentod.errors import InvalidOutput, OutputUnserializable
 from bentod.iotypes.layout import layout, masked, specials
+from bentod.iotypes.media_types import JSON, MSGPACK_NAMES, NPY, OCTETS
 from bentod.iotypes.parts import Memory, Part, Picture, Stored, Tensor
 from bentod.iotypes.special import BinaryType, FileType, TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit
 from bentod.iotypes.validator import Validator
 
-_ENCODED = (negotiate.JSON, *MSGPACK)
+_ENCODED = (JSON, *MSGPACK_NAMES)
 _MISMATCH = "the answer does not match the API's output schema"
 
 
@@ -132,7 +133,7 @@ class Writer:
         `accept` decides again where a range was chosen, as soon as it is known what the answer is. This takes a while
         where it `reads_files`.
         """
-        if self.layout is None and chosen == negotiate.JSON:
+        if self.layout is None and chosen == JSON:
             return Body(chosen, (self.json(value, dimensions),))
         checked = self.check(value, dimensions)
         kind = self.layout.special if self.layout is not None else None
@@ -149,13 +150,13 @@ class Writer:
         if self._has_files and self.layout is not None:
             places = emptied(checked, self.layout)[1]
             outbound.check_files([place.value for place in places if isinstance(place.value, Stored)])
-        return Body(chosen, (self._json(checked),) if chosen == negotiate.JSON else self._msgpack(checked))
+        return Body(chosen, (self._json(checked),) if chosen == JSON else self._msgpack(checked))
 
     def _as_it_is(self, kind: FileType | BinaryType, value: Any, chosen: str, accept: bytes | None) -> Body:
         """A file or bytes; null is JSON whatever was chosen. What turns out to be of a type that the client does not
         take is encoded, if it takes that and it is not too large; else it is sent all the same."""
         if value is None:
-            return Body(negotiate.JSON, (self._json(value),))
+            return Body(JSON, (self._json(value),))
         file = value if isinstance(value, Stored) else None
         media_type = chosen
         if "*" in chosen:
@@ -186,14 +187,14 @@ class Writer:
         """An answer that is one tensor or image, as itself; null is JSON whatever was chosen."""
         kind = self.layout.special if self.layout is not None else None
         if kind is None or value is None:
-            return Body(negotiate.JSON, (self._json(value),))
+            return Body(JSON, (self._json(value),))
         if isinstance(kind, TensorType):
             if not isinstance(value, Tensor):
                 try:
                     value = outbound.tensor(kind, value, Dimensions(dimensions), "")
                 except Misfit as error:
                     raise InvalidOutput(_MISMATCH, log=str(error)) from None
-            return Body(npy.MEDIA_TYPE, (npy.head(value), value.data))
+            return Body(NPY, (npy.head(value), value.data))
         assert isinstance(value, Picture)
         return Body(value.media_type, (value.data,))
 

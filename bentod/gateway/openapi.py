@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from bentod.codec.negotiate import JSON
 from bentod.gateway.openapi_bodies import given, taken
 from bentod.gateway.openapi_problems import (
     ALWAYS,
@@ -17,6 +16,7 @@ from bentod.gateway.openapi_problems import (
     problem_responses,
 )
 from bentod.gateway.openapi_schemas import component_names, free, type_schemas
+from bentod.iotypes.media_types import JSON
 from bentod.wire.messages import ApiRoute, RouteTable
 
 SYSTEM_TAG = "system"

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bentod.codec.bodies import MULTIPART, Bodies
-from bentod.codec.folder import OCTETS
-from bentod.codec.negotiate import JSON
-from bentod.codec.offers import MSGPACK, TEXT
+from bentod.codec.bodies import Bodies
 from bentod.codec.writer import Writer
 from bentod.gateway.openapi_schemas import Move, followed, moved
 from bentod.gateway.openapi_special import answered, part_type, raw
 from bentod.gateway.routes import streamed
 from bentod.iotypes.layout import Layout, layout
+from bentod.iotypes.media_types import JSON, MSGPACK, MSGPACK_NAMES, MULTIPART, OCTETS, TEXT
 from bentod.iotypes.references import resolved
 from bentod.iotypes.special import SpecialType
 from bentod.wire.messages import ApiRoute
@@ -65,11 +63,11 @@ def given(
         media_type = streamed(api, types).partition(";")[0]
         return {media_type: {"schema": _stream(api.stream, media_type, said, problem)}}
     examples = {each.name: {"value": answered(each.output, said.layout)} for each in api.examples if each.has_output}
-    return {each: _body(each, said, examples) for each in writer.offers if each not in MSGPACK[1:]}
+    return {each: _body(each, said, examples) for each in writer.offers if each not in MSGPACK_NAMES[1:]}
 
 
 def _body(media_type: str, said: Described, examples: dict[str, Any]) -> dict[str, Any]:
-    if media_type == MSGPACK[0] and said.layout is not None:
+    if media_type == MSGPACK and said.layout is not None:
         return {"schema": {"description": _MSGPACK_TEXT}}
     if media_type == MULTIPART:
         return _multipart(said)

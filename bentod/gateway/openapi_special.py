@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from bentod.codec.npy import MEDIA_TYPE as NPY
 from bentod.codec.outbound import json_form
 from bentod.codec.places import emptied
 from bentod.errors import OutputUnserializable
 from bentod.iotypes.layout import Layout
+from bentod.iotypes.media_types import NPY
 from bentod.iotypes.special import ITEM_BYTES, SpecialType, TensorType
 from bentod.iotypes.tensor import from_memory
 

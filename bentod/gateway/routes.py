@@ -17,6 +17,7 @@ from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import InvalidInput, Pointed
 from bentod.iotypes import image
 from bentod.iotypes.layout import specials
+from bentod.iotypes.media_types import JSON, OCTETS, TEXT
 from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType
 from bentod.iotypes.validator import Validator, properties
@@ -73,7 +74,7 @@ class Operation:
         return Terms(
             packed=not self.bodies.plain,
             special=self.writer.layout is not None,
-            image=self.writer.image_type(negotiate.JSON if self.api.stream else media_type),
+            image=self.writer.image_type(JSON if self.api.stream else media_type),
             folder=folder,
             within=self.within,
             ahead=self._ahead() if self.api.stream else 0,
@@ -148,7 +149,7 @@ def streamed(api: ApiRoute, types: Mapping[str, Any]) -> str:
         return _STREAMS[api.stream]
     schema = resolved(api.output, types)
     schema = schema if isinstance(schema, dict) else {}
-    other = "application/octet-stream" if schema.get("format") == "binary" else "text/plain; charset=utf-8"
+    other = OCTETS if schema.get("format") == "binary" else f"{TEXT}; charset=utf-8"
     said = str(schema.get("contentMediaType", "*/*"))
     return other if "*" in said else said
 

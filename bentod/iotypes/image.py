@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bentod.iotypes.image_frames import TooManyPixels, gif_pixels, jpeg_scans, tiff_pixels
-from bentod.iotypes.media_types import canonical, lies_in
+from bentod.iotypes.media_types import OCTETS, canonical, lies_in
 from bentod.iotypes.parts import Memory
 from bentod.iotypes.special import MAX_PIXELS, ImageType
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-__all__ = ["FORMATS", "TooManyPixels", "encode", "examine", "load", "prepare", "writable"]
+__all__ = ["FORMATS", "TooManyPixels", "encode", "examine", "load", "prepare", "readable", "writable"]
 
 FORMATS = {
     "image/png": "PNG",
@@ -60,7 +60,7 @@ _OPAQUE = frozenset(("image/jpeg", "image/bmp"))
 _QUALITY = 90
 _MOST_READS, _MOST_DEAR, _SPARE_BYTES = 10_000, 8, 1 << 20
 _DEAR = re.compile(rb"Exif\0\0|Photoshop 3\.0\0|....(?:zTXt|iTXt|iCCP)", re.DOTALL)
-_CLAIMLESS = frozenset(("", "application/octet-stream"))
+_CLAIMLESS = frozenset(("", OCTETS))
 _BROKEN = "is cut off or broken"
 _ORIENTATION, _TURNED = 0x0112, range(2, 9)
 
@@ -93,6 +93,11 @@ def prepare() -> None:
 def writable(media_type: str) -> tuple[str, ...]:
     """The media types in a range that answers can have, the best first."""
     return tuple(known for known in FORMATS if lies_in(known, media_type))
+
+
+def readable(media_type: str) -> tuple[str, ...]:
+    """The media types in a range that are read, the best first."""
+    return tuple(known for known in FORMATS | _READ_ONLY if lies_in(known, media_type))
 
 
 def examine(kind: ImageType, data: Memory, said: str) -> str:

@@ -1,6 +1,18 @@
-"""Media types that have several names, and whether one lies in a range."""
+"""The media types that bodies have, those that have several names, and whether one lies in a range."""
 
 from __future__ import annotations
+
+JSON = "application/json"
+MSGPACK = "application/msgpack"
+NPY = "application/x-npy"
+OCTETS = "application/octet-stream"
+TEXT = "text/plain"
+MULTIPART = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+
+MSGPACK_NAMES = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
+UTF_8 = frozenset(("utf-8", "utf8", "us-ascii"))
+"""Values of `charset` that are UTF-8, or a part of it."""
 
 _ALIASES = {
     "application/x-zip-compressed": "application/zip",

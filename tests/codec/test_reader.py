@@ -17,8 +17,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from bentod.codec import json, msgpack, npy
+from bentod.codec.inbound import Piece
 from bentod.codec.places import MOST_PLACES
-from bentod.codec.reader import Input, Piece, Reader
+from bentod.codec.reader import Input, Reader
 from bentod.errors import BodyTooLarge, CallError, InvalidInput
 from bentod.iotypes.parts import Blob, Picture, Stored, Tensor
 from bentod.iotypes.special import ITEM_BYTES
