@@ -21,6 +21,17 @@ def resolved(schema: Any, types: Mapping[str, Any], root: Any = None) -> Any:
     return None
 
 
+def circular(schema: Any, types: Mapping[str, Any], root: Any) -> bool:
+    """Whether a `$ref` leads to nothing but `$ref`s, without end."""
+    seen = set()
+    while isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
+        if schema["$ref"] in seen:
+            return True
+        seen.add(schema["$ref"])
+        schema = _followed(schema["$ref"], types, root)
+    return False
+
+
 def object_schema(schema: Any, types: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The schema of an object with `properties` that a schema is, or where its `$ref` leads; else None."""
     found = schema if isinstance(schema, dict) and "properties" in schema else resolved(schema, types)

@@ -74,6 +74,10 @@ class Examples:
         bound: dict[str, int] = {}
         if "input" in example and "input" in self._converters:
             bound = self._value(example["input"], (*path, "input"), "input", {})
+        tolerance = example.get("tolerance")
+        if isinstance(tolerance, int | float) and tolerance >= 0 and "output" not in example:
+            message = "`tolerance` is for the numbers of an `output`, which the example has not"
+            self._report.at_key((*path, "tolerance"), _CODE, message)
         if "output" not in example or "output" not in self._converters:
             return
         value, at, stream = example["output"], (*path, "output"), self._api.get("stream")

@@ -72,7 +72,7 @@ class _Schemas:
         stream = api.get("stream")
         rules = {
             "input": special_places.of_inputs,
-            "output": special_places.of_chunks if stream in ("sse", "ndjson") else special_places.anywhere,
+            "output": special_places.of_chunks if stream in ("sse", "ndjson") else special_places.of_answers,
         }
         converters: dict[str, Converter] = {}
         for key, rule in rules.items():

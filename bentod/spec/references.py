@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from bentod.iotypes.pointers import unescaped
+from bentod.iotypes.references import circular
 from bentod.spec.found import did_you_mean, shown
 from bentod.spec.node import Path
 from bentod.spec.report import Report
@@ -13,12 +14,15 @@ from bentod.spec.report import Report
 TYPES = "#/types/"
 
 
-def check(reference: Any, path: Path, root: Any, types: Iterable[str], report: Report) -> None:
+def check(reference: Any, path: Path, root: Any, types: Mapping[str, Any], report: Report) -> None:
     """Report a `$ref`, which is at `path` in the schema `root`, that leads nowhere."""
     if not isinstance(reference, str):
         return
     in_type = path[1] if path[0] == "types" else ""
-    if reference.startswith(TYPES):
+    if circular({"$ref": reference}, types, root):
+        hint = "say what it is where it is defined"
+        report.at_value(path, "invalid-schema", f"{shown(reference)} leads to nothing but itself", hint)
+    elif reference.startswith(TYPES):
         name = reference.removeprefix(TYPES).partition("/")[0]
         if name not in types:
             report.at_value(path, "unknown-type", f"there is no type `{name}`", did_you_mean(name, types))

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bentod.iotypes import image
 from bentod.iotypes.keywords import ALONE, IN_LIST, IN_MAP
 from bentod.iotypes.layout import Layout, layout, specials
+from bentod.iotypes.media_types import canonical
 from bentod.iotypes.pointers import escaped
-from bentod.iotypes.special import FileType, SpecialType, special
+from bentod.iotypes.special import FileType, ImageType, SpecialType, special
+from bentod.spec.found import shown
 from bentod.spec.keywords import inner, is_special
 from bentod.spec.node import Path
 from bentod.spec.references import TYPES
@@ -21,11 +24,12 @@ _JUDGE = (ALONE | IN_LIST | IN_MAP | {"additionalItems"}) - {*_READ, "$defs", "d
 """Keywords that judge a value once it is read, so that nothing below them can say how to read it."""
 
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas")
+_VALUES = ("const", "enum")
 _OWN_PLACE = "give it a property, an item or an API of its own"
 _CODE = "invalid-schema"
 
-Rule = Callable[[SpecialType], str]
-"""Why a special type cannot be used here; empty if it can."""
+Rule = Callable[[SpecialType], tuple[str, str]]
+"""Why a special type cannot be used here, after the keyword that says what cannot be; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class _Places:
         if self._any:
             self._reference(schema, path, barrier)
             self._overlap(schema, path)
+            self._compared(schema, path)
         for key, below, item in inner(schema):
             self.at(item, (*path, *below), _barrier(schema, key, barrier))
 
@@ -78,8 +83,9 @@ class _Places:
             self._key((*path, "format"), message, _OWN_PLACE)
             return
         found = special(schema, self._types) if self._root.sound else None
-        if found and (reason := self._rule(found)):
-            self._key((*path, "format"), reason)
+        keyword, reason = self._rule(found) if found else ("", "")
+        if reason:
+            self._key((*path, keyword), reason)
 
     def _reference(self, schema: Mapping[str, Any], path: Path, barrier: str) -> None:
         reference = schema.get("$ref")
@@ -93,7 +99,7 @@ class _Places:
         kinds = sorted({_format(kind) for kind in specials(place)})
         # What is in the schema itself is judged where it stands.
         foreign = isinstance(reference, str) and reference.startswith(TYPES)
-        reason = next(filter(None, map(self._rule, specials(place))), "") if foreign else ""
+        reason = next((why for _, why in map(self._rule, specials(place)) if why), "") if foreign else ""
         if barrier:
             reason = f"this leads to `format: {kinds[0]}`, which cannot stand under {barrier}"
         elif place.special is not None:
@@ -119,12 +125,33 @@ class _Places:
         properties = schema.get("properties")
         if not isinstance(properties, dict):
             return
-        for below, others in _in_place(schema):
-            for name, judge in others.items():
+        for below, inside in _in_place(schema):
+            others = inside.get("properties")
+            for name, judge in others.items() if isinstance(others, dict) else ():
                 known = name in properties and judge != {} and not isinstance(judge, bool) and not _mentions(judge)
                 if known and self._layout(_pointer((*path, "properties", name))) is not None:
                     message = f"`{name}` is a special value, which `{below[0]}` cannot judge"
                     self._key((*path, *below, "properties", name), message, "remove it")
+
+    def _compared(self, schema: Mapping[str, Any], path: Path) -> None:
+        """Keywords that compare a value, or the items of a list, as JSON although there are special ones in it."""
+        written = [(at, inside) for at, inside in [((), schema), *_in_place(schema)] if _compares(inside)]
+        place = self._layout(_pointer(path)) if written else None
+        if place is None:
+            return
+        for at, inside in written:
+            for key in _compares(inside):
+                if key in _VALUES or place.items is not None or any(place.prefix):
+                    message = f"`{key}` cannot judge special values: they are no JSON"
+                    self._key((*path, *at, key), message, "remove it")
+
+
+def _compares(schema: Mapping[str, Any]) -> list[str]:
+    """The keywords of a schema that compare a whole value, or items of a list."""
+    found = [key for key in _VALUES if key in schema]
+    found += ["uniqueItems"] if schema.get("uniqueItems") is True else []
+    contains = schema.get("contains", True)
+    return found if isinstance(contains, bool) or contains == {} or _mentions(contains) else [*found, "contains"]
 
 
 def _barrier(schema: Mapping[str, Any], key: str, barrier: str) -> str:
@@ -141,12 +168,11 @@ def _barrier(schema: Mapping[str, Any], key: str, barrier: str) -> str:
 
 
 def _in_place(schema: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """The properties that schemas inside another judge although they are its own."""
+    """The schemas inside another that judge the same value."""
     for key, below, item in inner(schema):
         if key not in _SAME_VALUE or not isinstance(item, dict):
             continue
-        if isinstance(item.get("properties"), dict):
-            yield (*path, *below), item["properties"]
+        yield (*path, *below), item
         yield from _in_place(item, (*path, *below))
 
 
@@ -160,7 +186,7 @@ def _unclear(schema: Mapping[str, Any], *, is_root: bool) -> str:
 
 
 def _pointer(path: Path) -> str:
-    return "#/" + "/".join(map(escaped, path))
+    return "#" if not path else "#/" + "/".join(map(escaped, path))
 
 
 def _format(kind: SpecialType) -> str:
@@ -184,18 +210,29 @@ def _uses_special(schema: Any, types: Mapping[str, Any]) -> bool:
     return is_special(schema) or any(_uses_special(item, types) for _, _, item in inner(schema))
 
 
-def anywhere(kind: SpecialType) -> str:
+def anywhere(kind: SpecialType) -> tuple[str, str]:
     """The rule of types: they may be used in any way that an API allows."""
     del kind
-    return ""
+    return "", ""
 
 
-def of_inputs(kind: SpecialType) -> str:
+def of_inputs(kind: SpecialType) -> tuple[str, str]:
     """The rule of inputs."""
-    within = isinstance(kind, FileType) and kind.within
-    return "`within` says where an answer's file may come from; in an input it does nothing" if within else ""
+    if isinstance(kind, FileType) and kind.within:
+        return "within", "`within` says where an answer's file may come from; in an input it does nothing"
+    return "", ""
 
 
-def of_chunks(kind: SpecialType) -> str:
+def of_answers(kind: SpecialType) -> tuple[str, str]:
+    """The rule of outputs."""
+    if isinstance(kind, ImageType) and not image.writable(canonical(kind.media_type)):
+        known = ", ".join(f"`{one}`" for one in image.FORMATS)
+        return "contentMediaType", f"{shown(kind.media_type)} is read, but not written; an answer is one of {known}"
+    return "", ""
+
+
+def of_chunks(kind: SpecialType) -> tuple[str, str]:
     """The rule of streams."""
-    return "a stream cannot send files: a chunk is a value in memory" if isinstance(kind, FileType) else ""
+    if isinstance(kind, FileType):
+        return "format", "a stream cannot send files: a chunk is a value in memory"
+    return of_answers(kind)

@@ -58,6 +58,9 @@ def check_ordinary(schema: Mapping[str, Any], path: Path, report: Report) -> Non
         message = f"{shown(written)} is no format of special values"
         report.at_value((*path, "format"), _CODE, message, f"did you mean `{close[0]}`?")
         strays.pop(close[0], None)
+    elif isinstance(written, str) and written.lower() in FORMATS:
+        message = f"{shown(written)} is no format of special values"
+        report.at_value((*path, "format"), _CODE, message, f"write `format: {written.lower()}`")
     for kind, keys in strays.items():
         named = " and ".join(f"`{key}`" for key in keys)
         message = f"{named} {'do' if len(keys) > 1 else 'does'} nothing without `format: {kind}`"
@@ -162,9 +165,10 @@ class _Special:
         elif self._format == "image" and not value.lower().startswith("image/"):
             hint = "write `image/*` or a type such as `image/png`, or `format: file` for what is no picture"
             self._wrong("contentMediaType", f"{shown(value)} is not in `image/*`", hint)
-        elif self._format == "image" and not image.writable(canonical(value.lower())):
-            known = ", ".join(f"`{kind}`" for kind in image.FORMATS)
-            close = difflib.get_close_matches(value.lower(), image.FORMATS, n=1, cutoff=0.8)
+        elif self._format == "image" and not image.readable(canonical(value.lower())):
+            kinds = image.readable("image/*")
+            known = ", ".join(f"`{kind}`" for kind in kinds)
+            close = difflib.get_close_matches(value.lower(), kinds, n=1, cutoff=0.8)
             hint = f"did you mean `{close[0]}`?" if close else f"one of {known}; or `format: file`"
             self._wrong("contentMediaType", f"{shown(value)} is no type of image that can be read", hint)
 
