@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bentod.errors import BodyTooLarge
+from bentod.errors import BodyTooLarge, Pointed
 from bentod.iotypes.layout import Layout
 from bentod.iotypes.pointers import escaped
 from bentod.iotypes.special import SpecialType
@@ -56,6 +57,14 @@ def emptied(value: Any, layout: Layout, most: int | None = None) -> tuple[list[A
                 if at.special is not None or isinstance(item[below], dict | list | tuple)
             )
     return root, places
+
+
+_STAND_IN = re.compile(r'"<(tensor|image|file|binary) \d+>"')
+
+
+def told(error: Pointed) -> Pointed:
+    """What a validator said of an emptied value, without the strings that stand for special ones."""
+    return Pointed(error.pointer, _STAND_IN.sub(r"\1", error.detail))
 
 
 def _limit(count: int, most: int | None) -> None:

@@ -9,7 +9,7 @@ import orjson
 
 from bentod.codec import inbound
 from bentod.codec.inbound import Folder
-from bentod.codec.places import MOST_PLACES, Place, emptied
+from bentod.codec.places import MOST_PLACES, Place, emptied, told
 from bentod.errors import MISMATCH, BodyTooLarge, InvalidInput, Pointed
 from bentod.iotypes.image import TooManyPixels
 from bentod.iotypes.layout import layout, masked
@@ -67,7 +67,7 @@ class Reader:
         """Check what is plain JSON. Raises InvalidInput, also for the errors there are already."""
         wrong = list(foreign(value))
         if errors or wrong or not self.validator.valid(value):
-            judged = () if wrong else self.validator.errors(value)
+            judged = () if wrong else map(told, self.validator.errors(value))
             raise InvalidInput(MISMATCH, errors=(*errors, *wrong, *judged)[:MOST_ERRORS])
 
 
@@ -75,7 +75,7 @@ def _part(place: Place, folder: Folder, dimensions: Dimensions, errors: list[Poi
     try:
         return inbound.part(place, folder, dimensions, booleans=booleans)
     except TooManyPixels as error:
-        raise BodyTooLarge(f"{place.pointer or 'the body'}: {error}") from None
+        raise BodyTooLarge(f"{place.pointer}: the image {error}".removeprefix(": ")) from None
     except Misfit as error:
         errors.append(Pointed(place.pointer + "".join(f"/{step}" for step in error.path), str(error)))
     except ValueError as error:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from bentod.codec import json, msgpack, negotiate, npy, outbound
 from bentod.codec.folder import check_media_type
 from bentod.codec.offers import offers, pictures, texts
-from bentod.codec.places import emptied
+from bentod.codec.places import emptied, told
 from bentod.errors import InvalidOutput, OutputUnserializable
 from bentod.iotypes.layout import layout, masked, specials
 from bentod.iotypes.media_types import JSON, MSGPACK_NAMES, NPY, OCTETS
@@ -96,7 +96,9 @@ class Writer:
         try:
             if self._check and not self._validator.valid(value):
                 first = self._validator.errors(value)[:1]
-                raise InvalidOutput(_MISMATCH, log="; ".join(f"{one.pointer or '/'}: {one.detail}" for one in first))
+                raise InvalidOutput(
+                    _MISMATCH, log="; ".join(f"{one.pointer or '/'}: {one.detail}" for one in map(told, first))
+                )
         except (ValueError, TypeError) as error:  # it met what is not JSON, such as a number as a name
             raise OutputUnserializable(log=str(error)) from None
 

@@ -269,6 +269,14 @@ def test_images_are_what_they_say():
 def test_too_many_pixels_are_too_large():
     with pytest.raises(BodyTooLarge, match="/i"):
         read({"properties": {"i": {**IMAGE, "maxPixels": 5}}}, {"i": png((2, 3))})
+    with pytest.raises(BodyTooLarge) as raised:
+        read({**IMAGE, "maxPixels": 5}, png((2, 3)))
+    assert raised.value.detail == "the image has more than 5 pixels"
+
+
+def test_what_stands_for_special_values_is_not_told():
+    found = errors({"type": "array", "items": BINARY, "maxItems": 1}, ["AAAA", "BBBB"])
+    assert "[binary,binary] has more than 1 item" in found[""].replace(", ", ",")
 
 
 def test_there_is_a_most_of_special_values():
