@@ -133,10 +133,14 @@ def _check_claims(body: Memory) -> None:
         if at >= end:
             return
         first = body[at]
-        if 0x80 <= first < 0xA0 or first in _LENGTHS:
-            width = _LENGTHS.get(first, 0)
-            entries = int.from_bytes(body[at + 1 : at + 1 + width], "big") if width else first & 15
-            claimed += 2 * entries if first < 0x90 or first >= 0xDE else entries
+        if first < 0xA0:  # a short list or map
+            claimed += first & 15 if first >= 0x90 else 2 * (first & 15)
+            containers += 1
+            at += 1
+        elif first in _LENGTHS:
+            width = _LENGTHS[first]
+            entries = int.from_bytes(body[at + 1 : at + 1 + width], "big")
+            claimed += 2 * entries if first >= 0xDE else entries
             containers += 1
             at += 1 + width
         else:
@@ -144,7 +148,8 @@ def _check_claims(body: Memory) -> None:
             tensors += first in _EXTENSIONS
         if claimed > end or at > end:
             raise _Wrong("it is cut off")
-        _limit(tensors, claimed, containers)
+        if claimed > MAX_VALUES or containers > MAX_CONTAINERS or tensors > MOST_PLACES:
+            raise _too_many(tensors, containers)
 
 
 def _after(body: Memory, at: int) -> int:
@@ -157,14 +162,12 @@ def _after(body: Memory, at: int) -> int:
     return at + 1 + width + length + (first in _EXTENSIONS)
 
 
-def _limit(tensors: int, values: int, containers: int) -> None:
-    """Raises BodyTooLarge."""
+def _too_many(tensors: int, containers: int) -> BodyTooLarge:
     if tensors > MOST_PLACES:
-        raise BodyTooLarge(f"the body has more than {MOST_PLACES} tensors")
+        return BodyTooLarge(f"the body has more than {MOST_PLACES} tensors")
     if containers > MAX_CONTAINERS:
-        raise BodyTooLarge(f"the body has more than {MAX_CONTAINERS} lists and maps")
-    if values > MAX_VALUES:
-        raise BodyTooLarge(f"the body has more than {MAX_VALUES} values")
+        return BodyTooLarge(f"the body has more than {MAX_CONTAINERS} lists and maps")
+    return BodyTooLarge(f"the body has more than {MAX_VALUES} values")
 
 
 def _check(value: Any) -> None:
