@@ -153,10 +153,15 @@ def test_an_accept_that_json_fits(connection, accept):
     assert connection.ask(json_request("/any", b"1", accept=accept)).status == 200
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "application/json;q=0, */*", "image/*"])
+@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "application/json;q=0, text/*", "image/*"])
 def test_an_accept_that_json_does_not_fit_is_406(connection, accept):
     answer = connection.ask(json_request("/any", b"1", accept=accept))
     assert (answer.status, answer.code) == (406, "not-acceptable")
+
+
+def test_who_wants_anything_but_json_gets_messagepack(connection):
+    answer = connection.ask(json_request("/any", b"1", accept="application/json;q=0, */*"))
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/msgpack")
 
 
 def test_all_that_is_wrong_is_told_with_pointers(connection):

@@ -24,7 +24,7 @@ from PIL import Image
 from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from bentod.codec.npy import MEDIA_TYPE as NPY
+from bentod.iotypes.media_types import NPY
 
 MSGPACK = "application/msgpack"
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
