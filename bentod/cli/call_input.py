@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bentod.codec.folder import check_media_type
+from bentod.codec.npy import MAGIC
 from bentod.errors import BentodError
 from bentod.iotypes.layout import Layout, layout
 from bentod.iotypes.media_types import JSON, MSGPACK, MULTIPART, NPY, OCTETS, URLENCODED
@@ -20,7 +21,6 @@ from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType, special
 
 _PAIR = re.compile(r"([^\W\d][\w.-]*)=(.*)", re.DOTALL)
-_NPY_MAGIC = b"\x93NUMPY"
 _OF_TENSORS = {".npy": NPY, ".msgpack": MSGPACK}
 _WORDS = (b"null", b"[]")
 _FORMS = (JSON, MSGPACK, MULTIPART, URLENCODED)
@@ -96,7 +96,7 @@ def _bytes(data: bytes, what: str, kind: SpecialType | None) -> Content:
         return Content(JSON, _json(data, what))
     if not isinstance(kind, TensorType):
         return Content(OCTETS, data)
-    return Content(NPY, data) if data.startswith(_NPY_MAGIC) else Content(JSON, _json(data, what))
+    return Content(NPY, data) if data.startswith(MAGIC) else Content(JSON, _json(data, what))
 
 
 def _opened(name: str, files: ExitStack) -> BinaryIO:

@@ -72,9 +72,8 @@ class CallFolder:
         return path
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it, if it was made."""
-        if self.made:
-            shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folder with all that is in it, whoever made it."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from bentod.iotypes.image import TooManyPixels, examine
 from bentod.iotypes.nested import from_lists
 from bentod.iotypes.parts import Blob, Memory, Part, Picture, Stored, Tensor
 from bentod.iotypes.special import BinaryType, FileType, ImageType, SpecialType, TensorType
-from bentod.iotypes.tensor import Dimensions, Misfit, check_dtype, check_shape, from_memory, size
+from bentod.iotypes.tensor import Dimensions, Misfit, check_dtype, check_whole_shape, from_memory, size
 
 _TENSOR_KEYS = frozenset(("dtype", "shape", "data"))
 
@@ -50,7 +50,8 @@ def tensor(kind: TensorType, value: Any, *, booleans: bool) -> Tensor:
     """
     if isinstance(value, Tensor):
         check_dtype(value.dtype, kind)
-        return _shaped(value, kind)
+        check_whole_shape(value.shape, kind)
+        return value
     if isinstance(value, Piece):
         return npy.decode(value.data, kind)
     if isinstance(value, dict):
@@ -60,13 +61,6 @@ def tensor(kind: TensorType, value: Any, *, booleans: bool) -> Tensor:
     return from_lists(value, kind, booleans=booleans)
 
 
-def _shaped(value: Tensor, kind: TensorType) -> Tensor:
-    if len(value.shape) != len(kind.shape):
-        raise Misfit(f"the shape is {list(value.shape)}, wanted {list(kind.shape)}")
-    check_shape(value.shape, kind)
-    return value
-
-
 def _encoded_tensor(value: Mapping[str, Any], kind: TensorType) -> Tensor:
     """From `{"dtype", "shape", "data"}`. All is compared before the base64 is decoded."""
     if value.keys() != _TENSOR_KEYS:
@@ -74,7 +68,7 @@ def _encoded_tensor(value: Mapping[str, Any], kind: TensorType) -> Tensor:
     text, shape = value["data"], value["shape"]
     check_dtype(value["dtype"], kind)
     wanted = size(kind.dtype, shape)
-    _shaped(Tensor(kind.dtype, tuple(shape), b""), kind)
+    check_whole_shape(shape, kind)
     if isinstance(text, bytes | bytearray | memoryview):
         return from_memory(kind.dtype, shape, text)
     if not isinstance(text, str):

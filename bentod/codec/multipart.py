@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
-from bentod.codec import negotiate
+from bentod.codec import negotiate, npy
 from bentod.codec.folder import safe_name
 from bentod.codec.forms import MOST_FIELDS, Field, Fields, Text
 from bentod.codec.inbound import Folder, Piece
@@ -31,7 +31,6 @@ _EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^';]*'([^;\s]+)", re.IGNOR
 _AS_IT_IS = frozenset((b"", b"7bit", b"8bit", b"binary"))
 _TEXT = frozenset(("", TEXT, JSON))
 _LONGEST_WORD = 16
-_NPY = b"\x93NUMPY"
 
 
 @dataclass(slots=True)
@@ -236,5 +235,5 @@ def _field(part: _Part) -> Field:
 def _is_text(part: _Part) -> bool:
     """Whether a tensor is sent as JSON: said so, or said nothing and not `.npy`."""
     if part.media_type in ("", TEXT):
-        return not part.file_name and not part.data.startswith(_NPY)
+        return not part.file_name and not part.data.startswith(npy.MAGIC)
     return part.media_type == JSON

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from bentod.iotypes.media_types import canonical, in_range, lies_in
+from bentod.iotypes.media_types import NAME, canonical, in_range, lies_in
 
 _PERHAPS, _ALIAS, _ITSELF = range(3)
-_NAME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 
 
 @lru_cache(maxsize=512)
@@ -52,7 +50,7 @@ def accepts(accept: bytes, media_type: str) -> bool:
 def named(accept: bytes, wanted: str) -> str:
     """The media type in a range that an Accept header names and likes best; empty if it names none."""
     kinds = [(kind, q) for kind, q in _ranges(accept.decode("latin-1")) if q and "*" not in kind]
-    inside = [(kind, q) for kind, q in kinds if _NAME.fullmatch(kind) and lies_in(kind, wanted)]
+    inside = [(kind, q) for kind, q in kinds if NAME.fullmatch(kind) and lies_in(kind, wanted)]
     return max(inside, key=lambda one: one[1])[0] if inside else ""
 
 

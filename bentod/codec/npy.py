@@ -7,9 +7,11 @@ import struct
 
 from bentod.iotypes.parts import Memory, Tensor
 from bentod.iotypes.special import ITEM_BYTES, TensorType
-from bentod.iotypes.tensor import Misfit, check_dtype, check_shape, from_memory, rearranged, size
+from bentod.iotypes.tensor import Misfit, check_dtype, check_whole_shape, from_memory, rearranged, size
 
-_MAGIC = b"\x93NUMPY"
+MAGIC = b"\x93NUMPY"
+"""What every file begins with."""
+
 _LONGEST_HEAD = 4096
 _ITEM = re.compile(
     r"""\s*+(['"])(?P<name>descr|fortran_order|shape)\1\s*+:\s*+"""
@@ -30,9 +32,7 @@ def decode(body: Memory, kind: TensorType) -> Tensor:
     head, start = _head(memory)
     order, dtype, fortran, shape = _fields(head)
     check_dtype(dtype, kind)
-    if len(shape) != len(kind.shape):
-        raise Misfit(f"the shape is {list(shape)}, wanted {list(kind.shape)}")
-    check_shape(shape, kind)
+    check_whole_shape(shape, kind)
     if memory.nbytes - start != size(dtype, shape):
         raise Misfit(f"the file has {memory.nbytes - start} bytes of data, and {size(dtype, shape)} by its head")
     data = memory[start:]
@@ -43,7 +43,7 @@ def decode(body: Memory, kind: TensorType) -> Tensor:
 
 def _head(memory: memoryview) -> tuple[str, int]:
     """The text of the head, and where the data begins."""
-    if bytes(memory[:6]) != _MAGIC:
+    if bytes(memory[:6]) != MAGIC:
         raise Misfit("is no .npy file")
     version = tuple(memory[6:8])
     if version not in ((1, 0), (2, 0), (3, 0)):
@@ -96,4 +96,4 @@ def head(tensor: Tensor) -> bytes:
     descr = f"{'|' if items == 1 else '<'}{letter}{items}"
     text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {tensor.shape}, }}"
     text += " " * (-(len(text) + 11) % 64) + "\n"
-    return _MAGIC + b"\x01\x00" + struct.pack("<H", len(text)) + text.encode("ascii")
+    return MAGIC + b"\x01\x00" + struct.pack("<H", len(text)) + text.encode("ascii")

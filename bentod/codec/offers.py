@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from bentod.iotypes.image import writable
 from bentod.iotypes.layout import Layout, specials
-from bentod.iotypes.media_types import JSON, MSGPACK_NAMES, NPY, OCTETS, TEXT
+from bentod.iotypes.media_types import JSON, MSGPACK_NAMES, NAME, NPY, OCTETS, TEXT
 from bentod.iotypes.references import resolved
 from bentod.iotypes.special import BinaryType, FileType, ImageType, TensorType
-
-_NAME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 
 
 def offers(schema: Any, types: Mapping[str, Any], layout: Layout | None) -> tuple[str, ...]:
@@ -43,5 +40,5 @@ def texts(schema: Any, types: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(found, dict) or found.get("type") != "string":
         return ()
     said = str(found.get("contentMediaType", TEXT)).partition(";")[0].strip().lower()
-    plain = "contentEncoding" not in found and _NAME.fullmatch(said) and said not in (TEXT, JSON, *MSGPACK_NAMES)
+    plain = "contentEncoding" not in found and NAME.fullmatch(said) and said not in (TEXT, JSON, *MSGPACK_NAMES)
     return (said, TEXT) if plain else (TEXT,)

@@ -18,7 +18,7 @@ from bentod.iotypes.media_types import OCTETS, lies_in
 from bentod.iotypes.nested import from_lists
 from bentod.iotypes.parts import Blob, Memory, Part, Picture, Stored, Tensor
 from bentod.iotypes.special import BinaryType, FileType, ImageType, TensorType
-from bentod.iotypes.tensor import Dimensions, Misfit, array, check_shape, converted
+from bentod.iotypes.tensor import Dimensions, Misfit, array, check_whole_shape, converted
 
 MOST_INLINE = 64 * 1024 * 1024
 """Bytes of all files that are sent inside JSON or MessagePack; as a body of its own a file has any size."""
@@ -44,9 +44,7 @@ def part(place: Place, dimensions: Dimensions, *, check: bool) -> Any:
 def tensor(kind: TensorType, value: Any, dimensions: Dimensions, pointer: str) -> Tensor:
     """A tensor of the declared dtype and shape, from another or from nested lists. Raises Misfit."""
     if isinstance(value, Tensor):
-        check_shape(value.shape, kind)
-        if len(value.shape) != len(kind.shape):
-            raise Misfit(f"the shape is {list(value.shape)}, wanted {list(kind.shape)}")
+        check_whole_shape(value.shape, kind)
         found = converted(value, kind.dtype)
     elif isinstance(value, list | tuple | int | float):
         found = from_lists(value, kind)

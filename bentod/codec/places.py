@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bentod.errors import BodyTooLarge, Pointed
-from bentod.iotypes.layout import Layout
+from bentod.iotypes.layout import Layout, masked
 from bentod.iotypes.pointers import escaped
 from bentod.iotypes.special import SpecialType
+from bentod.iotypes.validator import Validator
 
 
 @dataclass(slots=True)
@@ -22,6 +23,10 @@ class Place:
     pointer: str
     kind: SpecialType
     value: Any
+
+    def at(self, error: ValueError) -> str:
+        """The JSON Pointer of what is wrong: this place, or what a Misfit says lies within it."""
+        return self.pointer + "".join(f"/{step}" for step in getattr(error, "path", ()))
 
     def fill(self, value: Any) -> None:
         """Put something in place."""
@@ -57,6 +62,13 @@ def emptied(value: Any, layout: Layout, most: int | None = None) -> tuple[list[A
                 if at.special is not None or isinstance(item[below], dict | list | tuple)
             )
     return root, places
+
+
+def judge(schema: Any, types: Mapping[str, Any], layout: Layout | None) -> Validator:
+    """What judges emptied values: to it, anything goes in the special places. Raises ValueError."""
+    if layout is None:
+        return Validator(schema, types)
+    return Validator(masked(schema), {name: masked(inner) for name, inner in types.items()})
 
 
 _STAND_IN = re.compile(r'"<(tensor|image|file|binary) \d+>"')

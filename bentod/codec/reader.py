@@ -9,15 +9,15 @@ import orjson
 
 from bentod.codec import inbound
 from bentod.codec.inbound import Folder
-from bentod.codec.places import MOST_PLACES, Place, emptied, told
+from bentod.codec.places import MOST_PLACES, Place, emptied, judge, told
 from bentod.errors import MISMATCH, BodyTooLarge, InvalidInput, Pointed
 from bentod.iotypes.image import TooManyPixels
-from bentod.iotypes.layout import layout, masked
+from bentod.iotypes.layout import layout
 from bentod.iotypes.parts import Part, Tensor
 from bentod.iotypes.pointers import escaped
 from bentod.iotypes.special import TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit
-from bentod.iotypes.validator import MOST_ERRORS, Validator
+from bentod.iotypes.validator import MOST_ERRORS
 
 
 class Input(NamedTuple):
@@ -33,10 +33,7 @@ class Reader:
     def __init__(self, schema: Any, types: Mapping[str, Any]) -> None:
         """Raises ValueError if the schema is invalid or refers to what does not exist."""
         self.layout = layout(schema, types)
-        if self.layout is None:
-            self.validator = Validator(schema, types)
-        else:
-            self.validator = Validator(masked(schema), {name: masked(inner) for name, inner in types.items()})
+        self.validator = judge(schema, types, self.layout)
 
     def read(self, value: Any, folder: Folder, *, booleans: bool = True) -> Input:
         """Raises InvalidInput with all that is wrong, BodyTooLarge for too many pixels, files or special values, and
@@ -76,10 +73,8 @@ def _part(place: Place, folder: Folder, dimensions: Dimensions, errors: list[Poi
         return inbound.part(place, folder, dimensions, booleans=booleans)
     except TooManyPixels as error:
         raise BodyTooLarge(f"{place.pointer}: the image {error}".removeprefix(": ")) from None
-    except Misfit as error:
-        errors.append(Pointed(place.pointer + "".join(f"/{step}" for step in error.path), str(error)))
     except ValueError as error:
-        errors.append(Pointed(place.pointer, str(error)))
+        errors.append(Pointed(place.at(error), str(error)))
     return None
 
 

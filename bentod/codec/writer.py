@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 from bentod.codec import json, msgpack, negotiate, npy, outbound
 from bentod.codec.folder import check_media_type
 from bentod.codec.offers import offers, pictures, texts
-from bentod.codec.places import emptied, told
+from bentod.codec.places import emptied, judge, told
 from bentod.errors import InvalidOutput, OutputUnserializable
-from bentod.iotypes.layout import layout, masked, specials
+from bentod.iotypes.layout import layout, specials
 from bentod.iotypes.media_types import JSON, MSGPACK_NAMES, NPY, OCTETS
 from bentod.iotypes.parts import Memory, Part, Picture, Stored, Tensor
 from bentod.iotypes.special import BinaryType, FileType, TensorType
 from bentod.iotypes.tensor import Dimensions, Misfit
-from bentod.iotypes.validator import Validator
 
 _ENCODED = (JSON, *MSGPACK_NAMES)
 _MISMATCH = "the answer does not match the API's output schema"
@@ -53,10 +52,7 @@ class Writer:
     def __init__(self, schema: Any, types: Mapping[str, Any], *, check: bool) -> None:
         """Raises ValueError if the schema is invalid or refers to what does not exist."""
         self.layout = layout(schema, types)
-        if self.layout is None:
-            self._validator = Validator(schema, types)
-        else:
-            self._validator = Validator(masked(schema), {name: masked(inner) for name, inner in types.items()})
+        self._validator = judge(schema, types, self.layout)
         self._check = check
         self._pictures = pictures(self.layout)
         self.offers = offers(schema, types, self.layout)
@@ -85,8 +81,7 @@ class Writer:
             try:
                 parts.append(outbound.part(place, bound, check=self._check))
             except ValueError as error:
-                where = place.pointer + "".join(f"/{step}" for step in getattr(error, "path", ()))
-                raise InvalidOutput(_MISMATCH, log=f"{where or '/'}: {error}") from None
+                raise InvalidOutput(_MISMATCH, log=f"{place.at(error) or '/'}: {error}") from None
         self._validate(root[0])
         for place, part in zip(places, parts, strict=True):
             place.fill(part)

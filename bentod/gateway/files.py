@@ -47,7 +47,7 @@ class Tenancy(CallFolder):
     def _go(self) -> None:
         if self.path.exists():  # the callable may have made it
             with suppress(RuntimeError):  # the loop is closing: the daemon removes what is left
-                asyncio.get_running_loop().run_in_executor(None, shutil.rmtree, self.path, True)
+                asyncio.get_running_loop().run_in_executor(None, self.remove)
 
 
 async def send(exchange: Exchange, status: int, body: Body, headers: Sequence[Header]) -> None:

@@ -17,12 +17,12 @@ from bentod.codec import json
 from bentod.codec.bodies import JSON_FORM
 from bentod.codec.parcels import Parcel
 from bentod.dispatch.call import Answer, Call, StreamCall, TargetFailure
-from bentod.errors import BodyTooLarge, ClientGone, DeadlineExceeded, InvalidInput
+from bentod.errors import MISMATCH, BodyTooLarge, ClientGone, DeadlineExceeded, InvalidInput
 from bentod.gateway import files, head
 from bentod.gateway.exchange import Exchange
 from bentod.gateway.files import Tenancy
 from bentod.gateway.head import Wanted
-from bentod.gateway.problems import MISMATCH, from_worker
+from bentod.gateway.problems import from_worker
 from bentod.gateway.routes import Operation
 from bentod.gateway.source import Source
 from bentod.gateway.stream import stream

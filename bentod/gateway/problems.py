@@ -12,7 +12,6 @@ from bentod.dispatch.call import TargetFailure
 from bentod.errors import CallError
 
 MEDIA_TYPE = "application/problem+json"
-MISMATCH = errors.MISMATCH
 _TYPE = "https://bentod.dev/problems/"
 
 
@@ -61,7 +60,7 @@ def from_worker(failure: TargetFailure, statuses: dict[str, int]) -> CallError:
     """
     if failure.code == "invalid-input":
         pointer = failure.about[0] if failure.about else ""
-        return errors.InvalidInput(MISMATCH, errors=(errors.Pointed(pointer, failure.detail),))
+        return errors.InvalidInput(errors.MISMATCH, errors=(errors.Pointed(pointer, failure.detail),))
     if failure.code != "target-raised":
         return BY_CODE.get(failure.code, errors.OutputUnserializable)()
     for name in failure.about:

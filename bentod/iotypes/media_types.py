@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 JSON = "application/json"
 MSGPACK = "application/msgpack"
 NPY = "application/x-npy"
@@ -13,6 +15,9 @@ URLENCODED = "application/x-www-form-urlencoded"
 MSGPACK_NAMES = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 UTF_8 = frozenset(("utf-8", "utf8", "us-ascii"))
 """Values of `charset` that are UTF-8, or a part of it."""
+
+NAME = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
+"""One media type, in lower case: no range and no parameters."""
 
 _ALIASES = {
     "application/x-zip-compressed": "application/zip",

@@ -36,7 +36,7 @@ class Dimensions:
 
     def fit(self, shape: Sequence[int], kind: TensorType, pointer: str) -> None:
         """Check a shape against the declared one, and bind the names in it. Raises Misfit, then binds nothing."""
-        check_shape(shape, kind)
+        check_whole_shape(shape, kind)
         found: dict[str, int] = {}
         for length, wanted in zip(shape, kind.shape, strict=True):
             if isinstance(wanted, str) and found.setdefault(wanted, length) != length:
@@ -62,6 +62,13 @@ def check_shape(shape: Sequence[int], kind: TensorType) -> None:
         if isinstance(wanted, int) and wanted not in (-1, length):
             raise Misfit(f"the shape is {list(shape)}, wanted {list(kind.shape)}")
     if len(shape) > len(kind.shape):
+        raise Misfit(f"the shape is {list(shape)}, wanted {list(kind.shape)}")
+
+
+def check_whole_shape(shape: Sequence[int], kind: TensorType) -> None:
+    """The same for a shape that is known to its end. Raises Misfit."""
+    check_shape(shape, kind)
+    if len(shape) != len(kind.shape):
         raise Misfit(f"the shape is {list(shape)}, wanted {list(kind.shape)}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bentod.spec.found import FromEnvironment, Interpolated, did_you_mean
+from bentod.spec.report import Fault
 
 WORKER_INDEX = "${worker.index}"
 """The one reference that stays in the resolved spec; see `expand_worker`."""
@@ -28,12 +29,8 @@ class Scope:
     worker: bool = False
 
 
-class InterpolationError(Exception):
+class InterpolationError(Fault):
     """A string that cannot be interpolated."""
-
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
 
 
 def interpolate(text: str, scope: Scope) -> str:

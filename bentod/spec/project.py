@@ -8,14 +8,11 @@ from pathlib import Path
 
 from bentod.spec.node import Node, value_place
 from bentod.spec.node import Path as Route
+from bentod.spec.report import Fault
 
 
-class PathError(Exception):
-    """A path that the spec may not name; `code`, `message` and `hint` are those of the problem."""
-
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+class PathError(Fault):
+    """A path that the spec may not name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bentod.spec.bindings import Bindings, UnparsableError, read_bindings
 from bentod.spec.found import did_you_mean, shown
+from bentod.spec.report import Fault
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HINT = "such as `package.module`, `package.module:attribute` or `path/file.py:attribute`"
@@ -19,12 +20,8 @@ _DEEPEST = 5
 _LOADERS = ((ExtensionFileLoader, EXTENSION_SUFFIXES), (SourceFileLoader, [".py"]))
 
 
-class TargetError(Exception):
+class TargetError(Fault):
     """The target does not exist, or cannot be one."""
-
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,14 @@ _SHORTEST_SECRET = 4
 """What is shorter hides nothing, and masking it would make other words unreadable."""
 
 
+class Fault(Exception):
+    """Something wrong, found by who does not know its place; who knows it reports `code`, `message` and `hint`."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+
+
 class Report:
     """The problems found so far. A path is broken if a problem lies at it or below it."""
 

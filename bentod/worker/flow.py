@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import Protocol
 
@@ -46,6 +47,30 @@ class Flow:
     def room(self) -> bool:
         """Whether one more may be sent."""
         return len(self._sizes) < self._ahead and self._bytes < _MOST_BYTES
+
+
+class ThreadFlow(Flow):
+    """The same for a stream that runs in a thread; another one hears from its reader, and tells by `changed`."""
+
+    __slots__ = ("changed",)
+
+    def __init__(self, ahead: int, changed: threading.Condition) -> None:
+        super().__init__(ahead)
+        self.changed = changed
+
+    def sent(self, chunk: Sendable) -> None:
+        with self.changed:
+            super().sent(chunk)
+
+    def taken(self, chunks: int) -> None:
+        with self.changed:
+            super().taken(chunks)
+            self.changed.notify()
+
+    def leave(self) -> None:
+        with self.changed:
+            super().leave()
+            self.changed.notify()
 
 
 class Outlet(Protocol):

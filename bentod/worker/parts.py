@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
+from bentod.iotypes import tensor
 from bentod.iotypes.parts import Blob, Part, Picture, Stored, Tensor
 from bentod.wire.entries import Terms
 
@@ -33,10 +34,8 @@ def value_of(part: Part) -> Any:
     Arrays are views of the received memory, which is theirs alone: they may be written to.
     """
     if isinstance(part, Tensor):
-        import numpy as np
-
         memory = part.data if isinstance(part.data, bytearray) else bytearray(part.data)
-        return np.frombuffer(memory, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)
+        return tensor.array(Tensor(part.dtype, part.shape, memory))
     if isinstance(part, Picture):
         from bentod.iotypes import image
 
@@ -98,8 +97,7 @@ def _tensor(value: Any) -> Any:
         raise TypeError(f"an array of dtype {array.dtype} cannot be sent")
     if isinstance(value, np.generic) and array.dtype.kind != "c":
         return array.item()
-    plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return Tensor(array.dtype.name, array.shape, plain.reshape(-1).view(np.uint8).data)
+    return tensor.from_array(array.dtype.name, array)
 
 
 def _file(path: PurePath, terms: Terms, project: str) -> Stored:

@@ -18,7 +18,7 @@ from bentod.wire.intake import SEND_BUFFER, Intake
 from bentod.wire.orders import Setup
 from bentod.worker import parts
 from bentod.worker.calls import Caller, Unsendable, Work
-from bentod.worker.flow import AsyncOutlet, Flow, Sendable
+from bentod.worker.flow import AsyncOutlet, Flow, Sendable, ThreadFlow
 
 _Running = asyncio.Future[Sendable] | Future[Sendable]
 
@@ -240,30 +240,18 @@ class _TaskOutlet(Flow):
         self._changed.set()
 
 
-class _ThreadOutlet(Flow):
+class _ThreadOutlet(ThreadFlow):
     """The same for a stream that runs in the thread pool. What it sends goes out by the loop's thread."""
 
     def __init__(self, connection: _Connection, ahead: int) -> None:
-        super().__init__(ahead)
+        super().__init__(ahead, threading.Condition())
         self._connection = connection
-        self._changed = threading.Condition()
 
     def send(self, chunk: Sendable) -> None:
-        with self._changed:
-            self.sent(chunk)
+        self.sent(chunk)
         self._connection.loop.call_soon_threadsafe(self._connection.send, chunk)
 
     def wait(self) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self.room or self.gone)
+        with self.changed:
+            self.changed.wait_for(lambda: self.room or self.gone)
         return not self.gone
-
-    def taken(self, chunks: int) -> None:
-        with self._changed:
-            super().taken(chunks)
-            self._changed.notify()
-
-    def leave(self) -> None:
-        with self._changed:
-            super().leave()
-            self._changed.notify()

@@ -22,7 +22,7 @@ from typing import Any
 from bentod.errors import WireError
 from bentod.wire.entries import CANCEL, TAKEN, Entry, EntryPacker, Terms, same_user, unpack
 from bentod.worker.calls import Caller, cancelled
-from bentod.worker.flow import Flow, Sendable
+from bentod.worker.flow import Sendable, ThreadFlow
 from bentod.worker.gateway import Gateway
 
 _LOOK_S = 0.01
@@ -115,7 +115,7 @@ class ThreadServer:
             self.hand_over()
             return
         self._stalled.add(outlet)
-        outlet.ready.wait()
+        outlet.changed.wait()
         self._stalled.discard(outlet)
 
     def _lead(self, timeout_s: float | None) -> None:
@@ -140,7 +140,7 @@ class ThreadServer:
         if self._idle:
             self._work.notify(len(self._waiting) + 1)
         elif self._stalled and not self._led:
-            next(iter(self._stalled)).ready.notify()
+            next(iter(self._stalled)).changed.notify()
 
     def _accept(self) -> None:
         try:
@@ -198,19 +198,17 @@ class ThreadServer:
         gateway.close()
 
 
-class _Outlet(Flow):
+class _Outlet(ThreadFlow):
     """The way out for the chunks of one stream that runs in a thread."""
 
     def __init__(self, server: ThreadServer, gateway: Gateway, ahead: int) -> None:
-        super().__init__(ahead)
+        super().__init__(ahead, threading.Condition(server.lock))
         self._server = server
         self._gateway = gateway
-        self.ready = threading.Condition(server.lock)
         self._looked = 0.0
 
     def send(self, chunk: Sendable) -> None:
-        with self._server.lock:
-            self.sent(chunk)
+        self.sent(chunk)
         self._gateway.send(chunk)
 
     def wait(self) -> bool:
@@ -223,11 +221,3 @@ class _Outlet(Flow):
                 self._server.stall(self)
             self._server.hand_over()
         return not self.gone
-
-    def taken(self, chunks: int) -> None:
-        super().taken(chunks)
-        self.ready.notify()
-
-    def leave(self) -> None:
-        super().leave()
-        self.ready.notify()

@@ -39,12 +39,6 @@ def app(tmp_path_factory):
         yield app
 
 
-@pytest.fixture
-def connection(app):
-    with Connection(app.url) as connection:
-        yield connection
-
-
 def json_request(path, body, **headers):
     return request(path, body, headers={"content-type": "application/json", **headers})
 

@@ -44,12 +44,6 @@ def app(tmp_path_factory):
         yield app
 
 
-@pytest.fixture
-def connection(app):
-    with Connection(app.url) as connection:
-        yield connection
-
-
 @pytest.mark.parametrize(
     ("kind", "value"),
     [

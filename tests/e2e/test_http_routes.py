@@ -52,12 +52,6 @@ def plain(tmp_path_factory):
         yield app
 
 
-@pytest.fixture
-def connection(app):
-    with Connection(app.url) as connection:
-        yield connection
-
-
 def get(path, **headers):
     return request(path, None, "GET", headers)
 

@@ -67,12 +67,6 @@ def gate(app, tmp_path):
     eventually(lambda: not any(api["running"] or api["waiting"] for api in app.control()["apis"].values()))
 
 
-@pytest.fixture
-def connection(app):
-    with Connection(app.url) as connection:
-        yield connection
-
-
 def small_client(app):
     """A connection that takes little at a time."""
     connection = Connection(app.url)

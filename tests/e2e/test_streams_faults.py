@@ -65,12 +65,6 @@ def gate(tmp_path):
     gate.open()
 
 
-@pytest.fixture
-def connection(app):
-    with Connection(app.url) as connection:
-        yield connection
-
-
 @pytest.mark.parametrize("kind", ["s", "a"])
 @pytest.mark.parametrize("form", ["sse", "ndjson"])
 def test_a_workers_death_is_never_a_clean_end(app, connection, gate, form, kind):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.daemon import eventually, running
 from tests.support.forms import Part, form
-from tests.support.http import Connection, Ended, request
+from tests.support.http import Ended, request
 from tests.support.project import Gate, project
 from tests.support.streams import Stream, stream
 
@@ -70,12 +70,6 @@ def app(tmp_path_factory):
     )  # fmt: skip
     with running(folder) as app:
         yield app
-
-
-@pytest.fixture
-def connection(app):
-    with Connection(app.url) as connection:
-        yield connection
 
 
 @pytest.fixture

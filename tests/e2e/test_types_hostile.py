@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import math
 import os
 import struct
@@ -13,7 +12,6 @@ import pytest
 
 from tests.support.daemon import eventually, running
 from tests.support.forms import BOUNDARY, Part, form
-from tests.support.http import Connection, request
 from tests.support.project import project
 from tests.support.samples import npy, picture
 
@@ -50,17 +48,6 @@ def app(tmp_path_factory):
     with running(folder, env={"TMPDIR": str(files)}) as app:
         app.files = files
         yield app
-
-
-@pytest.fixture
-def ask(app):
-    def send(path, body, media_type=JSON, accept=None):
-        headers = {"content-type": media_type} | ({"accept": accept} if accept is not None else {})
-        data = json.dumps(body).encode() if media_type == JSON and not isinstance(body, bytes) else body
-        with Connection(app.url) as connection:
-            return connection.ask(request(path, data, headers=headers))
-
-    return send
 
 
 class Trap:

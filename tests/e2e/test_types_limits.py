@@ -1,7 +1,6 @@
 """Limits of bodies with IO types, at their edge and one beyond; what is too much costs nobody else anything."""
 
 import io
-import json
 import os
 import struct
 import time
@@ -56,17 +55,6 @@ def app(tmp_path_factory):
     folder = project(tmp_path_factory.mktemp("limits"), "typed", services={"s": {"target": "typed.py"}}, apis=apis)
     with running(folder) as app:
         yield app
-
-
-@pytest.fixture
-def ask(app):
-    def send(path, body, media_type=JSON, accept=None):
-        headers = {"content-type": media_type} | ({"accept": accept} if accept is not None else {})
-        data = json.dumps(body).encode() if media_type == JSON and not isinstance(body, bytes) else body
-        with Connection(app.url) as connection:
-            return connection.ask(request(path, data, headers=headers))
-
-    return send
 
 
 def test_an_answer_that_is_not_acceptable_is_told_before_the_model_runs(ask, tmp_path):
