@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bentod.errors import CallError, ClientGone
+from bentod.errors import CallError
 from bentod.wire.intake import Memory
+
+if TYPE_CHECKING:
+    from bentod.dispatch.queue import Queue
 
 
 class Answer(NamedTuple):
-    """What a worker answered: the value, how long the call waited and ran, and what it set on the HTTP answer."""
+    """What a worker answered: the value, how long the call waited and ran, and what it set on the HTTP answer.
+
+    `batch` is how many calls, or rows, ran together."""
 
     value: Any
     queue_s: float
     run_s: float
     status: int | None = None
     headers: Mapping[str, str] = {}
-
-
-@dataclass(slots=True)
-class Quota:
-    """How many calls of one API wait and run, and how many may wait."""
-
-    limit: int
-    waiting: int = 0
-    running: int = 0
+    batch: int = 1
 
 
 class TargetFailure(CallError):
@@ -41,19 +38,24 @@ class TargetFailure(CallError):
 
 
 class Call:
-    """One call. `entry` is what the worker gets, packed, with `memory` beside it; `finished` gets the answer or a
-    CallError, once. `on_released` is called when no worker holds the call any more, and none will. `streams`: it may
-    hold its slot for long, whatever others take."""
+    """One call. `entry` is what the worker gets, packed, with `memory` beside it. It is finished once, with an answer
+    or a CallError: `outcome`, when `done`. `on_finished` is told then, at once and without a turn of the loop;
+    `on_released` when no worker holds the call any more, and none will. `streams`: it may hold its slot for long,
+    whatever others take.
+
+    `level` is its priority, 1 first. Only calls of one `group` can share a batch; `weight` is what it counts there.
+    """
 
     streams = False
 
     __slots__ = (
-        "admitted", "deadline", "entry", "finished", "given_up", "id", "idle_s", "is_async", "losses", "memory",
-        "on_released", "quota", "released", "retry", "sent", "timeless",
+        "admitted", "alone", "batch", "deadline", "done", "entry", "given_up", "group", "id", "idle_s", "is_async",
+        "level", "losses", "memory", "on_finished", "on_released", "outcome", "queue", "released", "retry", "sent",
+        "timeless", "weight",
     )  # fmt: skip
 
     def __init__(
-        self, id_: int, entry: bytes, deadline: float, admitted: float, quota: Quota, *, is_async: bool, retry: bool
+        self, id_: int, entry: bytes, deadline: float, admitted: float, queue: Queue, *, is_async: bool, retry: bool
     ) -> None:
         self.id = id_
         self.entry = entry
@@ -61,30 +63,51 @@ class Call:
         self.deadline = deadline
         self.admitted = admitted
         self.sent = 0.0
-        self.quota = quota
+        self.queue = queue
+        self.level = queue.limits.priority
+        self.group: Hashable = None
+        self.weight = 1
         self.is_async = is_async
         self.retry = retry
         self.losses = 0
+        self.alone = False  # it shares no batch: it may be the one that kills workers
+        self.batch: Batch | None = None
         self.timeless = False  # its deadline was met: a stream that has begun
         self.idle_s = 0.0  # how long it may be silent once it has begun
         self.given_up = False
         self.released = False
+        self.done = False
+        self.outcome: Answer | CallError | None = None
+        self.on_finished: Callable[[], None] | None = None
         self.on_released: Callable[[], None] | None = None
-        self.finished: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-    def answer(self, answer: Answer) -> None:
-        """Finish with an answer, unless it is finished already."""
-        if not self.finished.done():
-            self.finished.set_result(answer)
+    def finish(self, outcome: Answer | CallError) -> bool:
+        """Finish with an answer or an error; false if it was finished already."""
+        if self.done:
+            return False
+        self.done = True
+        self.outcome = outcome
+        if self.on_finished is not None:
+            self.on_finished()
+        return True
+
+    async def wait(self) -> Answer:
+        """The answer. Raises the CallError that the call was finished with."""
+        if not self.done:
+            waiter = asyncio.get_running_loop().create_future()
+            self.on_finished = partial(_wake, waiter)
+            try:
+                await waiter
+            finally:
+                self.on_finished = None
+        if isinstance(self.outcome, CallError):
+            raise self.outcome
+        assert self.outcome is not None
+        return self.outcome
 
     def chunk(self, chunk: Answer) -> None:
         """One chunk of a stream. Raises ValueError: this call is none."""
         raise ValueError("a chunk for a call that is no stream")
-
-    def fail(self, error: CallError) -> None:
-        """Finish with an error, unless it is finished already."""
-        if not self.finished.done():
-            self.finished.set_exception(error)
 
     def release(self) -> None:
         """No worker holds this call any more, and none will."""
@@ -94,43 +117,49 @@ class Call:
             self.on_released()
 
 
+class Batch:
+    """Calls of one API that were sent together and hold one slot. `size` is what they weigh together."""
+
+    __slots__ = ("begun", "left", "size")
+
+    def __init__(self, left: int, size: int, begun: float) -> None:
+        self.left = left
+        self.size = size
+        self.begun = begun
+
+
 class StreamCall(Call):
-    """A call that is answered chunk by chunk; `finished` is its end."""
+    """A call that is answered chunk by chunk; its outcome is its end."""
 
     streams = True
 
     __slots__ = ("_chunks", "_waiter")
 
     def __init__(
-        self, id_: int, entry: bytes, deadline: float, admitted: float, quota: Quota, *, is_async: bool, retry: bool
+        self, id_: int, entry: bytes, deadline: float, admitted: float, queue: Queue, *, is_async: bool, retry: bool
     ) -> None:
-        super().__init__(id_, entry, deadline, admitted, quota, is_async=is_async, retry=retry)
+        super().__init__(id_, entry, deadline, admitted, queue, is_async=is_async, retry=retry)
         self._chunks: deque[Answer] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self.finished.add_done_callback(self._ended)
+        self.on_finished = self._wake
 
     def chunk(self, chunk: Answer) -> None:
         """One more chunk, unless nobody wants it. With the first one the deadline is met."""
-        if not self.finished.done():
+        if not self.done:
             self.timeless = True
             self._chunks.append(chunk)
             self._wake()
 
-    def _ended(self, finished: asyncio.Future[Answer]) -> None:
-        if not finished.cancelled():
-            finished.exception()  # seen, even if nobody asks for the rest
-        self._wake()
-
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            _wake(self._waiter)
 
     async def next(self, timeout_s: float) -> list[Answer] | None:
         """The chunks that have come, at least one; none after `timeout_s`; None after the last.
 
         Raises the CallError that ended the stream, after its last chunk; ClientGone if it was abandoned.
         """
-        if not self._chunks and not self.finished.done():
+        if not self._chunks and not self.done:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
             timer = loop.call_later(timeout_s, self._wake)
@@ -142,9 +171,13 @@ class StreamCall(Call):
             chunks = list(self._chunks)
             self._chunks.clear()
             return chunks
-        if not self.finished.done():
+        if not self.done:
             return []
-        if self.finished.cancelled():
-            raise ClientGone
-        self.finished.result()
+        if isinstance(self.outcome, CallError):
+            raise self.outcome
         return None
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,10 +1,14 @@
 """The data channel's vocabulary: what a gateway and a worker say about calls.
 
 Gateway → worker: `(NAMED | POSITIONAL, id, method, deadline, argument, context, terms)`, `(CANCEL, id)` and
-`(TAKEN, id, chunks)`: so many more chunks of a stream have found their reader.
+`(TAKEN, id, chunks)`: so many more chunks of a stream have found their reader. `(BATCH, id, count, takes, apart)`: the
+next `count` calls run together, in one slot; `takes` says how the callable wants them, and `apart` whether they run one
+by one if it raises. `(PASS, 0)`: a slot that was offered is not wanted.
 Worker → gateway: `(DONE, id, run_s, value)`, `(DONE_WITH, id, run_s, value, status, headers)`,
 `(RAISED, id, run_s, code, detail, log, about)`, and before a stream's end `(CHUNK, id, run_s, value)` and
-`(CHUNK_WITH, id, run_s, value, status, headers)`.
+`(CHUNK_WITH, id, run_s, value, status, headers)`. Where several gateways share a worker: `(REFUSED, id)`, a batch or a
+call that was not begun, because no slot is free; and later `(FREE, 0)`, a slot is kept for this gateway until it sends
+something or passes.
 
 `method` is an index into the service's methods; `deadline` is a time of the host's monotonic clock, which all of its
 processes share; `context` is None or `(request id, headers)`; `terms` is None for a call of plain JSON, else `Terms`;
@@ -25,8 +29,8 @@ from bentod.errors import WireError
 from bentod.wire.frames import frame
 from bentod.wire.intake import Memory, attached
 
-NAMED, POSITIONAL, CANCEL, TAKEN = 0, 1, 2, 3
-DONE, DONE_WITH, RAISED, CHUNK, CHUNK_WITH = 0, 1, 2, 3, 4
+NAMED, POSITIONAL, CANCEL, TAKEN, BATCH, PASS = 0, 1, 2, 3, 4, 5
+DONE, DONE_WITH, RAISED, CHUNK, CHUNK_WITH, REFUSED, FREE = 0, 1, 2, 3, 4, 5, 6
 
 Entry = Sequence[Any]
 

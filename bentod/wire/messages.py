@@ -27,7 +27,11 @@ class Example:
 class ApiRoute:
     """One API, complete. `path` holds the path prefix; `input` and `output` are the JSON Schemas as the user wrote
     them (`$ref: "#/types/NAME"` points into the table's `types`); `errors` maps `module:Class` to a status;
-    `stream` is `sse`, `ndjson`, `raw` or empty; `stream_idle_s` bounds the time between two chunks."""
+    `stream` is `sse`, `ndjson`, `raw` or empty; `stream_idle_s` bounds the time between two chunks.
+
+    `takes` is what the callable expects: `item`, `columns`, `items` or `rows`. `max_size` is 0 if calls are not batched;
+    `max_delay_s` is how long a part of a batch may be held. `concurrency` slots of the service at once, 0 for all.
+    `priority` is the level of its calls, 1 first; a client's header may ask for any from `highest` on."""
 
     name: str
     service: str
@@ -47,6 +51,12 @@ class ApiRoute:
     output_check: bool = True
     stream: str = ""
     stream_idle_s: float = 60.0
+    takes: str = "item"
+    max_size: int = 0
+    max_delay_s: float = 0.0
+    concurrency: int = 0
+    priority: int = 5
+    highest: int = 5
     examples: tuple[Example, ...] = ()
 
 

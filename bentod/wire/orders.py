@@ -16,7 +16,7 @@ class Setup:
     """A worker's orders, sent once. `methods` are those that the APIs call; `socket` is where it shall listen.
 
     `expected` are exceptions, as `module:Class`, that need no traceback in the log. `inspect` asks only for an import
-    and the methods' signatures: nothing is constructed, no socket is opened.
+    and the methods' signatures: nothing is constructed, no socket is opened. `gateways` will connect.
     """
 
     service: str
@@ -29,6 +29,7 @@ class Setup:
     hooks: dict[str, str] = field(default_factory=dict)
     threads: int = 1
     concurrency: int = 100
+    gateways: int = 1
     expected: tuple[str, ...] = ()
     inspect: bool = False
 
