@@ -51,7 +51,7 @@ class Call:
     __slots__ = (
         "admitted", "alone", "batch", "deadline", "done", "entry", "given_up", "group", "id", "idle_s", "is_async",
         "level", "losses", "memory", "on_finished", "on_released", "outcome", "queue", "released", "retry", "sent",
-        "timeless", "weight",
+        "timeless", "waits", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class Call:
         self.batch: Batch | None = None
         self.timeless = False  # its deadline was met: a stream that has begun
         self.idle_s = 0.0  # how long it may be silent once it has begun
+        self.waits = False  # in its queue
         self.given_up = False
         self.released = False
         self.done = False
@@ -118,14 +119,16 @@ class Call:
 
 
 class Batch:
-    """Calls of one API that were sent together and hold one slot. `size` is what they weigh together."""
+    """Calls of one API that were sent together and hold one slot. `left` have no answer yet; `size` is what they weigh
+    together. `clean`: what it costs can be learned from it."""
 
-    __slots__ = ("begun", "left", "size")
+    __slots__ = ("calls", "clean", "left", "size")
 
-    def __init__(self, left: int, size: int, begun: float) -> None:
-        self.left = left
+    def __init__(self, calls: Sequence[Call], size: int, *, clean: bool) -> None:
+        self.calls = calls
+        self.left = len(calls)
         self.size = size
-        self.begun = begun
+        self.clean = clean
 
 
 class StreamCall(Call):

@@ -70,4 +70,4 @@ class Deadlines:
 
 
 def _met(call: Call) -> bool:
-    return call.timeless or call.finished.done()
+    return call.timeless or call.done

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from bentod.dispatch.call import Answer, Call, TargetFailure
-from bentod.dispatch.lane import Lane
+from bentod.dispatch import answers
+from bentod.dispatch.call import Answer, Call
+from bentod.dispatch.lane import Lane, held_s
 from bentod.dispatch.link import Link
-from bentod.errors import DeadlineExceeded, NotReady, WorkerLost
-from bentod.wire.entries import CANCEL, CHUNK, CHUNK_WITH, DONE, DONE_WITH, RAISED, TAKEN, Entry, EntryPacker
+from bentod.dispatch.queue import Queue
+from bentod.dispatch.worker import Worker
+from bentod.errors import ClientGone, DeadlineExceeded, NotReady, WorkerLost
+from bentod.wire.entries import CANCEL, CHUNK, CHUNK_WITH, FREE, REFUSED, TAKEN, Entry, EntryPacker
 from bentod.wire.messages import ServiceRoute, WorkerRoute
 
 Connect = Callable[[str, EntryPacker, Callable[[list[Entry]], None], Callable[[], None]], Awaitable[Link]]
 """Opens a link: path, packer, what gets entries, what is called when it is lost. Raises OSError."""
-
-
-class _Worker:
-    """A connected worker and the calls it holds, oldest first."""
-
-    def __init__(self, route: WorkerRoute) -> None:
-        self.pid = route.pid
-        self.index = route.index
-        self.slots = {False: route.threads, True: route.concurrency}
-        self.held: dict[int, Call] = {}
-        self.busy = {False: 0, True: 0}
-        self.streams = {False: 0, True: 0}
-        self.link: Link | None = None
-        self.leaving = False
-        self.answered = 0
 
 
 class Dispatcher:
@@ -49,13 +36,12 @@ class Dispatcher:
         self._wanted = 1
         self._packer = EntryPacker()
         self._lanes = {False: Lane(), True: Lane()}
-        self._workers: dict[int, _Worker] = {}
-        self._open: list[_Worker] = []
+        self._workers: dict[int, Worker] = {}
+        self._open: list[Worker] = []
         self._admit = False
         self._stop_timeout_s = 30.0
-        self.spent: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        """For calls whose answer was taken: done, and empty."""
-        self.spent.set_result(Answer(None, 0.0, 0.0))
+        self._loop = asyncio.get_running_loop()
+        self._filling = False
 
     @property
     def ready(self) -> int:
@@ -80,33 +66,36 @@ class Dispatcher:
         if not self._admit and not self._open:
             for lane in self._lanes.values():
                 for call in lane.take_all():
-                    call.fail(self._not_ready())
+                    call.finish(self._not_ready())
                     call.release()
 
     def submit(self, call: Call) -> None:
-        """Send a call to a free worker, or let it wait. Raises QueueFull or NotReady."""
-        lane = self._lanes[call.is_async]
+        """Send a call to a free worker, or let it wait. Raises QueueFull, NotReady, or DeadlineExceeded if it would
+        wait too long."""
+        lane, queue = self._lanes[call.is_async], call.queue
         if not self._open and not self._admit:
             raise self._not_ready()
-        worker = None if lane else self._free(call.is_async)
-        if worker is None:
-            lane.put(call)
-        else:
-            self._send(worker, call)
+        if not lane and queue.limits.lone and queue.open:
+            worker = self._free(lane, call.is_async)
+            if worker is not None:
+                worker.send((call,), self._packer)
+                return
+        now = time.monotonic()
+        queue.admit(call, now)
+        if queue.limits.max_delay_s:
+            queue.traffic_of(call.group).came(now)
+            queue.held_until = 0.0
+        lane.put(call, now)
+        self._fill_soon()
 
     def expire(self, call: Call) -> None:
         """The deadline of a call has passed: its caller is told now, its slot is free when its worker says so."""
-        call.fail(DeadlineExceeded("the call did not finish in time"))
-        self._give_up(call)
+        if call.finish(DeadlineExceeded("the call did not finish in time")):
+            self._give_up(call)
 
     def abandon(self, call: Call) -> None:
         """Nobody waits for this call any more."""
-        if call.finished.cancel():
-            self._give_up(call)
-
-    def cut_off(self, call: Call) -> None:
-        """The task that waited for this call was cancelled, and `finished` with it."""
-        if call.finished.cancelled():
+        if call.finish(ClientGone()):
             self._give_up(call)
 
     def taken(self, call: Call, chunks: int) -> None:
@@ -115,24 +104,25 @@ class Dispatcher:
         if worker is not None and worker.link is not None:
             worker.link.send(self._packer.entry((TAKEN, call.id, chunks)))
 
-    def _holder(self, call: Call) -> _Worker | None:
+    def _holder(self, call: Call) -> Worker | None:
         return next((worker for worker in self._workers.values() if call.id in worker.held), None)
 
     def _give_up(self, call: Call) -> None:
         if call.given_up:
             return
         call.given_up = True
+        if call.waits:
+            self._lanes[call.is_async].leave(call)
         worker = self._holder(call)
         if worker is None:
-            self._lanes[call.is_async].leave(call)
             call.release()
             return
         if worker.link is not None:
             worker.link.send(self._packer.entry((CANCEL, call.id)))
         rest_s = call.idle_s if call.timeless else max(0.0, call.deadline - time.monotonic())
-        asyncio.get_running_loop().call_later(self._stop_timeout_s + rest_s, self._check_stuck, worker, call.id)
+        self._loop.call_later(self._stop_timeout_s + rest_s, self._check_stuck, worker, call.id)
 
-    def _check_stuck(self, worker: _Worker, call: int) -> None:
+    def _check_stuck(self, worker: Worker, call: int) -> None:
         if call in worker.held:
             self._unusable(worker.pid, "stuck: it holds a call far beyond its deadline")
 
@@ -140,7 +130,7 @@ class Dispatcher:
         return NotReady(f"no worker of {self._name} can serve now", headers={"retry-after": "1"})
 
     async def _join(self, route: WorkerRoute) -> None:
-        worker = self._workers[route.pid] = _Worker(route)
+        worker = self._workers[route.pid] = Worker(route)
         try:
             received, lost = partial(self._received, worker), partial(self._lost, worker)
             worker.link = await self._connect(route.socket, self._packer, received, lost)
@@ -150,137 +140,156 @@ class Dispatcher:
         if self._workers.get(route.pid) is worker:  # else it is lost already
             self._enlist(worker)
 
-    def _enlist(self, worker: _Worker) -> None:
+    def _enlist(self, worker: Worker) -> None:
         self._open.append(worker)
         first = int(self._turn * self._wanted)
         self._open.sort(key=lambda one: (one.index - first) % self._wanted)
-        self._fill(is_async=False)
-        self._fill(is_async=True)
+        self._fill()
 
-    def _leave(self, worker: _Worker) -> None:
+    def _leave(self, worker: Worker) -> None:
         """No more calls for this worker; it keeps those that it has."""
         worker.leaving = True
         if worker in self._open:
             self._open.remove(worker)
         self._let_go(worker)
 
-    def _take_back(self, worker: _Worker) -> None:
+    def _take_back(self, worker: Worker) -> None:
         """It is named again before it finished what it has."""
         worker.leaving = False
         self._enlist(worker)
 
-    def _let_go(self, worker: _Worker) -> None:
+    def _let_go(self, worker: Worker) -> None:
         """Close the link of a leaving worker that holds nothing; named again, it gets a new one."""
         if not worker.held and worker.link is not None:
             self._workers.pop(worker.pid, None)
             worker.link.close()
 
-    def _free(self, is_async: bool) -> _Worker | None:
-        """The worker with a free slot that holds fewest calls, the first of equals. None gets calls ahead behind a
-        stream: they would wait for its end."""
-        lane, best = self._lanes[is_async], None
+    def _free(self, lane: Lane, is_async: bool, *, ahead: bool = True) -> Worker | None:
+        """The worker with a free slot that holds fewest calls, the first of equals. `ahead`: one that will have a slot
+        in a moment does too, unless a stream holds it."""
+        best = None
         for worker in self._open:
             busy, slots = worker.busy[is_async], worker.slots[is_async]
-            room = slots if worker.streams[is_async] else lane.window(slots)
-            if busy < room and (best is None or busy < best.busy[is_async]):
+            room = slots if worker.streams[is_async] or not ahead else lane.window(slots)
+            if busy < room and not worker.refuses and (best is None or busy < best.busy[is_async]):
                 best = worker
         return best
 
-    def _fill(self, *, is_async: bool) -> None:
-        lane = self._lanes[is_async]
-        while lane and (worker := self._free(is_async)) is not None and (call := lane.take()) is not None:
-            self._send(worker, call)
+    def _fill_soon(self) -> None:
+        """Fill the workers when all that came in this turn of the loop is there: it can share batches."""
+        if not self._filling:
+            self._filling = True
+            self._loop.call_soon(self._fill)
 
-    def _send(self, worker: _Worker, call: Call) -> None:
-        assert worker.link is not None
-        worker.link.send(call.entry, call.memory)
-        worker.held[call.id] = call
-        worker.busy[call.is_async] += 1
-        worker.streams[call.is_async] += call.streams
-        call.quota.running += 1
-        call.sent = time.monotonic()
-
-    def _received(self, worker: _Worker, entries: list[Entry]) -> None:
-        """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""
-        for entry in entries:
-            call = worker.held[entry[1]]
-            if entry[0] >= CHUNK:
-                self._chunk(call, entry)
-                continue
-            self._finish(call, entry)
-            del worker.held[call.id]
-            call.release()
-            worker.busy[call.is_async] -= 1
-            worker.streams[call.is_async] -= call.streams
-            worker.answered += 1
-            call.quota.running -= 1
+    def _fill(self) -> None:
+        self._filling = False
         for is_async, lane in self._lanes.items():
             if lane:
-                self._fill(is_async=is_async)
+                self._fill_lane(lane, is_async, time.monotonic())
+
+    def _fill_lane(self, lane: Lane, is_async: bool, now: float) -> None:
+        while (turn := lane.turn(now)) is not None:
+            limits = turn.queue.limits
+            worker = self._free(lane, is_async, ahead=limits.lone)
+            if worker is None:
+                return
+            if limits.max_delay_s and (hold_s := held_s(turn, now, others_free=self._others(worker, is_async))) > 0:
+                turn.queue.held_until = now + hold_s
+                self._loop.call_later(hold_s, self._ring, turn.queue, turn.queue.held_until)
+                continue
+            calls = self._alive(lane.take(turn, now), now)
+            if calls:
+                worker.send(calls, self._packer)
+
+    def _others(self, worker: Worker, is_async: bool) -> bool:
+        """Whether there is a free slot besides one of this worker."""
+        free = sum(max(0, one.slots[is_async] - one.busy[is_async]) for one in self._open if not one.refuses)
+        return free > 1
+
+    def _ring(self, queue: Queue, until: float) -> None:
+        """What was held may be held no longer."""
+        if queue.held_until == until:
+            queue.held_until = 0.0
+            self._fill()
+
+    def _alive(self, calls: Sequence[Call], now: float) -> Sequence[Call]:
+        """Those that are not too late."""
+        if calls[0].deadline > now and len(calls) == 1:
+            return calls
+        for call in calls:
+            if call.deadline <= now:
+                self.expire(call)
+        return [call for call in calls if not call.done]
+
+    def _received(self, worker: Worker, entries: list[Entry]) -> None:
+        """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""
+        for entry in entries:
+            kind = entry[0]
+            if kind == REFUSED:
+                self._wait_again(worker.take_back(entry[1]))
+            elif kind == FREE:
+                worker.refuses, worker.offers = False, True
+            elif kind in (CHUNK, CHUNK_WITH):
+                call = worker.held[entry[1]]
+                call.chunk(answers.chunk(entry, call.sent - call.admitted))
+            else:
+                self._finish(worker, worker.held[entry[1]], entry)
+        self._fill()
+        worker.decline(self._packer)
         if worker.leaving:
             self._let_go(worker)
 
-    def _finish(self, call: Call, entry: Entry) -> None:
-        kind, _, run_s, *rest = entry
-        _check_time(run_s)
-        if run_s:  # a call that was given up has not run
+    def _finish(self, worker: Worker, call: Call, entry: Entry) -> None:
+        batch = call.batch
+        outcome = answers.outcome(entry, call.sent - call.admitted, batch.size if batch is not None else 1)
+        if batch is not None and not isinstance(outcome, Answer):
+            batch.clean = False
+        if worker.over(call) and outcome.run_s:  # a call that was given up has not run
+            self._learn(call, outcome.run_s)
+        worker.answered += 1
+        call.release()
+        call.finish(outcome)
+
+    def _learn(self, call: Call, run_s: float) -> None:
+        """What a slot was held for: by one call as long as it ran, by a batch until its last answer was here."""
+        if call.batch is None:
             self._lanes[call.is_async].ran(run_s)
-        queue_s = call.sent - call.admitted
-        if kind == DONE:
-            (value,) = rest
-            call.answer(Answer(value, queue_s, run_s))
-        elif kind == DONE_WITH:
-            value, status, headers = rest
-            call.answer(Answer(value, queue_s, run_s, status, headers))
-        elif kind == RAISED:
-            code, detail, log, about = rest
-            call.fail(TargetFailure(code, detail, log, about, run_s))
-        else:
-            raise ValueError(f"unknown kind of answer {kind!r}")
+            call.queue.learn(None, 1, run_s)
+        elif call.batch.clean:
+            held_s = time.monotonic() - call.sent
+            self._lanes[call.is_async].ran(held_s)
+            call.queue.learn(call.group, call.batch.size, held_s)
 
-    def _chunk(self, call: Call, entry: Entry) -> None:
-        kind, _, run_s, value, *rest = entry
-        _check_time(run_s)
-        queue_s = call.sent - call.admitted
-        if kind == CHUNK:
-            call.chunk(Answer(value, queue_s, run_s))
-        elif kind == CHUNK_WITH:
-            status, headers = rest
-            call.chunk(Answer(value, queue_s, run_s, status, headers))
-        else:
-            raise ValueError(f"unknown kind of answer {kind!r}")
-
-    def _lost(self, worker: _Worker) -> None:
+    def _lost(self, worker: Worker) -> None:
         """A worker is gone. The calls that it may have begun have lost a worker; the others have only lost time."""
         if self._workers.get(worker.pid) is worker:
             del self._workers[worker.pid]
         if worker in self._open:
             self._open.remove(worker)
-        begun = {False: worker.slots[False], True: worker.slots[True]}
-        again: list[Call] = []
-        for call in worker.held.values():
-            call.quota.running -= 1
-            begun[call.is_async] -= 1
-            if begun[call.is_async] >= 0:
-                call.losses += 1
-            if not call.finished.done():
-                if call.timeless or call.losses > (1 if call.retry else 0):
-                    call.fail(WorkerLost("the worker died while it ran this call"))
-                elif not self._open and not self._admit:
-                    call.fail(self._not_ready())
-                else:
-                    again.append(call)
-                    continue
-            call.release()
-        worker.held.clear()
-        for is_async, lane in self._lanes.items():
-            lane.put_back([call for call in again if call.is_async is is_async])
-            self._fill(is_async=is_async)
+        begun = dict(worker.slots)
+        for unit in list(worker.units()):
+            begun[unit[0].is_async] -= 1
+            for call in unit:
+                worker.over(call)
+                call.batch = None
+                if begun[call.is_async] >= 0:
+                    call.losses += 1
+                    call.alone = True  # the next worker shall not die with its neighbours
+            self._wait_again(unit)
         if not worker.leaving:  # most are dead, and the daemon knows; one that is not can no longer be reached
             self._unusable(worker.pid, "its link to a gateway broke")
+        self._fill()
 
-
-def _check_time(run_s: float) -> None:
-    """Raises ValueError or TypeError for what is no run time."""
-    if not 0 <= run_s < math.inf:
-        raise ValueError(f"no run time: {run_s!r}")
+    def _wait_again(self, calls: Sequence[Call]) -> None:
+        """Calls that no worker has any more wait again, where they were; those that may not are failed."""
+        now = time.monotonic()
+        for call in calls:
+            if not call.done:
+                if call.timeless or call.losses > (1 if call.retry else 0):
+                    call.finish(WorkerLost("the worker died while it ran this call"))
+                elif not self._open and not self._admit:
+                    call.finish(self._not_ready())
+                else:
+                    self._lanes[call.is_async].put(call, now)
+                    continue
+            call.release()

@@ -1,67 +1,123 @@
-"""A lane: the calls of one service that wait for the same kind of slot, in the order of their arrival."""
+"""A lane: the APIs of one service whose calls wait for the same kind of slot, and whose turn it is."""
 
 from __future__ import annotations
 
-from collections import deque
+from dataclasses import dataclass
 
+from bentod.dispatch.batcher import hold_s
 from bentod.dispatch.call import Call
+from bentod.dispatch.queue import Queue
 from bentod.dispatch.window import window
-from bentod.errors import QueueFull
 
-_SMOOTHING = 0.1  # of the average run time: about the last ten calls
-_SLACK = 64
+_SMOOTHING = 0.1  # of the average time of a slot: about the last ten
+_OLDEST_EVERY = 8
+_UNKNOWN_S = 1e-4  # what a call of unknown cost is charged
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whose turn it is: a queue, and the call that leads."""
+
+    queue: Queue
+    head: Call
 
 
 class Lane:
-    """Waiting calls, and the average time that one runs."""
+    """The queues in which calls wait, and the average time that a slot is held.
+
+    Levels come first; among queues of one level, the one that has had least of the slots' time (start-time fair
+    queueing: Goyal, Vin, Cheng, IEEE/ACM Transactions on Networking 5, 1997). Nobody starves: every eighth turn is that
+    of the call that has waited longest.
+    """
 
     def __init__(self) -> None:
-        self._calls: deque[Call] = deque()
-        self._left = 0  # calls that finished while they waited, and still lie in `_calls`
+        self._queues: list[Queue] = []
+        self._clock = 0.0
+        self._turns = 0
         self._run_s: float | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._calls)
+        return bool(self._queues)
 
-    def put(self, call: Call) -> None:
-        """Let a call wait. Raises QueueFull."""
-        if call.quota.waiting >= call.quota.limit:
-            raise QueueFull("too many calls wait already", headers={"retry-after": "1"})
-        call.quota.waiting += 1
-        self._calls.append(call)
-
-    def put_back(self, calls: list[Call]) -> None:
-        """Let calls that have waited before wait again, in front of the others, above the limit if need be."""
-        for call in reversed(calls):
-            call.quota.waiting += 1
-            self._calls.appendleft(call)
-
-    def take(self) -> Call | None:
-        """The next call that somebody still waits for."""
-        while self._calls:
-            call = self._calls.popleft()
-            if not call.finished.done():
-                call.quota.waiting -= 1
-                return call
-            self._left -= 1
-        return None
+    def put(self, call: Call, now: float) -> None:
+        """Let a call wait."""
+        queue = call.queue
+        if not queue.waiting:
+            self._queues.append(queue)
+            queue.drain.begin(now)
+            queue.used = max(queue.used, self._clock)
+        queue.put(call)
 
     def leave(self, call: Call) -> None:
-        """A waiting call has finished: expired or abandoned. Its place counts no more at once."""
-        call.quota.waiting -= 1
-        self._left += 1
-        if self._left > _SLACK + len(self._calls) // 2:
-            self._calls = deque(other for other in self._calls if not other.finished.done())
-            self._left = 0
+        """A waiting call has finished."""
+        call.queue.leave(call)
+        self._dropped(call.queue)
+
+    def turn(self, now: float) -> Turn | None:
+        """Whose turn it is, among those that may have a slot and are not held."""
+        oldest = self._turns % _OLDEST_EVERY == _OLDEST_EVERY - 1
+        best: Turn | None = None
+        for queue in self._queues:
+            if not queue.open or queue.held_until > now:
+                continue
+            head = queue.oldest() if oldest else queue.head()
+            if head is None:
+                continue
+            if best is None or (
+                head.id < best.head.id
+                if oldest
+                else (head.level, queue.used, head.id) < (best.head.level, best.queue.used, best.head.id)
+            ):
+                best = Turn(queue, head)
+        return best
+
+    def take(self, turn: Turn, now: float) -> list[Call]:
+        """The calls whose turn it is: they wait no more."""
+        queue = turn.queue
+        calls = queue.take(turn.head)
+        queue.drain.left(len(calls), now)
+        self._turns += 1
+        self._clock = max(self._clock, queue.used)
+        self.charge(queue, turn.head, sum(call.weight for call in calls))
+        self._dropped(queue)
+        return calls
+
+    def charge(self, queue: Queue, head: Call, size: int) -> None:
+        """Count the time of a slot that a batch will probably take."""
+        queue.used += queue.cost(head.group, size) or _UNKNOWN_S
 
     def take_all(self) -> list[Call]:
         """All that wait, none left."""
-        return list(iter(self.take, None))
+        found = [call for queue in self._queues for call in queue.take_all()]
+        self._queues.clear()
+        return found
+
+    def _dropped(self, queue: Queue) -> None:
+        if not queue.waiting:
+            queue.held_until = 0.0
+            self._queues.remove(queue)
 
     def ran(self, run_s: float) -> None:
-        """Learn from a call that ran for `run_s` seconds."""
+        """Learn from a slot that was held for `run_s` seconds."""
         self._run_s = run_s if self._run_s is None else self._run_s + _SMOOTHING * (run_s - self._run_s)
 
     def window(self, slots: int) -> int:
         """How many calls a worker that runs `slots` at once may hold."""
         return window(slots, self._run_s)
+
+
+def held_s(turn: Turn, now: float, *, others_free: bool) -> float:
+    """How long to hold what waits with this turn's head for more, although a slot is free; 0 to send it now."""
+    queue, head = turn.queue, turn.head
+    limits = queue.limits
+    waiting = queue.weight(head)
+    if not limits.max_delay_s or waiting >= limits.max_size or head.alone or head.losses:
+        return 0.0
+    traffic = queue.traffic_of(head.group)
+    cost = traffic.cost.of(waiting + 1) or 0.0
+    limit_s = min(limits.max_delay_s - (now - head.admitted), head.deadline - now - 2 * cost)
+    if limit_s <= 0:
+        return 0.0
+    silence_s = max(0.0, now - traffic.last)
+    each = waiting / max(1, queue.waiting)
+    return hold_s(waiting, limits.max_size, others_free, silence_s, traffic.arrivals, traffic.cost, limit_s, each)

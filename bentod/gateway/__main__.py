@@ -40,7 +40,7 @@ async def main() -> int:
     log = access_log(limits.access_log, limits.access_file)
     files = own_folder(Path(limits.files), limits.index)
     app = App(Limits(limits.body_timeout_s, files), log.add if log is not None else None)
-    gateway = Gateway(app, channel.send, limits.index / limits.gateways)
+    gateway = Gateway(app, channel.send, limits.index, limits.gateways)
     server = Server(app, shared(app, limits.header_timeout_s, limits.keep_alive_s, limits.body_timeout_s))
     draining: asyncio.Task[None] | None = None
     while (message := await channel.receive()) is not None:

@@ -8,17 +8,18 @@ from collections.abc import Callable
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.link import SocketLink
 from bentod.gateway.app import App
-from bentod.gateway.routes import Counts, Operation, Routes, operation, pages
+from bentod.gateway.routes import Counts, Operation, Routes, limits, operation, pages
 from bentod.wire.messages import ApiRoute, ApiStats, Message, RouteTable, Stats, Unusable
 
 
 class Gateway:
-    """What the daemon's messages act upon. `tell` sends a message to the daemon; for `turn` see Dispatcher."""
+    """What the daemon's messages act upon. `tell` sends a message to the daemon. It is number `index` of `gateways`."""
 
-    def __init__(self, app: App, tell: Callable[[Message], None], turn: float = 0.0) -> None:
+    def __init__(self, app: App, tell: Callable[[Message], None], index: int = 0, gateways: int = 1) -> None:
         self._app = app
         self._tell = tell
-        self._turn = turn
+        self._index = index
+        self._gateways = gateways
         self._dispatchers: dict[str, Dispatcher] = {}
         self._counts: dict[str, Counts] = {}
         self._operations: dict[str, Operation] = {}
@@ -37,16 +38,16 @@ class Gateway:
         self.table = table
 
     def _dispatcher(self, name: str) -> Dispatcher:
-        return Dispatcher(
-            name, SocketLink.open, lambda pid, reason: self._tell(Unusable(name, pid, reason)), self._turn
-        )
+        turn = self._index / self._gateways
+        return Dispatcher(name, SocketLink.open, lambda pid, reason: self._tell(Unusable(name, pid, reason)), turn)
 
     def _operation(self, api: ApiRoute, table: RouteTable) -> Operation:
         """Compiled anew only if something that matters changed."""
         service = next(service for service in table.services if service.name == api.service)
         key = (api, service.methods, table.types)
         if self._seen.get(api.name) != key:
-            counts = self._counts.setdefault(api.name, Counts(api.queue))
+            counts = self._counts.setdefault(api.name, Counts())
+            counts.queue.limits = limits(api, self._index, self._gateways)
             dispatcher = self._dispatchers[api.service]
             self._operations[api.name] = operation(api, table.types, service.methods, dispatcher, counts)
             self._seen[api.name] = key
@@ -55,7 +56,7 @@ class Gateway:
     def stats(self, number: int, connections: int) -> Stats:
         """What was counted so far."""
         apis = tuple(
-            ApiStats(name, counts.quota.waiting, counts.quota.running, dict(counts.codes))
+            ApiStats(name, counts.queue.waiting, counts.queue.running, dict(counts.codes))
             for name, counts in self._counts.items()
         )
         answered = [dispatcher.answered() for dispatcher in self._dispatchers.values()]

@@ -17,7 +17,7 @@ from bentod.codec import json
 from bentod.codec.bodies import JSON_FORM
 from bentod.codec.parcels import Parcel
 from bentod.dispatch.call import Answer, Call, StreamCall, TargetFailure
-from bentod.errors import MISMATCH, BodyTooLarge, ClientGone, DeadlineExceeded, InvalidInput
+from bentod.errors import MISMATCH, BodyTooLarge, DeadlineExceeded, InvalidInput
 from bentod.gateway import files, head
 from bentod.gateway.exchange import Exchange
 from bentod.gateway.files import Tenancy
@@ -97,18 +97,15 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
 async def _finished(operation: Operation, exchange: Exchange, call: Call) -> Answer:
     """What a worker answers. Raises CallError."""
     try:
-        return await call.finished
+        return await call.wait()
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            operation.dispatcher.cut_off(call)
-            raise
-        raise ClientGone from None
+        operation.dispatcher.abandon(call)
+        raise
     except TargetFailure as failure:
         exchange.log, exchange.run_s = failure.log, failure.run_s
         raise from_worker(failure, operation.api.errors) from None
     finally:
-        call.finished = operation.dispatcher.spent  # the deadlines still hold the call, but no answer
+        call.outcome = None  # the deadlines still hold the call, but no answer
 
 
 def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, folder: Tenancy) -> Call:
@@ -131,8 +128,8 @@ def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, 
     if size > frames.LIMIT - 8 or len(memory) > MOST_ATTACHMENTS:
         raise BodyTooLarge("the input is too large for a worker")
     kind = StreamCall if api.stream else Call
-    quota = operation.counts.quota
-    call = kind(id_, entry, deadline, exchange.started, quota, is_async=operation.is_async, retry=api.retry)
+    queue = operation.counts.queue
+    call = kind(id_, entry, deadline, exchange.started, queue, is_async=operation.is_async, retry=api.retry)
     call.memory = memory
     call.idle_s = api.stream_idle_s
     return call

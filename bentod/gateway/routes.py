@@ -11,9 +11,9 @@ from typing import Any
 from bentod.codec import negotiate
 from bentod.codec.bodies import Bodies
 from bentod.codec.writer import Writer
-from bentod.dispatch.call import Quota
 from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
+from bentod.dispatch.queue import Limits, Queue
 from bentod.errors import InvalidInput, Pointed
 from bentod.iotypes import image
 from bentod.iotypes.layout import specials
@@ -31,8 +31,8 @@ _STREAMS = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 class Counts:
     """What was counted for one API; survives a change of tables."""
 
-    def __init__(self, limit: int) -> None:
-        self.quota = Quota(limit)
+    def __init__(self) -> None:
+        self.queue = Queue(Limits())
         self.codes: Counter[str] = Counter()
 
 
@@ -83,7 +83,7 @@ class Operation:
     def _ahead(self) -> int:
         """How many chunks a stream may be ahead of its client: few where there are many streams, because the first
         chunk of one waits behind all that the others have ahead."""
-        return _AHEAD if self.counts.quota.running < _MANY else _AHEAD_OF_MANY
+        return _AHEAD if self.counts.queue.running < _MANY else _AHEAD_OF_MANY
 
     def argument(self, value: Any) -> Any:
         """What the callable gets: undeclared properties only reach a callable with `**kwargs`.
@@ -110,7 +110,6 @@ def operation(
     )
     parameters = method.parameters or ()
     takes_any = method.parameters is None or any(parameter.kind == "VAR_KEYWORD" for parameter in parameters)
-    counts.quota.limit = api.queue
     bodies, writer = Bodies(api.input, types), Writer(api.output, types, check=api.output_check)
     answers = specials(writer.layout)
     kinds = (*specials(bodies.reader.layout), *answers)
@@ -130,9 +129,25 @@ def operation(
         method=index,
         is_async=method.style.startswith("async"),
         takes_context=any(parameter.name == "context" for parameter in parameters) and "context" not in (names or ()),
-        kind=POSITIONAL if names is None else NAMED,
+        kind=POSITIONAL if names is None or api.takes == "items" else NAMED,
         names=None if takes_any else frozenset(names or ()),
     )
+
+
+def limits(api: ApiRoute, index: int = 0, gateways: int = 1) -> Limits:
+    """What the calls of an API may have in gateway `index` of so many: its share of what they may have in all."""
+    return Limits(
+        waiting=_share(api.queue, index, gateways),
+        slots=_share(api.concurrency, index, gateways) if api.concurrency else 0,
+        priority=api.priority,
+        takes=api.takes,
+        max_size=api.max_size,
+        max_delay_s=api.max_delay_s if api.max_size else 0.0,
+    )
+
+
+def _share(total: int, index: int, gateways: int) -> int:
+    return max(1, total // gateways + (index < total % gateways))
 
 
 def _prepare(kinds: Iterable[SpecialType]) -> None:

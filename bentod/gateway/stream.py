@@ -67,7 +67,6 @@ async def stream(
         await sender.failed(Draining("the server is shutting down"))
     finally:
         operation.dispatcher.abandon(call)  # unless it has finished
-        call.finished = operation.dispatcher.spent
 
 
 class _Sender:

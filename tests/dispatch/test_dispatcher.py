@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentod.dispatch.call import Answer, Call, Quota, StreamCall, TargetFailure
+from bentod.dispatch.call import Answer, Call, StreamCall, TargetFailure
 from bentod.dispatch.dispatcher import Dispatcher
+from bentod.dispatch.queue import Limits, Queue
 from bentod.errors import DeadlineExceeded, NotReady, QueueFull, WorkerLost
 from bentod.wire.entries import DONE, DONE_WITH, RAISED
 from tests.support.links import SLOW_S, FakeLink, FakeWorkers, call, service, worker
@@ -26,7 +27,7 @@ async def bench(*pids: int, threads: int = 1, **options) -> tuple[FakeWorkers, D
     return workers, dispatcher
 
 
-def submitted(dispatcher: Dispatcher, count: int, quota: Quota | None = None, **options) -> list[Call]:
+def submitted(dispatcher: Dispatcher, count: int, quota: Queue | None = None, **options) -> list[Call]:
     """Calls, submitted one after the other."""
     calls = [call(quota, **options) for _ in range(count)]
     for one in calls:
@@ -53,12 +54,12 @@ def test_a_free_worker_gets_a_call_at_once_and_its_answer_finishes_it():
         workers, dispatcher = await bench(1)
         (one,) = submitted(dispatcher, 1)
         assert workers[1].calls == [one.id]
-        assert (one.quota.waiting, one.quota.running) == (0, 1)
+        assert (one.queue.waiting, one.queue.running) == (0, 1)
         workers[1].tell([DONE, one.id, 0.25, {"a": 1}])
-        answer = await one.finished
+        answer = await one.wait()
         assert (answer.value, answer.run_s, answer.status) == ({"a": 1}, 0.25, None)
         assert answer.queue_s >= 0
-        assert (one.quota.waiting, one.quota.running) == (0, 0)
+        assert (one.queue.waiting, one.queue.running) == (0, 0)
         assert dispatcher.answered() == {1: 1}
 
     run(main())
@@ -69,7 +70,7 @@ def test_status_and_headers_come_with_the_answer():
         workers, dispatcher = await bench(1)
         (one,) = submitted(dispatcher, 1)
         workers[1].tell([DONE_WITH, one.id, 0.25, 5, 201, {"x": "y"}])
-        assert (await one.finished)[:1] + (await one.finished)[3:] == (5, 201, {"x": "y"})
+        assert (await one.wait())[:1] + (await one.wait())[3:] == (5, 201, {"x": "y"})
 
     run(main())
 
@@ -80,7 +81,7 @@ def test_a_failure_of_the_target_is_told_as_it_is():
         (one,) = submitted(dispatcher, 1)
         workers[1].tell([RAISED, one.id, 0.5, "target-raised", "text", "log", ["m:E"]])
         with pytest.raises(TargetFailure) as raised:
-            await one.finished
+            await one.wait()
         failure = raised.value
         assert (failure.code, failure.detail, failure.log, failure.about, failure.run_s) == (
             "target-raised",
@@ -240,11 +241,11 @@ def test_waiting_calls_are_refused_once_there_is_no_hope():
         await dispatcher.update(service(admit=False))
         for one in waiting:
             with pytest.raises(NotReady):
-                await one.finished
-        assert not running.finished.done()
+                await one.wait()
+        assert not running.done
         workers[1].answer(running.id, "late but whole")
-        assert (await running.finished).value == "late but whole"
-        assert (running.quota.waiting, running.quota.running) == (0, 0)
+        assert (await running.wait()).value == "late but whole"
+        assert (running.queue.waiting, running.queue.running) == (0, 0)
 
     run(main())
 
@@ -262,7 +263,7 @@ def test_a_call_on_a_worker_that_dies_runs_again_elsewhere_before_those_that_wai
         workers[2].answer(kept.id)
         assert workers[2].calls[-1] == lost.id
         workers[2].answer(lost.id, "again")
-        assert (await lost.finished).value == "again"
+        assert (await lost.wait()).value == "again"
         assert workers[2].calls[-1] == waiting.id
 
     run(main())
@@ -275,10 +276,10 @@ def test_a_call_that_must_not_run_twice_is_lost_with_its_worker():
         workers[1].die()
         lost, kept = (first, second) if first.id in workers[1].calls else (second, first)
         with pytest.raises(WorkerLost):
-            await lost.finished
-        assert not kept.finished.done()
+            await lost.wait()
+        assert not kept.done
         assert len(workers[2].calls) == 1
-        assert lost.quota.running == 0
+        assert lost.queue.running == 0
 
     run(main())
 
@@ -289,12 +290,12 @@ def test_a_call_that_kills_two_workers_is_not_given_a_third():
         (one,) = submitted(dispatcher, 1)
         for _ in range(2):
             victim = next(link for link in workers.links if one.id in link.calls and not link.gone)
-            assert not one.finished.done()
+            assert not one.done
             victim.die()
         with pytest.raises(WorkerLost):
-            await one.finished
+            await one.wait()
         assert sum(one.id in link.calls for link in workers.links) == 2
-        assert (dispatcher.ready, one.quota.running, one.quota.waiting) == (1, 0, 0)
+        assert (dispatcher.ready, one.queue.running, one.queue.waiting) == (1, 0, 0)
 
     run(main())
 
@@ -315,10 +316,10 @@ def test_calls_that_had_not_begun_lose_nothing_but_time(retry):
         if not retry:
             for one in calls[:2]:
                 with pytest.raises(WorkerLost):
-                    await one.finished
+                    await one.wait()
         for one in again:
-            assert isinstance(await one.finished, Answer)
-        assert all((one.quota.waiting, one.quota.running) == (0, 0) for one in calls)
+            assert isinstance(await one.wait(), Answer)
+        assert all((one.queue.waiting, one.queue.running) == (0, 0) for one in calls)
 
     run(main())
 
@@ -333,10 +334,10 @@ def test_only_those_that_were_begun_are_blamed_for_dead_workers():
             if pid == 1:
                 await dispatcher.update(service(worker(2)))
         with pytest.raises(WorkerLost):
-            await killer.finished
+            await killer.wait()
         await dispatcher.update(service(worker(3)))
         assert workers[3].calls == ids(others)
-        assert not any(one.finished.done() for one in others)
+        assert not any(one.done for one in others)
 
     run(main())
 
@@ -365,8 +366,8 @@ def test_calls_of_the_last_worker_are_refused_where_none_may_wait():
         await dispatcher.update(service(admit=False))
         workers[1].die()
         with pytest.raises(NotReady):
-            await one.finished
-        assert (one.quota.waiting, one.quota.running) == (0, 0)
+            await one.wait()
+        assert (one.queue.waiting, one.queue.running) == (0, 0)
 
     run(main())
 
@@ -380,7 +381,7 @@ def test_a_worker_that_left_the_table_finishes_what_it_has_and_gets_no_more():
         (new,) = submitted(dispatcher, 1)
         assert workers[2].calls == [new.id]
         workers[1].answer(old.id, "old")
-        assert (await old.finished).value == "old"
+        assert (await old.wait()).value == "old"
         assert workers[1].closed
         await turns()
         assert workers.unusable == []
@@ -419,7 +420,7 @@ def test_a_worker_that_is_back_in_the_table_gets_calls_again(busy):
         await turns()
         assert new.id in workers[1].calls
         workers[1].answer(new.id, "served")
-        assert (await new.finished).value == "served"
+        assert (await new.wait()).value == "served"
         assert workers.unusable == []
 
     run(main())
@@ -490,14 +491,14 @@ def expire(dispatcher: Dispatcher, one: Call) -> None:
 
 def abandon(dispatcher: Dispatcher, one: Call) -> None:
     dispatcher.abandon(one)
-    assert one.finished.cancelled()
+    assert isinstance(one.outcome, ClientGone)
 
 
 @pytest.mark.parametrize("end", [expire, abandon])
 def test_a_waiting_call_that_is_given_up_is_never_sent_and_makes_room(end: Callable[[Dispatcher, Call], None]):
     async def main():
         workers, dispatcher = await bench(1)
-        quota = Quota(2)
+        quota = Queue(Limits(2))
         running, given_up, waiting = submitted(dispatcher, 3, quota)
         end(dispatcher, given_up)
         assert quota.waiting == 1
@@ -517,9 +518,9 @@ def test_a_running_call_that_is_given_up_holds_its_slot_until_the_worker_says_so
         end(dispatcher, running)
         assert workers[1].cancels == [running.id]
         assert workers[1].calls == [running.id]
-        assert running.quota.running == 1
+        assert running.queue.running == 1
         workers[1].answer(running.id, "too late")
-        assert running.quota.running == 0
+        assert running.queue.running == 0
         assert workers[1].calls == [running.id, waiting.id]
 
     run(main())
@@ -534,7 +535,7 @@ def test_a_call_that_was_given_up_is_not_run_again(end):
         end(dispatcher, one)
         workers[1].die()
         assert one.id not in workers[2].calls
-        assert (one.quota.running, one.quota.waiting) == (0, 0)
+        assert (one.queue.running, one.queue.waiting) == (0, 0)
 
     run(main())
 
@@ -545,11 +546,11 @@ def test_what_is_finished_cannot_be_given_up():
         one, waiting = submitted(dispatcher, 2)
         workers[1].answer(one.id, 5)
         dispatcher.abandon(one)
-        assert (await one.finished).value == 5
+        assert (await one.wait()).value == 5
         assert workers[1].cancels == []
         expire(dispatcher, waiting)
         dispatcher.abandon(waiting)
-        assert waiting.quota.waiting == 0
+        assert waiting.queue.waiting == 0
 
     run(main())
 
@@ -594,7 +595,7 @@ LIES = {
 def test_a_worker_that_lies_has_lost_its_calls_and_nothing_else(lie, retry):
     async def main():
         workers, dispatcher = await bench(1)
-        quota = Quota(5)
+        quota = Queue(Limits(5))
         running, waiting = submitted(dispatcher, 2, quota, retry=retry)
         workers[1].tell(lie(running.id))
         assert workers[1].gone
@@ -602,12 +603,12 @@ def test_a_worker_that_lies_has_lost_its_calls_and_nothing_else(lie, retry):
         await dispatcher.update(service(worker(2)))
         if retry:
             workers[2].answer(running.id, "true")
-            assert (await asyncio.wait_for(running.finished, 5)).value == "true"
+            assert (await asyncio.wait_for(running.wait(), 5)).value == "true"
         else:
             with pytest.raises(WorkerLost):
-                await asyncio.wait_for(running.finished, 5)
+                await asyncio.wait_for(running.wait(), 5)
         workers[2].answer(waiting.id)
-        await waiting.finished
+        await waiting.wait()
         assert (quota.waiting, quota.running) == (0, 0)
         for one in (running, waiting):
             dispatcher.abandon(one)
@@ -622,10 +623,10 @@ def test_an_answer_given_twice_is_a_lie():
         one, two = submitted(dispatcher, 2)
         workers[1].tell([DONE, one.id, 0.1, "first"], [DONE, one.id, 0.1, "second"])
         assert workers[1].gone
-        assert (await one.finished).value == "first"
+        assert (await one.wait()).value == "first"
         await dispatcher.update(service(worker(2)))
         assert workers[2].calls == [two.id]
-        assert one.quota.running == 0
+        assert one.queue.running == 0
 
     run(main())
 
@@ -637,7 +638,7 @@ def test_a_worker_cannot_answer_for_another():
         theirs = first if first.id in workers[2].calls else second
         workers[1].answer(theirs.id, "stolen")
         assert workers[1].gone
-        assert not theirs.finished.done()
+        assert not theirs.done
 
     run(main())
 
@@ -651,7 +652,7 @@ class Turmoil:
     def __init__(self) -> None:
         self.workers = FakeWorkers()
         self.dispatcher = self.workers.dispatcher()
-        self.quota = Quota(4)
+        self.queue = Queue(Limits(4))
         self.named = {1: worker(1, 2, 2)}
         self.calls: list[Call] = []
         self.answered: set[tuple[FakeLink, int]] = set()
@@ -665,7 +666,7 @@ class Turmoil:
         return alive[number % len(alive)] if alive else None
 
     def some_call(self, number: int) -> Call | None:
-        unfinished = [one for one in self.calls if not one.finished.done()]
+        unfinished = [one for one in self.calls if not one.done]
         return unfinished[number % len(unfinished)] if unfinished else None
 
     def held(self, link: FakeLink) -> list[int]:
@@ -673,7 +674,7 @@ class Turmoil:
 
     async def submit(self, number: int) -> None:
         kind = StreamCall if number % 5 > 2 else Call
-        one = call(self.quota, is_async=number % 2 == 0, retry=number % 3 > 0, kind=kind)
+        one = call(self.queue, is_async=number % 2 == 0, retry=number % 3 > 0, kind=kind)
         one.on_released = lambda: self.released.append(one)
         with contextlib.suppress(QueueFull, NotReady):
             self.dispatcher.submit(one)
@@ -734,10 +735,10 @@ class Turmoil:
                     link.answer(one)
 
     def check(self) -> None:
-        assert (self.quota.waiting, self.quota.running) == (0, 0)
+        assert (self.queue.waiting, self.queue.running) == (0, 0)
         for one in self.calls:
-            assert one.finished.done()
-            given_up = one.finished.cancelled() or one.finished.exception() is not None
+            assert one.done
+            given_up = isinstance(one.outcome, ClientGone) or one.finished.exception() is not None
             assert given_up or one.losses <= one.retry
         assert sorted(ids(self.released)) == sorted(ids(self.calls))
 
@@ -767,8 +768,8 @@ def test_whatever_happens_each_call_finishes_once_and_the_counts_are_right(steps
         await turmoil.update()
         for step, number in steps:
             await getattr(turmoil, step)(number)
-            assert turmoil.quota.waiting >= 0
-            assert turmoil.quota.running >= 0
+            assert turmoil.queue.waiting >= 0
+            assert turmoil.queue.running >= 0
         await turmoil.settle()
         turmoil.check()
 

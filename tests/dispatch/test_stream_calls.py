@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bentod.dispatch.call import Answer, Call, Quota, StreamCall, TargetFailure
+from bentod.dispatch.call import Answer, Call, StreamCall, TargetFailure
 from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import ClientGone, DeadlineExceeded, NotReady, QueueFull, WorkerLost
@@ -61,8 +61,8 @@ def test_chunks_come_in_order_and_then_the_end():
         workers[1].tell([CHUNK, one.id, 0.5, 5], [DONE, one.id, 0.75, None])
         assert await reading == [2, 3, 4, 5]
         assert await one.next(SOON_S) is None
-        assert (await one.finished).run_s == 0.75
-        assert (one.quota.waiting, one.quota.running) == (0, 0)
+        assert (await one.wait()).run_s == 0.75
+        assert (one.queue.waiting, one.queue.running) == (0, 0)
         assert dispatcher.answered() == {1: 1}
 
     run(main())
@@ -100,7 +100,7 @@ def test_an_error_ends_a_stream_after_its_last_chunk():
         for _ in range(2):
             with pytest.raises(TargetFailure):
                 await one.next(SOON_S)
-        assert one.quota.running == 0
+        assert one.queue.running == 0
 
     run(main())
 
@@ -169,13 +169,13 @@ def test_the_first_chunk_meets_the_deadline_and_no_chunk_does_not(loop):
             await silent.next(SOON_S)
         late = stream(timeout_s=0.0)
         deadlines.watch(late)  # rings after the deadlines of all of them
-        await until(late.finished.done)
+        await until(late.done)
         assert time.monotonic() > begun.deadline
         assert workers[1].cancels == [silent.id]
         workers[1].chunk(begun.id, 2)
         workers[1].answer(begun.id)
         assert await rest(begun) == [1, 2]
-        assert not also_begun.finished.done()
+        assert not also_begun.done
 
     run(main(), loop)
 
@@ -197,13 +197,13 @@ def test_a_stream_that_expires_is_held_until_its_worker_lets_go():
         workers, dispatcher = await bench(1)
         one = stream(dispatcher)
         dispatcher.expire(one)
-        assert (workers[1].cancels, one.quota.running) == ([one.id], 1)
+        assert (workers[1].cancels, one.queue.running) == ([one.id], 1)
         workers[1].chunk(one.id, "late")  # it was on its way
         assert not workers[1].gone
         with pytest.raises(DeadlineExceeded):
             await one.next(SOON_S)
         workers[1].refuse(one.id, "cancelled", run_s=0.0)
-        assert one.quota.running == 0
+        assert one.queue.running == 0
 
     run(main())
 
@@ -236,10 +236,10 @@ def test_abandoning_in_the_middle_cancels_once_and_the_slot_is_free_when_the_wor
             await reading
         assert workers[1].cancels == [one.id]
         assert workers[1].calls == [one.id]
-        assert one.quota.running == 1
+        assert one.queue.running == 1
         workers[1].chunk(one.id, 2)
         workers[1].refuse(one.id, "cancelled")
-        assert one.quota.running == 0
+        assert one.queue.running == 0
         assert workers[1].calls == [one.id, waiting.id]
         assert workers[1].cancels == [one.id]
 
@@ -321,7 +321,7 @@ def test_a_stream_that_has_begun_is_lost_with_its_worker(retry):
         with pytest.raises(WorkerLost):
             await one.next(SOON_S)
         assert other.calls == []
-        assert (one.quota.waiting, one.quota.running) == (0, 0)
+        assert (one.queue.waiting, one.queue.running) == (0, 0)
         dispatcher.taken(one, 1)
 
     run(main())
@@ -364,7 +364,7 @@ def test_a_chunk_for_a_call_that_is_no_stream_breaks_the_link():
         workers[1].chunk(one.id, 1)
         assert workers[1].gone
         with pytest.raises(WorkerLost):
-            await one.finished
+            await one.wait()
 
     run(main())
 
@@ -404,7 +404,7 @@ KINDS = pytest.mark.parametrize("kind", [Call, StreamCall])
 
 def settle(one: Call) -> None:
     """See how it ended, whatever that was."""
-    if one.finished.done() and not one.finished.cancelled():
+    if one.done and not isinstance(one.outcome, ClientGone):
         one.finished.exception()
 
 
@@ -479,7 +479,7 @@ def test_a_call_that_waited_in_vain_is_released_at_once(kind, end):
         if end == "no hope":
             await dispatcher.update(service(admit=False))
             with pytest.raises(NotReady):
-                await one.finished
+                await one.wait()
         else:
             getattr(dispatcher, end)(one)
         assert released.count == 1
@@ -502,7 +502,7 @@ def test_a_call_of_the_last_worker_is_released_where_none_may_wait(kind):
         workers[1].die()
         assert released.count == 1
         with pytest.raises(NotReady):
-            await one.finished
+            await one.wait()
 
     run(main())
 
@@ -513,7 +513,7 @@ def test_a_call_that_was_not_admitted_is_not_released_by_anybody(kind):
 
     async def main():
         _, dispatcher = await bench(1)
-        quota = Quota(0)
+        quota = Queue(Limits(0))
         dispatcher.submit(call(quota))
         one = call(quota, kind=kind)
         released = Released(one)

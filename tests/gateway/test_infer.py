@@ -393,7 +393,7 @@ def test_a_call_that_takes_too_long_is_answered_at_its_deadline():
             for response in (running, waiting):
                 assert (response.status, response.code) == (504, "deadline-exceeded")
             assert len(bench.workers[1].calls) == len(bench.workers[1].cancels) == 1
-            assert bench.routes.operations["/f"].counts.quota.waiting == 0
+            assert bench.routes.operations["/f"].counts.queue.waiting == 0
 
     run(main())
 

@@ -55,9 +55,9 @@ def test_kinds():
 
 def test_counts_outlive_a_change_and_take_the_new_limit():
     counts = Counts(1)
-    counts.quota.waiting = 5
+    counts.queue.waiting = 5
     found = compiled(api(queue=9), method(), counts=counts)
-    assert (found.counts.quota.limit, found.counts.quota.waiting) == (9, 5)
+    assert (found.counts.queue.limit, found.counts.queue.waiting) == (9, 5)
 
 
 def test_a_schema_that_is_none_is_a_value_error():

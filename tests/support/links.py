@@ -11,8 +11,9 @@ from typing import Any
 import msgpack
 
 from bentod.codec.parcels import opener
-from bentod.dispatch.call import Call, Quota, StreamCall
+from bentod.dispatch.call import Call, StreamCall
 from bentod.dispatch.dispatcher import Dispatcher
+from bentod.dispatch.queue import Limits, Queue
 from bentod.errors import WireError
 from bentod.wire.entries import CANCEL, CHUNK, DONE, NAMED, POSITIONAL, RAISED, TAKEN, EntryPacker, Terms
 from bentod.wire.intake import Memory
@@ -141,7 +142,7 @@ def service(
 
 
 def call(
-    quota: Quota | None = None,
+    quota: Queue | None = None,
     *,
     is_async: bool = False,
     retry: bool = True,
@@ -154,4 +155,4 @@ def call(
     number = id_ or next(_IDS)
     terms = Terms(ahead=32) if kind is StreamCall else None
     entry = EntryPacker().entry((NAMED, number, 0, now + timeout_s, {}, None, terms))
-    return kind(number, entry, now + timeout_s, now, quota or Quota(256), is_async=is_async, retry=retry)
+    return kind(number, entry, now + timeout_s, now, quota or Queue(Limits(256)), is_async=is_async, retry=retry)
