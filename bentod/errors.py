@@ -9,7 +9,7 @@ BentodError
 │  ├─ NotFound, MethodNotAllowed
 │  ├─ InvalidInput          errors: JSON Pointers into the body
 │  ├─ TargetRaised          the callable raised
-│  ├─ InvalidOutput, OutputUnserializable
+│  ├─ InvalidOutput, OutputCount, OutputUnserializable
 │  ├─ QueueFull, NotReady, WorkerLost, Draining
 │  ├─ DeadlineExceeded
 │  ├─ StorageFailed         a file of the call cannot be written: the disk is full
@@ -134,6 +134,10 @@ class TargetRaised(CallError):
 
 class InvalidOutput(CallError):
     """The answer does not match the API's schema."""
+
+
+class OutputCount(CallError):
+    """The callable gave more or fewer answers than it had calls, or rows."""
 
 
 @dataclass(eq=False)

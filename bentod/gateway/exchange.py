@@ -58,11 +58,13 @@ class Connection(Protocol):
 
 
 class Exchange:
-    """A request and its answer. `status`, `code`, `bytes_out` and the times are what the log will say."""
+    """A request and its answer. `status`, `code`, `bytes_out` and the times are what the log will say;
+    `batch` is how many calls, or rows, ran together, 0 where none ever do."""
 
     __slots__ = (
         "_receive",
         "_send",
+        "batch",
         "bytes_in",
         "bytes_out",
         "code",
@@ -95,6 +97,7 @@ class Exchange:
         self.log = ""
         self.bytes_in = self.bytes_out = 0
         self.queue_s = self.run_s = self.first_s = 0.0
+        self.batch = 0
 
     def announced(self) -> int | None:
         """The body's length as the client announced it. Raises MalformedBody."""
@@ -193,6 +196,8 @@ class Exchange:
     def _head(self, media_type: bytes, size: Header | None, headers: Iterable[Header]) -> list[Header]:
         # W3C Server Timing, in milliseconds
         timing = b"queue;dur=%.3f, run;dur=%.3f" % (self.queue_s * 1e3, self.run_s * 1e3)
+        if self.batch:
+            timing += b', batch;desc="%d"' % self.batch
         if self.first_s:
             timing += b", ttfc;dur=%.3f" % (self.first_s * 1e3)
         head = [(b"content-type", media_type), (b"x-request-id", self.request_id.encode()), (b"server-timing", timing)]

@@ -81,6 +81,7 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
         return
     answer = await _finished(operation, exchange, call)
     exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
+    exchange.batch = answer.batch if operation.api.max_size else 0
     given = (answer.value, wanted.media_type, dimensions, exchange.headers.get(b"accept"))
     if operation.has_files and operation.writer.reads_files(given[0], given[1], given[3]):
         body = await asyncio.to_thread(operation.writer.body, *given)
@@ -115,6 +116,7 @@ def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, 
     if deadline <= time.monotonic():
         raise DeadlineExceeded("the call's time was over before it could begin")
     argument = operation.argument(value)
+    group, weight = (None, 1) if operation.grouping.trivial else operation.grouping.place(argument)
     memory: Sequence[Memory] = ()
     extra = (exchange.request_id, _text_headers(exchange.headers)) if operation.takes_context else None
     terms: Terms | None = None
@@ -131,6 +133,8 @@ def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, 
     queue = operation.counts.queue
     call = kind(id_, entry, deadline, exchange.started, queue, is_async=operation.is_async, retry=api.retry)
     call.memory = memory
+    call.group, call.weight = group, weight
+    call.level = operation.level(exchange.headers.get(b"x-priority"))
     call.idle_s = api.stream_idle_s
     return call
 

@@ -34,6 +34,7 @@ KINDS: dict[type[CallError], Kind] = {
     errors.InvalidInput: Kind("invalid-input", 422, "The input does not match the schema"),
     errors.TargetRaised: Kind("target-raised", 500, "The model failed"),
     errors.InvalidOutput: Kind("output-invalid", 500, "The model gave an invalid answer"),
+    errors.OutputCount: Kind("output-count", 500, "The model gave a wrong number of answers"),
     errors.OutputUnserializable: Kind("output-unserializable", 500, "The model gave an answer that cannot be sent"),
     errors.QueueFull: Kind("queue-full", 503, "Too many calls wait"),
     errors.NotReady: Kind("not-ready", 503, "The service cannot serve now"),

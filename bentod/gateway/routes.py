@@ -15,6 +15,7 @@ from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.queue import Limits, Queue
 from bentod.errors import InvalidInput, Pointed
+from bentod.gateway.grouping import Grouping
 from bentod.iotypes import image
 from bentod.iotypes.layout import specials
 from bentod.iotypes.media_types import JSON, OCTETS, TEXT
@@ -54,6 +55,7 @@ class Operation:
     dispatcher: Dispatcher
     deadlines: Deadlines
     counts: Counts
+    grouping: Grouping
     method: int
     is_async: bool
     takes_context: bool
@@ -68,6 +70,12 @@ class Operation:
         if accept is None or negotiate.accepted(accept, (media_type.partition(";")[0],)) is not None:
             return media_type
         return None
+
+    def level(self, wanted: bytes | None) -> int:
+        """A call's priority, by the header `X-Priority` if there is one: as high as the API allows."""
+        if wanted is None or len(wanted) != 1 or not b"1" <= wanted <= b"9":
+            return self.api.priority
+        return max(self.api.highest, int(wanted))
 
     def terms(self, media_type: str, folder: str) -> Terms:
         """What a worker must know of a call that is not plain."""
@@ -126,6 +134,7 @@ def operation(
         dispatcher=dispatcher,
         deadlines=Deadlines(dispatcher.expire),
         counts=counts,
+        grouping=Grouping(api.takes, api.max_size, api.input, types, closed=not takes_any),
         method=index,
         is_async=method.style.startswith("async"),
         takes_context=any(parameter.name == "context" for parameter in parameters) and "context" not in (names or ()),
