@@ -26,7 +26,7 @@ from bentod.spec.load import Loaded
 from bentod.spec.model import Service
 from bentod.spec.node import Path as Route
 from bentod.spec.node import dotted
-from bentod.spec.signature import Misfit, compare, compare_init
+from bentod.spec.signature import Manner, Misfit, compare, compare_init
 from bentod.wire.messages import Failed, Message, Ready, Setup, decode, encode
 
 _LARGEST_ANSWER = 4 * 1024 * 1024
@@ -110,7 +110,8 @@ class _Inspection:
             if isinstance(message, Failed):
                 misfits = [Misfit(("method",), "missing-attribute", f"`{self._service.target}`: {message.error}")]
             elif isinstance(message, Ready):
-                misfits = compare(message.methods[0], api.input, self._loaded.spec.types, api.stream)
+                manner = Manner(api.stream, api.takes, api.batching is not None)
+                misfits = compare(message.methods[0], api.input, self._loaded.spec.types, manner)
             else:
                 misfits = []
             problems += [self._problem(("apis", name, *misfit.path), misfit) for misfit in misfits]

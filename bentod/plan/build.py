@@ -55,6 +55,7 @@ def _service(name: str, spec: Spec, environ: Mapping[str, str]) -> ServicePlan:
         stop_timeout_s=service.stop_timeout_s,
         restart=RestartPolicy(**dict(service.restart)),
         workers=tuple(_worker(index, name, service, spec, environ) for index in range(service.workers)),
+        gateways=spec.server.gateways,
     )
 
 
@@ -65,6 +66,7 @@ def _worker(index: int, name: str, service: Service, spec: Spec, environ: Mappin
 
 
 def _route(name: str, api: Api, spec: Spec) -> ApiRoute:
+    level = api.priority
     return ApiRoute(
         name=name,
         service=api.service,
@@ -84,5 +86,11 @@ def _route(name: str, api: Api, spec: Spec) -> ApiRoute:
         output_check=api.output_check,
         stream=api.stream or "",
         stream_idle_s=api.stream_idle_s,
+        takes=api.takes,
+        max_size=api.batching.max_size if api.batching else 0,
+        max_delay_s=api.batching.max_delay_s if api.batching else 0.0,
+        concurrency=api.concurrency or 0,
+        priority=level.default,
+        highest=level.default if level.highest is None else level.highest,
         examples=tuple(Example(e.name, e.input, e.output, e.has_output, e.tolerance) for e in api.examples),
     )

@@ -32,7 +32,8 @@ class WorkerPlan:
 
 @dataclass(frozen=True, slots=True)
 class ServicePlan:
-    """A pool of workers. `expected` are the exceptions, as `module:Class`, that its APIs map to a status."""
+    """A pool of workers, to which `gateways` connect. `expected` are the exceptions, as `module:Class`, that its APIs
+    map to a status."""
 
     name: str
     target: str
@@ -45,6 +46,7 @@ class ServicePlan:
     stop_timeout_s: float
     restart: RestartPolicy
     workers: tuple[WorkerPlan, ...]
+    gateways: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from bentod.spec import together
 from bentod.spec.found import did_you_mean
 from bentod.spec.model import Api, Service, Spec
 from bentod.spec.node import Path as Route
@@ -34,6 +35,7 @@ def check(spec: Spec, data: dict[str, Any], finder: Finder, report: Report) -> N
     for name, api in spec.apis.items():
         _check_examples(api, ("apis", name), report)
         _check_errors(api, ("apis", name), finder, report)
+        together.check(api, ("apis", name), spec, report)
         _Callable(api, name, frozenset(apis[name]), report).check(spec, found, finder)
     _check_routes(spec, apis, report)
 

@@ -19,6 +19,8 @@ SECTIONS: dict[Path, type[model.Section]] = {
     ("services", "*", "hooks"): model.Hooks,
     ("services", "*", "restart"): model.Restart,
     ("apis", "*"): model.Api,
+    ("apis", "*", "batching"): model.Batching,
+    ("apis", "*", "priority"): model.Priority,
     ("apis", "*", "examples", "*"): model.Example,
 }
 """Where the format defines the keys; `*` stands for any name or index."""

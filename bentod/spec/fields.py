@@ -97,6 +97,33 @@ class Whole:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A section that may also be written as a number: the value of its key `key`."""
+
+    key: str
+    number: Whole
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The section, `opened` before."""
+        return core_schema.no_info_before_validator_function(self.opened, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        """The number, or the section."""
+        number = {"type": "integer", "minimum": self.number.least, "maximum": self.number.most}
+        return {"anyOf": [number, REFERENCE, handler(schema)]}
+
+    def opened(self, value: Any) -> Any:
+        """The section that a number stands for; what is a section already, as it is."""
+        if isinstance(value, dict):
+            return value
+        found = _read_whole(value)
+        if type(found) is not int:
+            message = f"expected a whole number or a map, found {shown(value)}"
+            raise wrong("wrong-type", message, f"between {self.number.least} and {self.number.most}")
+        return {self.key: self.number.check(found)}
+
+
 def _interpolated(kind: str, read: Callable[[str], Any]) -> Callable[[Any], Any]:
     """Interpolation gives text; where the format wants a `kind`, the text is read as one."""
 

@@ -26,6 +26,7 @@ from bentod.spec.fields import (
     Prefix,
     Prose,
     RoutePath,
+    Short,
     Size,
     Variable,
     Whole,
@@ -115,6 +116,28 @@ class Example(Section):
         return "output" in self.model_fields_set
 
 
+class Batching(Section):
+    """How many calls run together, and how long the first of them may be held for the others."""
+
+    max_size: Annotated[int, Whole(1, 65536)] = Field(
+        default=32, description="The most calls, or rows of calls, in a batch."
+    )
+    max_delay_s: DurationOrZero = Field(
+        default=0.005,
+        alias="max_delay",
+        description="The longest that calls are held for others although a worker is free; `0s`: never.",
+    )
+
+
+class Priority(Section):
+    """Whose calls go first: levels from 1, the highest, to 9."""
+
+    default: Annotated[int, Whole(1, 9)] = Field(default=5, description="The level of calls that ask for none.")
+    highest: Annotated[Annotated[int, Whole(1, 9)] | None, Given] = Field(
+        default=None, description="The level that `X-Priority` can raise a call to. Default: `default`."
+    )
+
+
 class Api(Section):
     """One public operation."""
 
@@ -132,7 +155,20 @@ class Api(Section):
     output: Any = Field(
         default=True, description="JSON Schema of the answer, of a stream of one chunk; `true` takes anything."
     )
-    takes: Literal["item"] = Field(default="item", description="What the callable expects: `item` is one call.")
+    takes: Literal["item", "columns", "items", "rows"] = Field(
+        default="item",
+        description="What the callable expects: `item` is one call; `columns` a list for each argument, with an entry "
+        "for each call; `items` one list of calls; `rows` the rows of all calls, one after the other.",
+    )
+    batching: Annotated[Batching | None, Given] = Field(
+        default=None, description="Whether calls that wait run together. Default: each call runs alone."
+    )
+    concurrency: Annotated[Annotated[int, Whole(1, 100_000)] | None, Given] = Field(
+        default=None, description="Calls, or batches, that may run at once. Default: all that its service can run."
+    )
+    priority: Annotated[Priority, Short("default", Whole(1, 9))] = Field(
+        default_factory=Priority, description="The level of its calls in the queue, from 1, the highest, to 9."
+    )
     timeout_s: Duration = Field(
         default=30.0,
         alias="timeout",

@@ -26,15 +26,28 @@ class Misfit:
     hint: str = ""
 
 
-def compare(method: Method, schema: Any, types: Mapping[str, Any], stream: str | None = None) -> list[Misfit]:
-    """How `method` does not fit an API with the input `schema` that streams or not."""
-    return [*_style(method, stream), *_parameters(method, schema, types)]
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an API calls: whether it streams, what the callable takes, and whether calls run together."""
+
+    stream: str | None = None
+    takes: str = "item"
+    batching: bool = False
 
 
-def _style(method: Method, stream: str | None) -> Iterator[Misfit]:
+def compare(method: Method, schema: Any, types: Mapping[str, Any], manner: Manner = Manner()) -> list[Misfit]:
+    """How `method` does not fit an API with the input `schema` that calls in a `manner`."""
+    return [*_style(method, manner), *_parameters(method, schema, types, manner.takes)]
+
+
+def _style(method: Method, manner: Manner) -> Iterator[Misfit]:
     """A generator streams, and nothing else does. What has no signature may return anything."""
-    generator = "generator" in method.style
-    if generator and not stream:
+    generator, stream = "generator" in method.style, manner.stream
+    if generator and (manner.takes != "item" or manner.batching):
+        key = "takes" if manner.takes != "item" else "batching"
+        message = f"`{method.name}` is a generator, which answers one call"
+        yield Misfit((key,), "conflict", message, f"remove `{key}`, or return the answers of all calls in a list")
+    elif generator and not stream:
         message = f"`{method.name}` is a generator, and this API does not say how its chunks are sent"
         yield Misfit(
             (), "missing-stream", message, "add `stream: sse` (or `ndjson`, `raw`), or return the whole answer"
@@ -45,9 +58,12 @@ def _style(method: Method, stream: str | None) -> Iterator[Misfit]:
         yield Misfit(("stream",), "no-generator", message, hint)
 
 
-def _parameters(method: Method, schema: Any, types: Mapping[str, Any]) -> list[Misfit]:
+def _parameters(method: Method, schema: Any, types: Mapping[str, Any], takes: str) -> list[Misfit]:
     if method.parameters is None:
         return []
+    if takes == "items":
+        hint = "give it one parameter, the list of the calls' values, or choose `takes: columns`"
+        return list(_positional(method.name, method.parameters, _Passed("takes", "`takes: items` passes one", hint)))
     names = properties(schema, types)
     if names is None:
         return list(_positional(method.name, method.parameters))
@@ -104,22 +120,33 @@ def _at(at: Path, name: str) -> Path:
     return at if at[-1] == "input" else (*at, name)
 
 
-def _positional(callable_name: str, parameters: Sequence[Parameter]) -> Iterator[Misfit]:
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """Why one argument is passed by position: the key that says so, in words, and what to do about it."""
+
+    key: str = "input"
+    why: str = "this input is passed as one"
+    hint: str = ""
+
+
+def _positional(callable_name: str, parameters: Sequence[Parameter], passed: _Passed = _Passed()) -> Iterator[Misfit]:
     own = [p for p in parameters if p.name != CONTEXT]
     positional = [p for p in own if p.kind in ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD")]
     needed = [p.name for p in positional if p.required]
     named = ", ".join(f"`{p.name}`" for p in own)
     hint = f"give `input` an object schema with the properties {named}" if own else "give it one parameter"
+    at, hint = (passed.key,), passed.hint or hint
     if not positional and not any(p.kind == "VAR_POSITIONAL" for p in own):
-        message = f"`{callable_name}` takes no positional argument, and this input is passed as one"
-        yield Misfit(("input",), "parameter-count", message, hint)
+        message = f"`{callable_name}` takes no positional argument, and {passed.why}"
+        yield Misfit(at, "parameter-count", message, hint)
     elif len(needed) > 1:
-        message = f"`{callable_name}` needs {len(needed)} arguments, and this input is passed as one"
-        yield Misfit(("input",), "parameter-count", message, hint)
+        yield Misfit(at, "parameter-count", f"`{callable_name}` needs {len(needed)} arguments, and {passed.why}", hint)
     for parameter in own:
         if parameter.kind == "KEYWORD_ONLY" and parameter.required:
-            message = f"`{callable_name}` needs the parameter `{parameter.name}`, and this input is passed by position"
-            yield Misfit(("input",), "missing-parameter", message, hint)
+            message = (
+                f"`{callable_name}` needs the parameter `{parameter.name}` by name, and gets one argument by position"
+            )
+            yield Misfit(at, "missing-parameter", message, hint)
 
 
 def _required(schema: Any, types: Mapping[str, Any]) -> frozenset[str]:

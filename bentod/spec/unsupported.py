@@ -11,12 +11,10 @@ from bentod.spec.report import Report
 KEYS: tuple[Path, ...] = (
     *((key,) for key in ("models", "reload", "build")),
     *(("services", "*", key) for key in ("resources", "recycle", "reload")),
-    *(("apis", "*", key) for key in ("batching", "priority")),
     *(("server", key) for key in ("cors", "tls", "auth", "rate_limit")),
 )
 VALUES: dict[Path, tuple[str, ...]] = {
     ("services", "*", "workers"): ("auto",),
-    ("apis", "*", "takes"): ("items", "columns", "rows"),
 }
 MESSAGE = "not supported by this version"
 

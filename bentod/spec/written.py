@@ -17,6 +17,8 @@ def written(spec: Spec, data: dict[str, Any]) -> dict[str, Any]:
             del api["service"], api["method"]
         if "stream" not in api:
             del api["stream_idle"]
+        if "highest" not in api["priority"]:
+            api["priority"] = api["priority"]["default"]
         for key in ("input", "output", "examples"):
             api.update({key: data["apis"][name][key]} if key in data["apis"][name] else {})
     full.update({key: data[key] for key in ("types",) if key in data})

@@ -206,6 +206,7 @@ class SupervisedWorker:
             hooks=dict(service.hooks),
             threads=service.threads,
             concurrency=service.concurrency,
+            gateways=service.gateways,
             expected=service.expected,
         )
 

@@ -122,6 +122,30 @@ def test_a_route_says_how_it_streams(tmp_path):
     assert (stream.stream, stream.stream_idle_s) == ("ndjson", 5.0)
 
 
+@pytest.mark.parametrize(
+    ("api", "expected"),
+    [
+        pytest.param({}, ("item", 0, 0.0, 0, 5, 5), id="defaults"),
+        pytest.param({"takes": "columns", "batching": {}}, ("columns", 32, 0.005, 0, 5, 5), id="batching"),
+        pytest.param(
+            {"batching": {"max_size": 8, "max_delay": "0s"}, "concurrency": 2}, ("item", 8, 0.0, 2, 5, 5), id="numbers"
+        ),
+        pytest.param({"priority": 2}, ("item", 0, 0.0, 0, 2, 2), id="level"),
+        pytest.param({"priority": {"highest": 1}}, ("item", 0, 0.0, 0, 5, 1), id="highest"),
+        pytest.param({"priority": {"default": 7}}, ("item", 0, 0.0, 0, 7, 7), id="default"),
+    ],
+)
+def test_a_route_says_how_its_calls_run(tmp_path, api, expected):
+    (route,) = planned(tmp_path, {"apis": {"greet": api}}).apis
+    found = (route.takes, route.max_size, route.max_delay_s, route.concurrency, route.priority, route.highest)
+    assert found == expected
+
+
+def test_a_service_knows_how_many_gateways_connect(tmp_path):
+    (service,) = planned(tmp_path, {"server": {"gateways": 3}}).services
+    assert service.gateways == 3
+
+
 def test_an_example_tells_no_output_from_null(tmp_path):
     examples = [{"name": "a", "input": 1}, {"name": "b", "input": 1, "output": None, "tolerance": 0.5}]
     (route,) = planned(tmp_path, {"apis": {"greet": {"examples": examples}}}).apis

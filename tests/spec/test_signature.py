@@ -2,7 +2,7 @@
 
 import pytest
 
-from bentod.spec.signature import compare, compare_init
+from bentod.spec.signature import Manner, compare, compare_init
 from bentod.wire.orders import Method, Parameter
 from bentod.worker.target import describe
 
@@ -73,25 +73,71 @@ X = (Parameter("x", "POSITIONAL_OR_KEYWORD", True),)
 
 @pytest.mark.parametrize("style", ["generator", "async generator"])
 def test_a_generator_is_for_streams(style):
-    assert compare(Method("f", style, X), True, {}, "sse") == []
-    [misfit] = compare(Method("f", style, X), True, {}, None)
+    assert compare(Method("f", style, X), True, {}, Manner("sse")) == []
+    [misfit] = compare(Method("f", style, X), True, {})
     assert (misfit.path, misfit.code) == ((), "missing-stream")
     assert "add `stream: sse`" in misfit.hint
 
 
 @pytest.mark.parametrize("style", ["sync", "async"])
 def test_a_stream_needs_a_generator(style):
-    [misfit] = compare(Method("f", style, X), True, {}, "raw")
+    [misfit] = compare(Method("f", style, X), True, {}, Manner("raw"))
     assert (misfit.path, misfit.code) == (("stream",), "no-generator")
     assert misfit.message == "`stream: raw` needs a generator, and `f` is none"
 
 
 def test_what_has_no_signature_may_return_a_generator():
-    assert compare(Method("f", "sync", None), True, {}, "sse") == []
+    assert compare(Method("f", "sync", None), True, {}, Manner("sse")) == []
 
 
 def test_a_generator_that_does_not_fit_is_two_mistakes():
     assert [m.code for m in compare(Method("f", "generator", ()), True, {})] == ["missing-stream", "parameter-count"]
+
+
+@pytest.mark.parametrize(
+    ("manner", "path"),
+    [
+        (Manner(takes="columns"), ("takes",)),
+        (Manner(takes="items", batching=True), ("takes",)),
+        (Manner(batching=True), ("batching",)),
+    ],
+)
+def test_a_generator_answers_one_call(manner, path):
+    [misfit] = compare(Method("f", "generator", X), True, {}, manner)
+    assert (misfit.path, misfit.code) == (path, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda calls: 0, []),
+        (lambda calls, context: 0, []),
+        (lambda calls, /, size=1: 0, []),
+        (lambda *calls: 0, []),
+        (lambda a, b: 0, [(("takes",), "parameter-count")]),
+        (lambda context: 0, [(("takes",), "parameter-count")]),
+        (lambda **values: 0, [(("takes",), "parameter-count")]),
+        (lambda calls, *, b: 0, [(("takes",), "missing-parameter")]),
+    ],
+)
+def test_items_are_one_list_and_objects_are_not_spread(function, expected):
+    found = compare(describe("f", function), NAMED, {}, Manner(takes="items"))
+    assert [(m.path, m.code) for m in found] == expected
+    assert {m.hint for m in found} <= {
+        "give it one parameter, the list of the calls' values, or choose `takes: columns`"
+    }
+
+
+@pytest.mark.parametrize("takes", ["columns", "rows"])
+def test_columns_and_rows_are_passed_as_one_call_is(takes):
+    manner = Manner(takes=takes, batching=True)
+    assert compare(describe("f", lambda a, b=1, context=None: 0), NAMED, {}, manner) == []
+    assert [m.code for m in compare(describe("f", lambda values: 0), NAMED, {}, manner)] == [
+        "extra-parameter",
+        "extra-parameter",
+        "missing-parameter",
+    ]
+    assert compare(describe("f", lambda values: 0), True, {}, manner) == []
 
 
 def test_what_has_no_signature_is_left_alone():

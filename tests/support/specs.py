@@ -85,8 +85,19 @@ BAD = {
     "dtype of nothing": ({"types": {"T": {"properties": {"a": {"dtype": "int8"}}}}}, "types.T.properties.a.dtype"),
     "stream of another kind": ({"apis": {"greet": {"stream": "websocket"}}}, "apis.greet.stream"),
     "stream_idle of no stream": ({"apis": {"greet": {"stream_idle": "5s"}}}, "apis.greet.stream_idle"),
-    "columns": ({"apis": {"greet": {"takes": "columns"}}}, "apis.greet.takes"),
     "no such way to take": ({"apis": {"greet": {"takes": "all"}}}, "apis.greet.takes"),
+    "batch of nothing": ({"apis": {"greet": {"batching": {"max_size": 0}}}}, "apis.greet.batching.max_size"),
+    "delay without unit": ({"apis": {"greet": {"batching": {"max_delay": 5}}}}, "apis.greet.batching.max_delay"),
+    "unknown key of batching": ({"apis": {"greet": {"batching": {"size": 8}}}}, "apis.greet.batching.size"),
+    "batching as truth": ({"apis": {"greet": {"batching": True}}}, "apis.greet.batching"),
+    "null for batching": ({"apis": {"greet": {"batching": None}}}, "apis.greet.batching"),
+    "level that there is not": ({"apis": {"greet": {"priority": 10}}}, "apis.greet.priority"),
+    "level as text": ({"apis": {"greet": {"priority": "high"}}}, "apis.greet.priority"),
+    "level as truth": ({"apis": {"greet": {"priority": True}}}, "apis.greet.priority"),
+    "null for the priority": ({"apis": {"greet": {"priority": None}}}, "apis.greet.priority"),
+    "default below all": ({"apis": {"greet": {"priority": {"default": 0}}}}, "apis.greet.priority.default"),
+    "unknown key of the priority": ({"apis": {"greet": {"priority": {"lowest": 9}}}}, "apis.greet.priority.lowest"),
+    "no concurrency": ({"apis": {"greet": {"concurrency": 0}}}, "apis.greet.concurrency"),
     "no queue": ({"apis": {"greet": {"queue": 0}}}, "apis.greet.queue"),
     "size without unit": ({"apis": {"greet": {"max_body": 1024}}}, "apis.greet.max_body"),
     "exception without module": ({"apis": {"greet": {"errors": {"ValueError": 422}}}}, "apis.greet.errors.ValueError"),
@@ -107,10 +118,6 @@ BAD = {
     **{
         f"services' {key} comes later": ({"services": {"s": {key: value}}}, f"services.s.{key}")
         for key, value in {"resources": {}, "recycle": {}, "reload": "auto", "workers": "auto"}.items()
-    },
-    **{
-        f"apis' {key} comes later": ({"apis": {"greet": {key: "x"}}}, f"apis.greet.{key}")
-        for key in ("batching", "priority")
     },
     **{
         f"server's {key} comes later": ({"server": {key: {}}}, f"server.{key}")
