@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 from bentod.dispatch import answers
-from bentod.dispatch.call import Answer, Call
+from bentod.dispatch.call import Answer, Call, TargetFailure
+from bentod.dispatch.crew import Connect, Crew
 from bentod.dispatch.lane import Lane, held_s
-from bentod.dispatch.link import Link
 from bentod.dispatch.queue import Queue
 from bentod.dispatch.worker import Worker
 from bentod.errors import ClientGone, DeadlineExceeded, NotReady, WorkerLost
-from bentod.wire.entries import CANCEL, CHUNK, CHUNK_WITH, FREE, REFUSED, TAKEN, Entry, EntryPacker
-from bentod.wire.messages import ServiceRoute, WorkerRoute
-
-Connect = Callable[[str, EntryPacker, Callable[[list[Entry]], None], Callable[[], None]], Awaitable[Link]]
-"""Opens a link: path, packer, what gets entries, what is called when it is lost. Raises OSError."""
+from bentod.wire.entries import CANCEL, CHUNK, CHUNK_WITH, FREE, REFUSED, TAKEN, Entry
+from bentod.wire.messages import ServiceRoute
 
 
 class Dispatcher:
@@ -30,14 +26,9 @@ class Dispatcher:
 
     def __init__(self, name: str, connect: Connect, unusable: Callable[[int, str], None], turn: float = 0.0) -> None:
         self._name = name
-        self._connect = connect
         self._unusable = unusable
-        self._turn = turn
-        self._wanted = 1
-        self._packer = EntryPacker()
+        self._crew = Crew(connect, self._received, self._lost, self._fill, turn)
         self._lanes = {False: Lane(), True: Lane()}
-        self._workers: dict[int, Worker] = {}
-        self._open: list[Worker] = []
         self._admit = False
         self._stop_timeout_s = 30.0
         self._loop = asyncio.get_running_loop()
@@ -46,24 +37,17 @@ class Dispatcher:
     @property
     def ready(self) -> int:
         """Workers that can be reached now."""
-        return len(self._open)
+        return len(self._crew.open)
 
     def answered(self) -> dict[int, int]:
         """Calls that each connected worker has answered, by its pid."""
-        return {worker.pid: worker.answered for worker in self._workers.values()}
+        return self._crew.answered()
 
     async def update(self, route: ServiceRoute) -> None:
         """Connect to new workers, let go of those that are no longer named, take the new limits."""
         self._admit, self._stop_timeout_s = route.admit, route.stop_timeout_s
-        self._wanted = max(1, route.wanted)
-        wanted = {worker.pid: worker for worker in route.workers}
-        for pid, worker in list(self._workers.items()):
-            if pid not in wanted:
-                self._leave(worker)
-            elif worker.leaving:
-                self._take_back(worker)
-        await asyncio.gather(*(self._join(wanted[pid]) for pid in wanted.keys() - self._workers.keys()))
-        if not self._admit and not self._open:
+        await self._crew.update(route.workers, route.wanted)
+        if not self._admit and not self._crew.open:
             for lane in self._lanes.values():
                 for call in lane.take_all():
                     call.finish(self._not_ready())
@@ -73,12 +57,12 @@ class Dispatcher:
         """Send a call to a free worker, or let it wait. Raises QueueFull, NotReady, or DeadlineExceeded if it would
         wait too long."""
         lane, queue = self._lanes[call.is_async], call.queue
-        if not self._open and not self._admit:
+        if not self._crew.open and not self._admit:
             raise self._not_ready()
         if not lane and queue.limits.lone and queue.open:
-            worker = self._free(lane, call.is_async)
+            worker = self._crew.free(lane, call.is_async)
             if worker is not None:
-                worker.send((call,), self._packer)
+                worker.send((call,), self._crew.packer)
                 return
         now = time.monotonic()
         queue.admit(call, now)
@@ -100,12 +84,9 @@ class Dispatcher:
 
     def taken(self, call: Call, chunks: int) -> None:
         """So many more chunks of a stream have found their reader: its worker may go on."""
-        worker = self._holder(call)
+        worker = self._crew.holder(call)
         if worker is not None and worker.link is not None:
-            worker.link.send(self._packer.entry((TAKEN, call.id, chunks)))
-
-    def _holder(self, call: Call) -> Worker | None:
-        return next((worker for worker in self._workers.values() if call.id in worker.held), None)
+            worker.link.send(self._crew.packer.entry((TAKEN, call.id, chunks)))
 
     def _give_up(self, call: Call) -> None:
         if call.given_up:
@@ -113,12 +94,12 @@ class Dispatcher:
         call.given_up = True
         if call.waits:
             self._lanes[call.is_async].leave(call)
-        worker = self._holder(call)
+        worker = self._crew.holder(call)
         if worker is None:
             call.release()
             return
         if worker.link is not None:
-            worker.link.send(self._packer.entry((CANCEL, call.id)))
+            worker.link.send(self._crew.packer.entry((CANCEL, call.id)))
         rest_s = call.idle_s if call.timeless else max(0.0, call.deadline - time.monotonic())
         self._loop.call_later(self._stop_timeout_s + rest_s, self._check_stuck, worker, call.id)
 
@@ -128,52 +109,6 @@ class Dispatcher:
 
     def _not_ready(self) -> NotReady:
         return NotReady(f"no worker of {self._name} can serve now", headers={"retry-after": "1"})
-
-    async def _join(self, route: WorkerRoute) -> None:
-        worker = self._workers[route.pid] = Worker(route)
-        try:
-            received, lost = partial(self._received, worker), partial(self._lost, worker)
-            worker.link = await self._connect(route.socket, self._packer, received, lost)
-        except OSError:  # it died at once: the daemon knows, or will
-            self._workers.pop(route.pid, None)
-            return
-        if self._workers.get(route.pid) is worker:  # else it is lost already
-            self._enlist(worker)
-
-    def _enlist(self, worker: Worker) -> None:
-        self._open.append(worker)
-        first = int(self._turn * self._wanted)
-        self._open.sort(key=lambda one: (one.index - first) % self._wanted)
-        self._fill()
-
-    def _leave(self, worker: Worker) -> None:
-        """No more calls for this worker; it keeps those that it has."""
-        worker.leaving = True
-        if worker in self._open:
-            self._open.remove(worker)
-        self._let_go(worker)
-
-    def _take_back(self, worker: Worker) -> None:
-        """It is named again before it finished what it has."""
-        worker.leaving = False
-        self._enlist(worker)
-
-    def _let_go(self, worker: Worker) -> None:
-        """Close the link of a leaving worker that holds nothing; named again, it gets a new one."""
-        if not worker.held and worker.link is not None:
-            self._workers.pop(worker.pid, None)
-            worker.link.close()
-
-    def _free(self, lane: Lane, is_async: bool, *, ahead: bool = True) -> Worker | None:
-        """The worker with a free slot that holds fewest calls, the first of equals. `ahead`: one that will have a slot
-        in a moment does too, unless a stream holds it."""
-        best = None
-        for worker in self._open:
-            busy, slots = worker.busy[is_async], worker.slots[is_async]
-            room = slots if worker.streams[is_async] or not ahead else lane.window(slots)
-            if busy < room and not worker.refuses and (best is None or busy < best.busy[is_async]):
-                best = worker
-        return best
 
     def _fill_soon(self) -> None:
         """Fill the workers when all that came in this turn of the loop is there: it can share batches."""
@@ -190,21 +125,17 @@ class Dispatcher:
     def _fill_lane(self, lane: Lane, is_async: bool, now: float) -> None:
         while (turn := lane.turn(now)) is not None:
             limits = turn.queue.limits
-            worker = self._free(lane, is_async, ahead=limits.lone)
+            worker = self._crew.free(lane, is_async, ahead=limits.lone)
             if worker is None:
                 return
-            if limits.max_delay_s and (hold_s := held_s(turn, now, others_free=self._others(worker, is_async))) > 0:
+            free = self._crew.slots(is_async) if limits.max_size else 1
+            if limits.max_delay_s and (hold_s := held_s(turn, now, others_free=free > 1)) > 0:
                 turn.queue.held_until = now + hold_s
                 self._loop.call_later(hold_s, self._ring, turn.queue, turn.queue.held_until)
                 continue
-            calls = self._alive(lane.take(turn, now), now)
+            calls = self._alive(lane.take(turn, now, free), now)
             if calls:
-                worker.send(calls, self._packer)
-
-    def _others(self, worker: Worker, is_async: bool) -> bool:
-        """Whether there is a free slot besides one of this worker."""
-        free = sum(max(0, one.slots[is_async] - one.busy[is_async]) for one in self._open if not one.refuses)
-        return free > 1
+                worker.send(calls, self._crew.packer)
 
     def _ring(self, queue: Queue, until: float) -> None:
         """What was held may be held no longer."""
@@ -222,24 +153,36 @@ class Dispatcher:
         return [call for call in calls if not call.done]
 
     def _received(self, worker: Worker, entries: list[Entry]) -> None:
-        """Answers of a worker. Raises LookupError, ValueError or TypeError for what is none: the link then breaks."""
-        for entry in entries:
-            kind = entry[0]
-            if kind == REFUSED:
-                self._wait_again(worker.take_back(entry[1]))
-            elif kind == FREE:
-                worker.refuses, worker.offers = False, True
-            elif kind in (CHUNK, CHUNK_WITH):
-                call = worker.held[entry[1]]
-                call.chunk(answers.chunk(entry, call.sent - call.admitted))
-            else:
-                self._finish(worker, worker.held[entry[1]], entry)
-        self._fill()
-        worker.decline(self._packer)
-        if worker.leaving:
-            self._let_go(worker)
+        """Answers of a worker: it gets its next calls first, then the callers get these.
 
-    def _finish(self, worker: Worker, call: Call, entry: Entry) -> None:
+        Raises LookupError, ValueError or TypeError for what is none: the link then breaks.
+        """
+        finished: list[tuple[Call, Answer | TargetFailure]] = []
+        try:
+            for entry in entries:
+                kind = entry[0]
+                if kind == REFUSED:
+                    self._wait_again(worker.take_back(entry[1]))
+                elif kind == FREE:
+                    worker.refuses, worker.offers = False, True
+                elif kind in (CHUNK, CHUNK_WITH):
+                    call = worker.held[entry[1]]
+                    call.chunk(answers.chunk(entry, call.sent - call.admitted))
+                else:
+                    call = worker.held[entry[1]]
+                    finished.append((call, self._over(worker, call, entry)))
+            self._fill()
+            worker.decline(self._crew.packer)
+            if worker.link is not None:
+                worker.link.flush()
+        finally:
+            for call, outcome in finished:
+                call.release()
+                call.finish(outcome)
+        self._crew.let_go(worker)
+
+    def _over(self, worker: Worker, call: Call, entry: Entry) -> Answer | TargetFailure:
+        """A call has its answer, and maybe its slot is free."""
         batch = call.batch
         outcome = answers.outcome(entry, call.sent - call.admitted, batch.size if batch is not None else 1)
         if batch is not None and not isinstance(outcome, Answer):
@@ -247,8 +190,7 @@ class Dispatcher:
         if worker.over(call) and outcome.run_s:  # a call that was given up has not run
             self._learn(call, outcome.run_s)
         worker.answered += 1
-        call.release()
-        call.finish(outcome)
+        return outcome
 
     def _learn(self, call: Call, run_s: float) -> None:
         """What a slot was held for: by one call as long as it ran, by a batch until its last answer was here."""
@@ -262,10 +204,7 @@ class Dispatcher:
 
     def _lost(self, worker: Worker) -> None:
         """A worker is gone. The calls that it may have begun have lost a worker; the others have only lost time."""
-        if self._workers.get(worker.pid) is worker:
-            del self._workers[worker.pid]
-        if worker in self._open:
-            self._open.remove(worker)
+        self._crew.remove(worker)
         begun = dict(worker.slots)
         for unit in list(worker.units()):
             begun[unit[0].is_async] -= 1
@@ -287,7 +226,7 @@ class Dispatcher:
             if not call.done:
                 if call.timeless or call.losses > (1 if call.retry else 0):
                     call.finish(WorkerLost("the worker died while it ran this call"))
-                elif not self._open and not self._admit:
+                elif not self._crew.open and not self._admit:
                     call.finish(self._not_ready())
                 else:
                     self._lanes[call.is_async].put(call, now)

@@ -12,6 +12,7 @@ from bentod.dispatch.window import window
 _SMOOTHING = 0.1  # of the average time of a slot: about the last ten
 _OLDEST_EVERY = 8
 _UNKNOWN_S = 1e-4  # what a call of unknown cost is charged
+_WORTH = 1.3  # how much longer the whole must take than its part
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,10 @@ class Lane:
                 best = Turn(queue, head)
         return best
 
-    def take(self, turn: Turn, now: float) -> list[Call]:
-        """The calls whose turn it is: they wait no more."""
+    def take(self, turn: Turn, now: float, free: int = 1) -> list[Call]:
+        """The calls whose turn it is: they wait no more. `free` slots are there for them."""
         queue = turn.queue
-        calls = queue.take(turn.head)
+        calls = queue.take(turn.head, _part(turn, free) if free > 1 else queue.limits.max_size)
         queue.drain.left(len(calls), now)
         self._turns += 1
         self._clock = max(self._clock, queue.used)
@@ -104,6 +105,15 @@ class Lane:
     def window(self, slots: int) -> int:
         """How many calls a worker that runs `slots` at once may hold."""
         return window(slots, self._run_s)
+
+
+def _part(turn: Turn, free: int) -> int:
+    """How much one of several free slots takes of what waits: an even part if that is done much sooner."""
+    queue, head = turn.queue, turn.head
+    all_ = min(queue.weight(head), queue.limits.max_size)
+    part = -(-all_ // free)
+    sooner, later = queue.cost(head.group, part), queue.cost(head.group, all_)
+    return part if sooner and later and later > _WORTH * sooner else queue.limits.max_size
 
 
 def held_s(turn: Turn, now: float, *, others_free: bool) -> float:

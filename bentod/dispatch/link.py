@@ -20,6 +20,9 @@ class Link(Protocol):
     def send(self, entry: bytes, memory: Sequence[Memory] = ()) -> None:
         """Hand over a packed entry and what belongs to it; those of one turn of the loop travel together."""
 
+    def flush(self) -> None:
+        """Send what was handed over now."""
+
     def close(self) -> None:
         """Close the way; nothing more is received."""
 
@@ -69,7 +72,7 @@ class SocketLink(asyncio.BufferedProtocol):
 
     def send(self, entry: bytes, memory: Sequence[Memory] = ()) -> None:
         if not self._outbox and not self._pieces:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         if memory:
             self._join()
             self._pieces += self._packer.attached(entry, memory)
@@ -82,7 +85,7 @@ class SocketLink(asyncio.BufferedProtocol):
             outbox, self._outbox = self._outbox, []
             self._pieces.append(self._packer.frames(outbox))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self._pieces:
             self._join()
             pieces, self._pieces = self._pieces, []
@@ -90,7 +93,7 @@ class SocketLink(asyncio.BufferedProtocol):
                 self._transport.writelines(pieces)
             return
         outbox, self._outbox = self._outbox, []
-        if self._transport is not None and not self._transport.is_closing():
+        if outbox and self._transport is not None and not self._transport.is_closing():
             self._transport.write(self._packer.frames(outbox))
 
     def close(self) -> None:

@@ -132,14 +132,14 @@ class Queue:
         """What waits that could share a batch with `head`, itself included."""
         return head.weight if head.alone or not self.limits.max_size else self._groups[head.group].weight
 
-    def take(self, head: Call) -> list[Call]:
-        """A batch: `head` and those after it that fit; they wait no more."""
+    def take(self, head: Call, most: int) -> list[Call]:
+        """A batch: `head` and those after it that fit, weighing at most `most`; they wait no more."""
         self._remove(head)
         calls = [head]
         if head.alone or not self.limits.max_size:
             return calls
         group = self._groups.get(head.group)
-        room = self.limits.max_size - head.weight
+        room = most - head.weight
         while group is not None and group.calls:
             call = group.calls[0][2]
             if call.waits:

@@ -46,6 +46,9 @@ class FakeLink:
         if answer is not None:
             asyncio.get_running_loop().call_soon(self.tell, answer)
 
+    def flush(self) -> None:
+        """Everything is sent at once anyway."""
+
     def close(self) -> None:
         """As a transport does: the loss is told in a later turn."""
         self.closed = True

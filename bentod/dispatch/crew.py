@@ -1,0 +1,117 @@
+"""The workers of one service: connected, leaving, free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+from bentod.dispatch.call import Call
+from bentod.dispatch.lane import Lane
+from bentod.dispatch.link import Link
+from bentod.dispatch.worker import Worker
+from bentod.wire.entries import Entry, EntryPacker
+from bentod.wire.messages import WorkerRoute
+
+Connect = Callable[[str, EntryPacker, Callable[[list[Entry]], None], Callable[[], None]], Awaitable[Link]]
+"""Opens a link: path, packer, what gets entries, what is called when it is lost. Raises OSError."""
+
+
+class Crew:
+    """Workers by pid. `received` gets a worker's entries, `lost` a worker that is gone, `joined` is called when there
+    is one more; for `turn` see Dispatcher."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        received: Callable[[Worker, list[Entry]], None],
+        lost: Callable[[Worker], None],
+        joined: Callable[[], None],
+        turn: float,
+    ) -> None:
+        self._connect = connect
+        self._received = received
+        self._lost = lost
+        self._joined = joined
+        self._turn = turn
+        self._wanted = 1
+        self._workers: dict[int, Worker] = {}
+        self.packer = EntryPacker()
+        self.open: list[Worker] = []
+        """Those that get calls, in the order of preference."""
+
+    def answered(self) -> dict[int, int]:
+        """Calls that each connected worker has answered, by its pid."""
+        return {worker.pid: worker.answered for worker in self._workers.values()}
+
+    async def update(self, routes: Iterable[WorkerRoute], wanted: int) -> None:
+        """Connect to new workers, let go of those that are no longer named."""
+        self._wanted = max(1, wanted)
+        named = {worker.pid: worker for worker in routes}
+        for pid, worker in list(self._workers.items()):
+            if pid not in named:
+                self._leave(worker)
+            elif worker.leaving:
+                self._take_back(worker)
+        await asyncio.gather(*(self._join(named[pid]) for pid in named.keys() - self._workers.keys()))
+
+    def holder(self, call: Call) -> Worker | None:
+        """The worker that holds a call."""
+        return next((worker for worker in self._workers.values() if call.id in worker.held), None)
+
+    def free(self, lane: Lane, is_async: bool, *, ahead: bool = True) -> Worker | None:
+        """The worker with a free slot that holds fewest calls, the first of equals. `ahead`: one that will have a slot
+        in a moment does too, unless a stream holds it."""
+        best = None
+        for worker in self.open:
+            busy, slots = worker.busy[is_async], worker.slots[is_async]
+            room = slots if worker.streams[is_async] or not ahead else lane.window(slots)
+            if busy < room and not worker.refuses and (best is None or busy < best.busy[is_async]):
+                best = worker
+        return best
+
+    def slots(self, is_async: bool) -> int:
+        """How many slots are free."""
+        return sum(max(0, one.slots[is_async] - one.busy[is_async]) for one in self.open if not one.refuses)
+
+    async def _join(self, route: WorkerRoute) -> None:
+        worker = self._workers[route.pid] = Worker(route)
+        try:
+            received, lost = partial(self._received, worker), partial(self._lost, worker)
+            worker.link = await self._connect(route.socket, self.packer, received, lost)
+        except OSError:  # it died at once: the daemon knows, or will
+            self._workers.pop(route.pid, None)
+            return
+        if self._workers.get(route.pid) is worker:  # else it is lost already
+            self._enlist(worker)
+
+    def _enlist(self, worker: Worker) -> None:
+        self.open.append(worker)
+        first = int(self._turn * self._wanted)
+        self.open.sort(key=lambda one: (one.index - first) % self._wanted)
+        self._joined()
+
+    def _leave(self, worker: Worker) -> None:
+        """No more calls for this worker; it keeps those that it has."""
+        worker.leaving = True
+        if worker in self.open:
+            self.open.remove(worker)
+        self.let_go(worker)
+
+    def _take_back(self, worker: Worker) -> None:
+        """It is named again before it finished what it has."""
+        worker.leaving = False
+        self._enlist(worker)
+
+    def let_go(self, worker: Worker) -> None:
+        """Close the link of a leaving worker that holds nothing; named again, it gets a new one."""
+        if worker.leaving and not worker.held and worker.link is not None:
+            self._workers.pop(worker.pid, None)
+            worker.link.close()
+
+    def remove(self, worker: Worker) -> None:
+        """A worker is gone."""
+        if self._workers.get(worker.pid) is worker:
+            del self._workers[worker.pid]
+        if worker in self.open:
+            self.open.remove(worker)
