@@ -87,12 +87,7 @@ class Grouping:
             detail = "one array at least is needed, and its entries are the rows"
             raise InvalidInput("the input has no rows", errors=(Pointed("", detail),))
         first, rows = next(iter(lengths.items()))
-        errors = tuple(
-            Pointed(_pointer(name), f"{_counted(length)} here, and {_counted(rows)} in {first[:60]!r}")
-            for name, length in lengths.items()
-            if length != rows
-        )
-        if errors:
+        if len(lengths) > 1 and (errors := _unequal(lengths, first, rows)):
             raise InvalidInput("the arrays of the input have different lengths", errors=errors)
         if rows > self._max_size > 0:
             pointed = Pointed(
@@ -100,6 +95,15 @@ class Grouping:
             )
             raise InvalidInput("the input has too many rows", errors=(pointed,))
         return rows
+
+
+def _unequal(lengths: Mapping[str, int], first: str, rows: int) -> tuple[Pointed, ...]:
+    """Which arrays have not as many rows as the first one."""
+    return tuple(
+        Pointed(_pointer(name), f"{_counted(length)} here, and {_counted(rows)} in {first[:60]!r}")
+        for name, length in lengths.items()
+        if length != rows
+    )
 
 
 def _varies(place: Layout) -> bool:

@@ -17,9 +17,12 @@ from bentod.gateway.openapi_problems import (
 )
 from bentod.gateway.openapi_schemas import component_names, free, type_schemas
 from bentod.iotypes.media_types import JSON
+from bentod.iotypes.references import object_schema
 from bentod.wire.messages import ApiRoute, RouteTable
 
 SYSTEM_TAG = "system"
+
+_NO_PRIORITY = (5, 5)
 
 _ANSWERS = {
     "": "The answer.",
@@ -63,10 +66,15 @@ def _operation(api: ApiRoute, types: dict[str, Any], names: dict[str, str], prob
         "deprecated": api.deprecated,
         "x-stream": api.stream,
     }
+    body = {"description": _rows(api, types), "required": True}
     return {
         "operationId": api.name,
         **{key: value for key, value in said.items() if value},
-        "requestBody": {"required": True, "content": taken(api, types, names, (*place, "requestBody", "content"))},
+        **({"parameters": [_priority(api)]} if (api.priority, api.highest) != _NO_PRIORITY else {}),
+        "requestBody": {
+            **{key: value for key, value in body.items() if value},
+            "content": taken(api, types, names, (*place, "requestBody", "content")),
+        },
         "responses": {
             "200": {
                 "description": _ANSWERS[api.stream],
@@ -76,6 +84,25 @@ def _operation(api: ApiRoute, types: dict[str, Any], names: dict[str, str], prob
             **failures(set(api.errors.values())),
         },
     }
+
+
+def _priority(api: ApiRoute) -> dict[str, Any]:
+    """The header that asks for a level. Any text may be in it, so it is no number to those that try them all."""
+    text = f"Whose calls go first: a level from 1, the first, to 9. Without it, the level is {api.priority}."
+    if api.highest > 1:
+        text += f" A level before {api.highest} becomes {api.highest}."
+    text += " Anything else is ignored."
+    return {"name": "X-Priority", "in": "header", "description": text, "schema": {"type": "string"}}
+
+
+def _rows(api: ApiRoute, types: dict[str, Any]) -> str:
+    """What a schema cannot say of an input that brings rows."""
+    if api.takes != "rows":
+        return ""
+    if object_schema(api.input, types) is None:
+        return f"An array of at most {api.max_size} entries." if api.max_size else ""
+    most = f", {api.max_size} at most" if api.max_size else ""
+    return f"All arrays in the object have the same length{most}."
 
 
 def _system(prefix: str) -> Iterable[tuple[str, dict[str, Any]]]:

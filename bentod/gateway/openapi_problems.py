@@ -18,7 +18,11 @@ _REFUSED_TEXT = "The model refused the call (`target-raised`)"
 
 _HEADERS = {
     "X-Request-Id": ("The client's own request id, or a new one.", "string"),
-    "Server-Timing": ("How long the call waited and ran: `queue;dur=…, run;dur=…`, in milliseconds.", "string"),
+    "Server-Timing": (
+        "How long the call waited and ran: `queue;dur=…, run;dur=…`, in milliseconds; where calls run together also "
+        'how many did: `batch;desc="8"`.',
+        "string",
+    ),
     "Accept-Post": ("The media types that the API takes.", "string"),
     "Retry-After": ("Seconds to wait before trying again.", "integer"),
 }

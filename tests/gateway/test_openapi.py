@@ -136,6 +136,43 @@ def test_what_was_not_said_is_left_out() -> None:
     assert set(post(made(api()))) == {"operationId", "requestBody", "responses"}
 
 
+def test_how_calls_run_together_is_no_part_of_the_contract() -> None:
+    batched = api(takes="columns", max_size=8, max_delay_s=0.005, concurrency=2)
+    assert made(batched) == made(api())
+
+
+@pytest.mark.parametrize(
+    ("level", "highest", "told"),
+    [
+        pytest.param(5, 1, "Without it, the level is 5. Anything else", id="any level"),
+        pytest.param(5, 3, "is 5. A level before 3 becomes 3. Anything else", id="some levels"),
+        pytest.param(7, 7, "is 7. A level before 7 becomes 7. Anything else", id="only lower ones"),
+    ],
+)
+def test_the_priority_is_a_header_where_the_spec_says_one(level: int, highest: int, told: str) -> None:
+    [header] = post(made(api(priority=level, highest=highest)))["parameters"]
+    assert (header["name"], header["in"]) == ("X-Priority", "header")
+    assert told in header["description"]
+    assert "required" not in header
+
+
+OF_ARRAYS = {"type": "object", "properties": {"x": {"type": "array"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "max_size", "told"),
+    [
+        pytest.param(OF_ARRAYS, 8, "All arrays in the object have the same length, 8 at most.", id="object"),
+        pytest.param(OF_ARRAYS, 0, "All arrays in the object have the same length.", id="object, no limit"),
+        pytest.param({"type": "array"}, 8, "An array of at most 8 entries.", id="array"),
+        pytest.param({"type": "array"}, 0, None, id="array, no limit"),
+    ],
+)
+def test_an_input_with_rows_says_what_its_schema_cannot(schema: Any, max_size: int, told: str | None) -> None:
+    body = post(made(api(takes="rows", max_size=max_size, input=schema)))["requestBody"]
+    assert body.get("description") == told
+
+
 @pytest.mark.parametrize("schema", [True, False, {}, {"type": ["string", "null"]}, {"format": "email", "x-a": 1}])
 def test_a_schema_goes_in_unchanged(schema: Any) -> None:
     assert taken(made(api(input=schema))) == schema
@@ -265,6 +302,8 @@ def test_every_problem_of_a_call_is_described() -> None:
     unavailable = resolve(result, responses["503"]["$ref"])
     assert "Retry-After" in unavailable["headers"]
     assert all(code in unavailable["description"] for code in ("queue-full", "not-ready", "worker-lost", "draining"))
+    assert "`deadline-exceeded`" in resolve(result, responses["504"]["$ref"])["description"]
+    assert "`output-count`" in resolve(result, responses["500"]["$ref"])["description"]
 
 
 def test_an_apis_own_statuses_are_described_without_its_classes() -> None:

@@ -66,6 +66,7 @@ def test_a_worker_gets_its_orders_and_becomes_ready():
             assert isinstance(orders, Setup)
             assert (orders.service, orders.index, orders.target, orders.methods) == ("s", 0, "m:f", ("f",))
             assert (orders.init, orders.threads, orders.concurrency) == ({"device": 0}, 2, 7)
+            assert orders.gateways == 3
             assert orders.socket == bench.worker.status().socket
             assert bench.worker.state is S.STARTING
             bench.child.say()

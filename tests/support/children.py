@@ -131,6 +131,7 @@ def plan(workers: int = 1, **changed: Any) -> ServicePlan:
         "stop_timeout_s": 20.0,
         "restart": policy(),
         "expected": (),
+        "gateways": 3,
         "workers": tuple(WorkerPlan(index, {"device": index}, {}) for index in range(workers)),
     }
     return ServicePlan(**values | changed)
