@@ -125,6 +125,9 @@ class Dispatcher:
     def _fill_lane(self, lane: Lane, is_async: bool, now: float) -> None:
         while (turn := lane.turn(now)) is not None:
             limits = turn.queue.limits
+            if turn.queue.hopeless(turn.head, now):
+                self.expire(turn.head)
+                continue
             worker = self._crew.free(lane, is_async, ahead=limits.lone)
             if worker is None:
                 return
@@ -133,24 +136,13 @@ class Dispatcher:
                 turn.queue.held_until = now + hold_s
                 self._loop.call_later(hold_s, self._ring, turn.queue, turn.queue.held_until)
                 continue
-            calls = self._alive(lane.take(turn, now, free), now)
-            if calls:
-                worker.send(calls, self._crew.packer)
+            worker.send(lane.take(turn, now, free), self._crew.packer)
 
     def _ring(self, queue: Queue, until: float) -> None:
         """What was held may be held no longer."""
         if queue.held_until == until:
             queue.held_until = 0.0
             self._fill()
-
-    def _alive(self, calls: Sequence[Call], now: float) -> Sequence[Call]:
-        """Those that are not too late."""
-        if calls[0].deadline > now and len(calls) == 1:
-            return calls
-        for call in calls:
-            if call.deadline <= now:
-                self.expire(call)
-        return [call for call in calls if not call.done]
 
     def _received(self, worker: Worker, entries: list[Entry]) -> None:
         """Answers of a worker: it gets its next calls first, then the callers get these.

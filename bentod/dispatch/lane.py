@@ -75,7 +75,7 @@ class Lane:
     def take(self, turn: Turn, now: float, free: int = 1) -> list[Call]:
         """The calls whose turn it is: they wait no more. `free` slots are there for them."""
         queue = turn.queue
-        calls = queue.take(turn.head, _part(turn, free) if free > 1 else queue.limits.max_size)
+        calls = queue.take(turn.head, _part(turn, free) if free > 1 else queue.limits.max_size, now)
         queue.drain.left(len(calls), now)
         self._turns += 1
         self._clock = max(self._clock, queue.used)
@@ -121,7 +121,7 @@ def held_s(turn: Turn, now: float, *, others_free: bool) -> float:
     queue, head = turn.queue, turn.head
     limits = queue.limits
     waiting = queue.weight(head)
-    if not limits.max_delay_s or waiting >= limits.max_size or head.alone or head.losses:
+    if waiting >= limits.max_size or head.alone or queue.mixed:
         return 0.0
     traffic = queue.traffic_of(head.group)
     cost = traffic.cost.of(waiting + 1) or 0.0

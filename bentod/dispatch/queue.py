@@ -17,7 +17,7 @@ from bentod.errors import DeadlineExceeded, QueueFull
 _SLACK = 64
 _MOST_GROUPS = 64  # whose traffic is remembered
 _LONGEST_S = 120
-_SURE = 0.8  # a call is refused for its deadline only if this part of what was learned is too much already
+_SURE = 0.8  # a call is given up for its deadline only if this part of what was learned is too much already
 _Heap = list[tuple[int, int, Call]]
 
 
@@ -88,6 +88,11 @@ class Queue:
         self._levels: dict[int, int] = {}
 
     @property
+    def mixed(self) -> bool:
+        """Whether there are calls that cannot share a batch."""
+        return len(self._groups) > 1
+
+    @property
     def open(self) -> bool:
         """Whether the API may hold one more slot."""
         return not self.limits.slots or self.slots < self.limits.slots
@@ -100,6 +105,12 @@ class Queue:
         wait_s = self._wait_s(call.level)
         if wait_s and now + _SURE * (wait_s + (self.cost(call.group, 1) or 0.0)) > call.deadline:
             raise DeadlineExceeded("so many calls wait that this one would come too late")
+
+    def hopeless(self, call: Call, now: float) -> bool:
+        """Whether a waiting call cannot be answered in time. While nothing else waits it is tried all the same: what it
+        costs may have changed."""
+        least_s = (self.cost(call.group, call.weight) or 0.0) if self.waiting > 1 else 0.0
+        return call.deadline - now <= _SURE * least_s
 
     def put(self, call: Call) -> None:
         """Let a call wait, at the place that its level and its arrival give it."""
@@ -132,7 +143,7 @@ class Queue:
         """What waits that could share a batch with `head`, itself included."""
         return head.weight if head.alone or not self.limits.max_size else self._groups[head.group].weight
 
-    def take(self, head: Call, most: int) -> list[Call]:
+    def take(self, head: Call, most: int, now: float) -> list[Call]:
         """A batch: `head` and those after it that fit, weighing at most `most`; they wait no more."""
         self._remove(head)
         calls = [head]
@@ -143,7 +154,7 @@ class Queue:
         while group is not None and group.calls:
             call = group.calls[0][2]
             if call.waits:
-                if call.alone or call.weight > room:
+                if call.alone or call.weight > room or call.deadline <= now:
                     break
                 room -= call.weight
                 self._remove(call)
