@@ -40,7 +40,14 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
             yield "  " + "  ".join(_worker(worker))
     for name, api in status["apis"].items():
         counts = ", ".join(f"{count} {code}" for code, count in sorted(api.get("calls", {}).items())) or "no calls yet"
-        yield f"\napi {name}  POST {api['path']}  →  {api['service']}\n  {counts}"
+        now = "".join(f", {api[key]} {key}" for key in ("waiting", "running") if api.get(key))
+        yield f"\napi {name}  POST {api['path']}  →  {api['service']}\n  {counts}{now}{_batches(api)}"
+
+
+def _batches(api: dict[str, Any]) -> str:
+    """How many calls shared a batch on average, where they can."""
+    batches = api.get("batches", 0)
+    return f", {api['batched'] / batches:.1f} calls a batch" if batches else ""
 
 
 def _worker(worker: dict[str, Any]) -> Iterator[str]:

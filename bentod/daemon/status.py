@@ -13,6 +13,8 @@ from bentod.supervise.pool import ServiceStatus
 from bentod.supervise.worker import WorkerStatus
 from bentod.wire.messages import ApiRoute, Stats
 
+_SUMMED = ("waiting", "running", "batches", "batched")
+
 
 def gateway_document(gateway: GatewayStatus) -> dict[str, Any]:
     """One gateway."""
@@ -57,9 +59,9 @@ def api_documents(stats: Sequence[Stats]) -> dict[str, Any]:
     documents: dict[str, Any] = {}
     for one in stats:
         for api in one.apis:
-            found = documents.setdefault(api.name, {"waiting": 0, "running": 0, "calls": Counter()})
-            found["waiting"] += api.waiting
-            found["running"] += api.running
+            found = documents.setdefault(api.name, {**dict.fromkeys(_SUMMED, 0), "calls": Counter()})
+            for key in _SUMMED:
+                found[key] += getattr(api, key)
             found["calls"].update(api.codes)
     return {name: {**found, "calls": dict(found["calls"])} for name, found in documents.items()}
 

@@ -71,13 +71,14 @@ class _Group:
 
 class Queue:
     """One API's waiting calls, in the order of their level, then of their arrival; what the API holds; what is known of
-    its traffic. `used` is the time of slots that it had, for fair shares."""
+    its traffic. `used` is the time of slots that it had, for fair shares; `batched` calls were sent in `batches`."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.waiting = 0
         self.running = 0
         self.slots = 0
+        self.batches = self.batched = 0
         self.used = 0.0
         self.held_until = 0.0
         self.traffic = Traffic()

@@ -39,6 +39,8 @@ class Worker:
         queue, is_async = first.queue, first.is_async
         if not queue.limits.lone:
             size = sum(call.weight for call in calls)
+            queue.batches += 1
+            queue.batched += len(calls)
             batch = Batch(calls, size, clean=self.busy[is_async] < self.slots[is_async])
             self.link.send(packer.entry((BATCH, first.id, len(calls), queue.limits.takes, first.retry)))
             for call in calls:

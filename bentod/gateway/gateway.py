@@ -55,10 +55,12 @@ class Gateway:
 
     def stats(self, number: int, connections: int) -> Stats:
         """What was counted so far."""
-        apis = tuple(
-            ApiStats(name, counts.queue.waiting, counts.queue.running, dict(counts.codes))
-            for name, counts in self._counts.items()
-        )
+        apis = tuple(_stats(name, counts) for name, counts in self._counts.items())
         answered = [dispatcher.answered() for dispatcher in self._dispatchers.values()]
         workers = {str(pid): calls for one in answered for pid, calls in one.items()}
         return Stats(number, apis, workers, connections)
+
+
+def _stats(name: str, counts: Counts) -> ApiStats:
+    queue = counts.queue
+    return ApiStats(name, queue.waiting, queue.running, dict(counts.codes), queue.batches, queue.batched)

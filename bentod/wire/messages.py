@@ -155,12 +155,15 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class ApiStats:
-    """What one gateway counted for one API since it started. `codes` maps a problem code, or `ok`, to a count."""
+    """What one gateway counted for one API since it started. `codes` maps a problem code, or `ok`, to a count;
+    `batched` calls were sent to workers in `batches`."""
 
     name: str
     waiting: int
     running: int
     codes: dict[str, int]
+    batches: int = 0
+    batched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
