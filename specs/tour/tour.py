@@ -1,4 +1,4 @@
-"""What `bentofile.example.yaml` serves: plain functions, a generator, and a class with hooks."""
+"""What `bentofile.example.yaml` serves: functions for one call and for many, a generator, and a class with hooks."""
 
 import gzip
 import hashlib
@@ -20,6 +20,16 @@ def center(points: np.ndarray) -> np.ndarray:
     if not len(points):
         raise ValueError("there are no points")
     return points.mean(axis=0, dtype=np.float64)
+
+
+def measure(text: list[str]) -> list[int]:
+    """`takes: columns`: a list with the text of each call, and a list with the answer to each."""
+    return [len(one) for one in text]
+
+
+def scale(points: np.ndarray, by: float) -> np.ndarray:
+    """`takes: rows`: the points of all calls that run together, and what is the same for all of them."""
+    return points * np.float32(by)
 
 
 def invert(picture: Image.Image) -> Image.Image:
