@@ -10,7 +10,7 @@ import pytest
 
 from bentod.dispatch.call import Answer, Call
 from bentod.dispatch.deadlines import Deadlines
-from bentod.errors import DeadlineExceeded
+from bentod.errors import ClientGone, DeadlineExceeded
 from tests.support.links import call
 from tests.support.loops import LOOPS, run, until
 
@@ -23,8 +23,7 @@ class Expired:
 
     def __call__(self, one: Call) -> None:
         self.calls.append((one, time.monotonic()))
-        one.fail(DeadlineExceeded())
-        one.finished.exception()
+        one.finish(DeadlineExceeded())
 
 
 @pytest.fixture(params=list(LOOPS))
@@ -55,8 +54,8 @@ def test_a_call_that_finished_does_not_expire(loop):
         answered, gone, late = call(timeout_s=0.01), call(timeout_s=0.01), call(timeout_s=0.02)
         for one in (answered, gone, late):
             deadlines.watch(one)
-        answered.answer(Answer(1, 0.0, 0.0))
-        gone.finished.cancel()
+        answered.finish(Answer(1, 0.0, 0.0))
+        gone.finish(ClientGone())
         await until(lambda: expired.calls)
         assert [one for one, _ in expired.calls] == [late]
 
@@ -95,7 +94,7 @@ def test_calls_that_finished_are_not_kept_until_their_deadline():
         for _ in range(5000):
             one = call(timeout_s=3600)
             deadlines.watch(one)
-            one.answer(Answer(None, 0.0, 0.0))
+            one.finish(Answer(None, 0.0, 0.0))
         gc.collect()
         assert sum(type(thing) is Call for thing in gc.get_objects()) < 300
         assert not running.done

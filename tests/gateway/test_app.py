@@ -153,7 +153,7 @@ def test_a_request_ends_with_the_table_that_it_began_with():
             route = service(worker(2))
             await dispatcher.update(route)
             new = table(api("g"), services=[route])
-            operations = {"/g": operation(new.apis[0], {}, (), dispatcher, Counts(1))}
+            operations = {"/g": operation(new.apis[0], {}, (), dispatcher, Counts())}
             bench.app.use(Routes(new, operations, pages(new)), {"s": dispatcher})
             assert (await bench.send(2)).status == 404
             assert (await bench.send(2, path="/g")).json == "new"

@@ -107,6 +107,6 @@ def test_an_api_is_compiled_anew_only_when_it_changed():
         assert after["/g"] is before["/g"]
         assert after["/f"] is not before["/f"]
         assert after["/f"].counts is before["/f"].counts
-        assert after["/f"].counts.queue.limit == 6
+        assert after["/f"].counts.queue.limits.waiting == 6
 
     run(main())

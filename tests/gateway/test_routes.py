@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bentod.gateway.routes import Counts, operation, pages
+from bentod.gateway.routes import Counts, limits, operation, pages
 from bentod.wire.entries import NAMED, POSITIONAL
 from tests.support.asgi import api, method, table
 from tests.support.links import FakeWorkers
@@ -15,7 +15,7 @@ OBJECT = {"type": "object", "properties": {"x": True, "y": True}}
 
 def compiled(api_, *methods, types=None, counts=None):
     async def main():
-        return operation(api_, types or {}, methods, FakeWorkers().dispatcher(), counts or Counts(1))
+        return operation(api_, types or {}, methods, FakeWorkers().dispatcher(), counts or Counts())
 
     return run(main())
 
@@ -53,11 +53,19 @@ def test_kinds():
     assert compiled(api(input={"type": "array"}), method()).kind == POSITIONAL
 
 
-def test_counts_outlive_a_change_and_take_the_new_limit():
-    counts = Counts(1)
-    counts.queue.waiting = 5
-    found = compiled(api(queue=9), method(), counts=counts)
-    assert (found.counts.queue.limit, found.counts.queue.waiting) == (9, 5)
+@pytest.mark.parametrize(
+    ("gateways", "waiting", "slots"), [(1, [9], [3]), (2, [5, 4], [2, 1]), (4, [3, 2, 2, 2], [1, 1, 1, 1])]
+)
+def test_gateways_share_what_an_api_may_have(gateways, waiting, slots):
+    found = [limits(api(queue=9, concurrency=3), index, gateways) for index in range(gateways)]
+    assert [one.waiting for one in found] == waiting
+    assert [one.slots for one in found] == slots
+    assert {limits(api(), index, gateways).slots for index in range(gateways)} == {0}
+
+
+def test_calls_are_held_only_for_batches():
+    assert limits(api(takes="columns", max_size=8, max_delay_s=0.005)).max_delay_s == 0.005
+    assert limits(api(takes="columns", max_delay_s=0.005)).max_delay_s == 0.0
 
 
 def test_a_schema_that_is_none_is_a_value_error():

@@ -12,7 +12,7 @@ from typing import Any
 
 from bentod.gateway.app import App
 from bentod.gateway.infer import Limits
-from bentod.gateway.routes import Counts, Routes, operation, pages
+from bentod.gateway.routes import Counts, Routes, limits, operation, pages
 from bentod.wire.entries import DONE, DONE_WITH, RAISED
 from bentod.wire.messages import ApiRoute, Method, Parameter, RouteTable, ServiceRoute
 from tests.support.links import FakeWorkers, service, worker
@@ -173,6 +173,13 @@ def table(*apis: ApiRoute, services: Sequence[ServiceRoute] | None = None, **cha
     return RouteTable(**values | changed)
 
 
+def counts(of: ApiRoute) -> Counts:
+    """Nothing was counted yet for this API."""
+    made = Counts()
+    made.queue.limits = limits(of)
+    return made
+
+
 def echo(argument: Any) -> Any:
     """An answer: the argument."""
     return [DONE, 0.25, argument]
@@ -217,7 +224,7 @@ async def serving(
     await dispatcher.update(route)
     apis = apis or (api(),)
     made = table(*apis, services=[route], **changed)
-    operations = {one.path: operation(one, made.types, route.methods, dispatcher, Counts(one.queue)) for one in apis}
+    operations = {one.path: operation(one, made.types, route.methods, dispatcher, counts(one)) for one in apis}
     routes = Routes(made, operations, pages(made))
     app = App(Limits(body_timeout_s, files), lambda exchange, name: bench.logged.append((exchange, name)))
     app.use(routes, {"s": dispatcher})
@@ -225,5 +232,5 @@ async def serving(
     yield bench
     assert app.running == 0
     for one in operations.values():
-        assert one.counts.quota.waiting == 0
-        assert one.counts.quota.running == 0 or answer is None
+        assert one.counts.queue.waiting == 0
+        assert one.counts.queue.running == 0 or answer is None
