@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from bentod.dispatch.batcher import hold_s
 from bentod.dispatch.call import Call
+from bentod.dispatch.portion import portion
 from bentod.dispatch.queue import Queue
 from bentod.dispatch.window import window
 
 _SMOOTHING = 0.1  # of the average time of a slot: about the last ten
 _OLDEST_EVERY = 8
 _UNKNOWN_S = 1e-4  # what a call of unknown cost is charged
-_WORTH = 1.3  # how much longer the whole must take than its part
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Lane:
     def take(self, turn: Turn, now: float, free: int = 1) -> list[Call]:
         """The calls whose turn it is: they wait no more. `free` slots are there for them."""
         queue = turn.queue
-        calls = queue.take(turn.head, _part(turn, free) if free > 1 else queue.limits.max_size, now)
+        calls = queue.take(turn.head, _portion(turn, free), now)
         queue.drain.left(len(calls), now)
         self._turns += 1
         self._clock = max(self._clock, queue.used)
@@ -107,13 +107,12 @@ class Lane:
         return window(slots, self._run_s)
 
 
-def _part(turn: Turn, free: int) -> int:
-    """How much one of several free slots takes of what waits: an even part if that is done much sooner."""
+def _portion(turn: Turn, free: int) -> int:
     queue, head = turn.queue, turn.head
-    all_ = min(queue.weight(head), queue.limits.max_size)
-    part = -(-all_ // free)
-    sooner, later = queue.cost(head.group, part), queue.cost(head.group, all_)
-    return part if sooner and later and later > _WORTH * sooner else queue.limits.max_size
+    waiting = queue.weight(head)
+    if waiting <= head.weight:
+        return head.weight
+    return portion(waiting, queue.limits.max_size, free, lambda size: queue.cost(head.group, size))
 
 
 def held_s(turn: Turn, now: float, *, others_free: bool) -> float:
