@@ -85,7 +85,7 @@ def test_a_folder_goes_when_client_and_worker_are_both_done(tmp_path, first):
         assert (tenancy.path / "a.txt").exists()
         steps[1]()
         await until(lambda: not tenancy.path.exists())
-        one.answer(Answer(None, 0.0, 0.0))
+        one.finish(Answer(None, 0.0, 0.0))
 
     run(main())
 

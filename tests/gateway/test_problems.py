@@ -22,6 +22,7 @@ STATUSES = {
     "invalid-input": 422,
     "target-raised": 500,
     "output-invalid": 500,
+    "output-count": 500,
     "output-unserializable": 500,
     "queue-full": 503,
     "not-ready": 503,
