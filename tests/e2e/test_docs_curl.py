@@ -1,4 +1,4 @@
-"""What docs/types.md and docs/streams.md show is what happens: their specs are run, and their commands with them."""
+"""What the pages of docs show is what happens: their specs are run, and their commands with them."""
 
 import re
 import shutil
@@ -14,6 +14,7 @@ from tests.support.daemon import running
 pytestmark = pytest.mark.e2e
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = ("types", "streams", "takes")
 SHOWN = "http://127.0.0.1:3000"
 
 
@@ -63,7 +64,7 @@ def run(folder, *command):
     return done.stdout
 
 
-@pytest.mark.parametrize(("page", "text", "shown"), [*commands("types"), *commands("streams")])
+@pytest.mark.parametrize(("page", "text", "shown"), [each for page in PAGES for each in commands(page)])
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
 def test_a_command_does_what_is_shown(apps, page, text, shown):
     folder, app = apps(page)
@@ -96,7 +97,7 @@ def test_the_browsers_program_does_what_is_shown(apps):
     assert run(folder, "node", "client.mjs") == "0\n1\n2\n"
 
 
-@pytest.mark.parametrize("page", ["types", "streams"])
+@pytest.mark.parametrize("page", PAGES)
 def test_what_is_linked_is_there(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / f"{page}.md").read_text("utf-8"))
     assert [link for link in links if not (DOCS / link).exists()] == []
