@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from bentod.gateway.exchange import Header
+from bentod.gateway.record import Header
 from bentod.gateway.shared import Shared
 from bentod.wire.intake import Memory
 
@@ -73,6 +73,18 @@ class Answering(HttpToolsProtocol):
         self._completed(cycle)
         return True
 
+    def respond_plainly(self, fields: bytes, body: bytes) -> None:
+        """Send a good answer with these header fields, unless the client is gone."""
+        cycle = self._current
+        if cycle is None or cycle.disconnected:
+            return
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        if len(body) <= _TOGETHER:
+            self.transport.write(b"".join((STATUS_LINE[200], self._shared.date, fields, end, body)))
+        else:
+            self.transport.writelines([b"".join((STATUS_LINE[200], self._shared.date, fields, end)), body])
+        self._completed(cycle)
+
     def begin(self, status: int, headers: Iterable[Header], *, sized: bool) -> None:
         """Send the head of an answer that comes piece by piece. Without a size HTTP/1.0 ends with the connection."""
         cycle = self._current
@@ -121,7 +133,7 @@ class Answering(HttpToolsProtocol):
         cycle.message_event.set()
         if not cycle.keep_alive:
             cycle.transport.close()
-        cycle.on_response()
+        self.on_response_complete()
 
     def abort(self) -> None:
         """Cut the connection off; reset it where its end would be the end of the answer (HTTP/1.0)."""

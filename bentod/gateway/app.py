@@ -13,11 +13,14 @@ from bentod.gateway import system
 from bentod.gateway.exchange import Exchange, Receive, Scope, Send
 from bentod.gateway.infer import Limits, infer
 from bentod.gateway.problems import kind_of
+from bentod.gateway.record import Record
 from bentod.gateway.routes import Operation, Routes
 from bentod.gateway.system import Documents, Page
 
-AccessLog = Callable[[Exchange, str], None]
-"""Takes a finished exchange of an API and the API's name."""
+AccessLog = Callable[[Record, str], None]
+"""Takes a finished request to an API and the API's name."""
+
+_NOT_PLAIN = frozenset("%?#")
 
 
 class App:
@@ -27,6 +30,7 @@ class App:
         self._limits = limits
         self._access_log = access_log
         self._routes: Routes | None = None
+        self._plain: dict[bytes, Operation] = {}
         self._dispatchers: dict[str, Dispatcher] = {}
         self._documents: Documents | None = None
         self.draining = False
@@ -36,6 +40,15 @@ class App:
         """From now on serve these; requests that have begun end with those that they began with."""
         self._routes, self._dispatchers = routes, dispatchers
         self._documents = Documents(routes.table)
+        self._plain = {
+            path.encode(): operation
+            for path, operation in routes.operations.items()
+            if operation.plain and _NOT_PLAIN.isdisjoint(path)
+        }
+
+    def plain(self, target: bytes) -> Operation | None:
+        """The API that a request's target names as it is, if its calls are plain JSON and may begin now."""
+        return None if self.draining else self._plain.get(target)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection scope; only HTTP is spoken."""
@@ -47,11 +60,15 @@ class App:
         try:
             await self._answer(exchange, operation)
         finally:
-            self.running -= 1
-            if self._access_log is not None and exchange.code:  # not the pages of the system, unless they are missed
-                self._access_log(exchange, operation.api.name if operation is not None else "")
-            if operation is not None:
-                operation.counts.codes[exchange.code] += 1
+            self.ended(exchange, operation)
+
+    def ended(self, record: Record, operation: Operation | None) -> None:
+        """A request that was running has been answered: log it, count it."""
+        self.running -= 1
+        if self._access_log is not None and record.code:  # not the pages of the system, unless they are missed
+            self._access_log(record, operation.api.name if operation is not None else "")
+        if operation is not None:
+            operation.counts.codes[record.code] += 1
 
     async def _answer(self, exchange: Exchange, operation: Operation | None) -> None:
         """The page, the API's answer, or the problem that is in the way. Raises only after an answer has begun."""
@@ -60,16 +77,16 @@ class App:
                 await self._page(exchange)
                 return
             if self.draining:
-                raise _draining()
+                raise draining()
             await infer(operation, exchange, self._limits)
         except CallError as error:
             exchange.log = exchange.log or error.log
             await exchange.problem(error)
         except asyncio.CancelledError:  # the time to drain is over
             if exchange.status:
-                exchange.code = kind_of(_draining()).code
+                exchange.code = kind_of(draining()).code
                 raise
-            await exchange.problem(_draining())
+            await exchange.problem(draining())
         except Exception:  # noqa: BLE001 - a bug of ours ends one exchange
             sys.stderr.write(traceback.format_exc())
             if exchange.status:
@@ -98,5 +115,6 @@ class App:
         return self._documents.openapi() if page == "openapi" else self._documents.docs()
 
 
-def _draining() -> Draining:
+def draining() -> Draining:
+    """The error of a request that comes when the server ends, or is not done in time."""
     return Draining("the server is shutting down", headers={"connection": "close"})

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
-from bentod.errors import BodyTimeout, BodyTooLarge, CallError, ClientGone, MalformedBody
+from bentod.errors import BodyTimeout, BodyTooLarge, CallError, ClientGone
 from bentod.gateway import problems
+from bentod.gateway.record import Header, Record, joined
 from bentod.wire.intake import Memory
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 CONNECTION = "bentod.connection"
 """The key of an ASGI scope under which our own server tells about the connection."""
-
-_PREFIX = os.urandom(6).hex()
-_COUNTER = itertools.count(1)
-_LONGEST_ID = 128
 
 
 class Connection(Protocol):
@@ -57,56 +50,19 @@ class Connection(Protocol):
         """Cut the connection off."""
 
 
-class Exchange:
-    """A request and its answer. `status`, `code`, `bytes_out` and the times are what the log will say;
-    `batch` is how many calls, or rows, ran together, 0 where none ever do."""
+class Exchange(Record):
+    """A request and its answer, over ASGI."""
 
-    __slots__ = (
-        "_receive",
-        "_send",
-        "batch",
-        "bytes_in",
-        "bytes_out",
-        "code",
-        "connection",
-        "first_s",
-        "headers",
-        "log",
-        "method",
-        "path",
-        "queue_s",
-        "request_id",
-        "run_s",
-        "started",
-        "status",
-    )
+    __slots__ = ("_receive", "_send", "connection")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.started = time.monotonic()
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        if len(self.headers) != len(scope["headers"]):
-            self.headers = _joined(scope["headers"])
+        headers = dict(scope["headers"])
+        if len(headers) != len(scope["headers"]):
+            headers = joined(scope["headers"])
+        super().__init__(scope["method"], scope["path"], headers)
         self.connection: Connection | None = scope.get(CONNECTION)
-        self.request_id = _request_id(self.headers.get(b"x-request-id"))
         self._receive = receive
         self._send = send
-        self.status = 0
-        self.code = ""
-        self.log = ""
-        self.bytes_in = self.bytes_out = 0
-        self.queue_s = self.run_s = self.first_s = 0.0
-        self.batch = 0
-
-    def announced(self) -> int | None:
-        """The body's length as the client announced it. Raises MalformedBody."""
-        length = self.headers.get(b"content-length")
-        if length is None:
-            return None
-        if not length.isdigit():
-            raise MalformedBody("Content-Length is not a number")
-        return int(length)
 
     async def body(self, limit: int, timeout_s: float) -> bytes | bytearray:
         """The whole body. Raises BodyTooLarge as soon as it exceeds `limit`, BodyTimeout, ClientGone."""
@@ -150,9 +106,7 @@ class Exchange:
     ) -> None:
         """Send the one answer, whole."""
         pieces = (body,) if isinstance(body, bytes) else body
-        self.status = status
-        self.bytes_out = sum(map(len, pieces))
-        head = self._head(media_type, (b"content-length", b"%d" % self.bytes_out), headers)
+        head = self.whole(status, sum(map(len, pieces)), media_type, headers)
         if self.connection is None or not self.connection.respond(status, head, pieces):
             await self._send({"type": "http.response.start", "status": status, "headers": head})
             await self._send({"type": "http.response.body", "body": b"".join(pieces)})
@@ -162,7 +116,7 @@ class Exchange:
     ) -> None:
         """Begin an answer that comes piece by piece, of `length` bytes if that is known."""
         self.status = status
-        head = self._head(media_type, (b"content-length", b"%d" % length) if length is not None else None, headers)
+        head = self.head(media_type, (b"content-length", b"%d" % length) if length is not None else None, headers)
         if length is None and all(name != b"cache-control" for name, _ in headers):
             head.append((b"cache-control", b"no-store"))
         if self.connection is not None:
@@ -193,28 +147,11 @@ class Exchange:
             raise RuntimeError("the answer was cut off")  # the way to tell an ASGI server
         self.connection.abort()
 
-    def _head(self, media_type: bytes, size: Header | None, headers: Iterable[Header]) -> list[Header]:
-        # W3C Server Timing, in milliseconds
-        timing = b"queue;dur=%.3f, run;dur=%.3f" % (self.queue_s * 1e3, self.run_s * 1e3)
-        if self.batch:
-            timing += b', batch;desc="%d"' % self.batch
-        if self.first_s:
-            timing += b", ttfc;dur=%.3f" % (self.first_s * 1e3)
-        head = [(b"content-type", media_type), (b"x-request-id", self.request_id.encode()), (b"server-timing", timing)]
-        if size is not None:
-            head.append(size)
-        head += headers
-        return head
-
     async def problem(self, error: CallError) -> None:
         """Send a problem, or nothing to a client that is gone."""
-        kind = problems.kind_of(error)
-        self.code, self.status = kind.code, kind.status
-        if isinstance(error, ClientGone):
-            return
-        headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-        body = problems.body(error, self.request_id)
-        await self.answer(kind.status, body, problems.MEDIA_TYPE.encode(), headers)
+        problem = self.failed(error)
+        if not isinstance(error, ClientGone):
+            await self.answer(problem.status, problem.body, problems.MEDIA_TYPE.encode(), problem.headers)
 
 
 _CLOSE = {"connection": "close"}
@@ -228,25 +165,3 @@ def too_slow(timeout_s: float) -> BodyTimeout:
 def too_large(limit: int) -> BodyTooLarge:
     """The error for a body above `limit`; the connection ends with it, since the rest of the body is not read."""
     return BodyTooLarge(f"the body is larger than {limit} bytes", headers=_CLOSE)
-
-
-def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
-    """Headers by name; those with one name are one list (RFC 9110, 5.3)."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        found[name] = found[name] + b", " + value if name in found else value
-    return found
-
-
-def _request_id(given: bytes | None) -> str:
-    """The client's id if it is printable and short enough, else a new one."""
-    if given and len(given) <= _LONGEST_ID:
-        text = given.decode("latin-1")
-        if text.isascii() and text.isprintable():
-            return text
-    return new_request_id()
-
-
-def new_request_id() -> str:
-    """An id that no other request has."""
-    return f"{_PREFIX}{next(_COUNTER):08x}"

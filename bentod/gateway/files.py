@@ -14,7 +14,8 @@ from bentod.codec.writer import Body
 from bentod.dispatch.call import Call
 from bentod.errors import InvalidOutput
 from bentod.gateway import problems
-from bentod.gateway.exchange import Exchange, Header
+from bentod.gateway.exchange import Exchange
+from bentod.gateway.record import Header
 
 _PIECE = 256 * 1024
 

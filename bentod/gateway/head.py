@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bentod.codec.bodies import Form
 from bentod.dispatch.call import Answer
 from bentod.errors import InvalidOutput, MethodNotAllowed, NotAcceptable, UnsupportedMediaType
-from bentod.gateway.exchange import Exchange, Header, too_large
+from bentod.gateway.exchange import too_large
+from bentod.gateway.record import Header, Record
 from bentod.gateway.routes import Operation
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
@@ -29,14 +31,18 @@ class Wanted(NamedTuple):
     media_type: str
 
 
-def wanted(operation: Operation, exchange: Exchange) -> Wanted:
+def wanted(operation: Operation, exchange: Record) -> Wanted:
     """The checks that cost nothing, in the order: method, length, media type, acceptable answer. Raises CallError."""
     if exchange.method != "POST":
         raise MethodNotAllowed("the route takes POST", headers={"allow": "POST"})
     announced = exchange.announced()
     if announced is not None and announced > operation.api.max_body:
         raise too_large(operation.api.max_body)
-    headers = exchange.headers
+    return forms(operation, exchange.headers)
+
+
+def forms(operation: Operation, headers: Mapping[bytes, bytes]) -> Wanted:
+    """The checks of media types. Raises CallError."""
     content_type = headers.get(b"content-type")
     form = operation.bodies.form(content_type)
     if form is None:

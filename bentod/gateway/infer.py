@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,15 +18,17 @@ from bentod.codec import json
 from bentod.codec.bodies import JSON_FORM
 from bentod.codec.parcels import Parcel
 from bentod.dispatch.call import Answer, Call, StreamCall, TargetFailure
-from bentod.errors import MISMATCH, BodyTooLarge, DeadlineExceeded, InvalidInput
+from bentod.errors import MISMATCH, BodyTooLarge, CallError, DeadlineExceeded, InvalidInput
 from bentod.gateway import files, head
 from bentod.gateway.exchange import Exchange
 from bentod.gateway.files import Tenancy
 from bentod.gateway.head import Wanted
 from bentod.gateway.problems import from_worker
+from bentod.gateway.record import Record
 from bentod.gateway.routes import Operation
 from bentod.gateway.source import Source
 from bentod.gateway.stream import stream
+from bentod.iotypes.media_types import JSON
 from bentod.wire import frames
 from bentod.wire.entries import EntryPacker, Terms
 from bentod.wire.intake import MOST_ATTACHMENTS, Memory
@@ -34,6 +37,7 @@ _IDS = itertools.count(1)
 _PACKER = EntryPacker()
 _NO_DIMENSIONS: dict[str, int] = {}
 _NO_FOLDER = Tenancy(Path(), "")
+_JSON_CALL = Wanted(JSON_FORM, JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,7 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
     timeout_s = min(limits.body_timeout_s, operation.api.timeout_s)
     dimensions = _NO_DIMENSIONS
     if wanted.form is JSON_FORM and operation.bodies.plain:
-        value = json.decode(await exchange.body(operation.api.max_body, timeout_s))
-        if not operation.input.valid(value):
-            raise InvalidInput(MISMATCH, errors=operation.input.errors(value))
+        value = _read(operation, await exchange.body(operation.api.max_body, timeout_s))
     else:
         source = Source(exchange, operation.api.max_body, timeout_s)
         value, dimensions = await operation.bodies.read(wanted.form, source, folder)
@@ -80,8 +82,6 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
         await stream(operation, exchange, call, wanted.media_type, dimensions)
         return
     answer = await _finished(operation, exchange, call)
-    exchange.queue_s, exchange.run_s = answer.queue_s, answer.run_s
-    exchange.batch = answer.batch if operation.api.max_size else 0
     given = (answer.value, wanted.media_type, dimensions, exchange.headers.get(b"accept"))
     if operation.has_files and operation.writer.reads_files(given[0], given[1], given[3]):
         body = await asyncio.to_thread(operation.writer.body, *given)
@@ -98,18 +98,42 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
 async def _finished(operation: Operation, exchange: Exchange, call: Call) -> Answer:
     """What a worker answers. Raises CallError."""
     try:
-        return await call.wait()
+        with suppress(CallError):  # `taken` says what a client may know of it
+            await call.wait()
     except asyncio.CancelledError:
         operation.dispatcher.abandon(call)
         raise
-    except TargetFailure as failure:
-        exchange.log, exchange.run_s = failure.log, failure.run_s
-        raise from_worker(failure, operation.api.errors) from None
-    finally:
-        call.outcome = None  # the deadlines still hold the call, but no answer
+    return taken(operation, exchange, call)
 
 
-def _call(operation: Operation, exchange: Exchange, wanted: Wanted, value: Any, folder: Tenancy) -> Call:
+def admitted(operation: Operation, record: Record, body: bytes) -> Call:
+    """The call that a body of plain JSON makes. Raises CallError."""
+    return _call(operation, record, _JSON_CALL, _read(operation, body), _NO_FOLDER)
+
+
+def taken(operation: Operation, record: Record, call: Call) -> Answer:
+    """What a call was finished with: taken from it, since the deadlines still hold it. Raises CallError."""
+    outcome, call.outcome = call.outcome, None
+    if isinstance(outcome, TargetFailure):
+        record.log, record.run_s = outcome.log, outcome.run_s
+        raise from_worker(outcome, operation.api.errors)
+    if isinstance(outcome, CallError):
+        raise outcome
+    assert outcome is not None
+    record.queue_s, record.run_s = outcome.queue_s, outcome.run_s
+    record.batch = outcome.batch if operation.api.max_size else 0
+    return outcome
+
+
+def _read(operation: Operation, body: bytes | bytearray) -> Any:
+    """The value of a body of plain JSON. Raises CallError."""
+    value = json.decode(body)
+    if not operation.input.valid(value):
+        raise InvalidInput(MISMATCH, errors=operation.input.errors(value))
+    return value
+
+
+def _call(operation: Operation, exchange: Record, wanted: Wanted, value: Any, folder: Tenancy) -> Call:
     """The call, packed. Raises CallError."""
     api = operation.api
     deadline = exchange.started + api.timeout_s

@@ -13,8 +13,10 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bentod.gateway import problems
 from bentod.gateway.answering import Answering
-from bentod.gateway.exchange import CONNECTION, new_request_id
+from bentod.gateway.direct import Direct, Head, fitting
+from bentod.gateway.exchange import CONNECTION
 from bentod.gateway.problems import Kind
+from bentod.gateway.record import new_request_id
 from bentod.gateway.shared import Shared
 
 _MAX_HEAD = 64 * 1024
@@ -32,6 +34,9 @@ class HttpProtocol(Answering):
         self._head_bytes = 0
         self._in_head = False
         self._refusal: Kind | None = None
+        self._found: Head | None = None
+        """The head of a request that can be answered directly, while its body arrives: `_body`."""
+        self._body = b""
         self.on_gone: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,6 +59,8 @@ class HttpProtocol(Answering):
             return
         self._fresh_date()
         super().data_received(data)
+        if self._found is not None:
+            self._go_ordinary_way()
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD:
@@ -62,17 +69,35 @@ class HttpProtocol(Answering):
                 self._await_head()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        """uvicorn makes the ASGI scope now; here that waits until it is known to be wanted."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._in_head = True
-        cast(dict[str, Any], self.scope)[CONNECTION] = self
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0
         if self._head_timer is not None:
             self._head_arrived()
-        if self.parser.get_http_version() not in _VERSIONS:
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS:
             raise ValueError("an unknown version of HTTP")  # which makes it a malformed request
+        if self._free and version == "1.1" and self.parser.get_method() == b"POST" and self.parser.should_keep_alive():
+            self._found = fitting(self._shared.desk.app, self.url, self.headers)
+        if self._found is None:
+            self._begin_asgi()
+
+    @property
+    def _free(self) -> bool:
+        """Whether nothing is being answered, and all answers are on their way."""
+        last = cast(RequestResponseCycle | None, self.cycle)
+        return (last is None or last.response_complete) and not self.flow.write_paused
+
+    def _begin_asgi(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
+        cast(dict[str, Any], self.scope)[CONNECTION] = self
         super().on_headers_complete()
         if 0 < len(self.pipeline) <= _MOST_PIPELINED:  # uvicorn has paused, and nobody would see the client leave
             self.flow.resume_reading()
@@ -143,6 +168,9 @@ class HttpProtocol(Answering):
 
     def on_body(self, body: bytes) -> None:
         """uvicorn's, with more room before a client has to wait."""
+        if self._found is not None:
+            self._body += body
+            return
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -150,6 +178,29 @@ class HttpProtocol(Answering):
         if len(cycle.body) > _BODY_AHEAD:
             self.flow.pause_reading()
         cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        if self._found is None:
+            super().on_message_complete()
+            return
+        direct, self._found = Direct(self._found, self, self._shared.desk), None
+        body, self._body = self._body, b""
+        self._current = self.cycle = cast(RequestResponseCycle, direct)  # it has all that uvicorn asks for
+        direct.begin(body)
+
+    def _go_ordinary_way(self) -> None:
+        """Only a part of the body has come: it will take a while, and have to be waited for."""
+        body, self._body, self._found = self._body, b"", None
+        if not self.transport.is_closing():
+            self._begin_asgi()
+            if body:
+                self.on_body(body)
+
+    def cut_off(self) -> None:
+        """The time to drain is over."""
+        current: object = self._current
+        if isinstance(current, Direct):
+            current.cut_off()
 
     def take_body(self) -> bytes | bytearray | None:
         """The whole body of the current request if it has arrived, once."""

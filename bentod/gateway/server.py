@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from typing import cast
 
 from bentod.gateway.app import App
 from bentod.gateway.protocol import HttpProtocol, factory
@@ -58,6 +59,8 @@ class Server:
     async def _cut_off(self) -> int:
         """Tell those that still wait that it is too late. Returns how many they are."""
         running, tasks = self._app.running, list(self._shared.state.tasks)
+        for connection in list(self._shared.state.connections):
+            cast(HttpProtocol, connection).cut_off()
         for task in tasks:
             task.cancel()
         if tasks:

@@ -9,6 +9,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from bentod.gateway.app import App
+from bentod.gateway.direct import Desk
 
 
 @dataclass(slots=True)
@@ -16,6 +17,7 @@ class Shared:
     """What the connections of one gateway share."""
 
     config: Config
+    desk: Desk
     header_timeout_s: float
     write_timeout_s: float
     state: ServerState = field(default_factory=ServerState)
@@ -38,4 +40,4 @@ def shared(app: App, header_timeout_s: float, keep_alive_s: float, write_timeout
         timeout_keep_alive=cast(int, keep_alive_s),  # any number of seconds works
     )
     config.load()
-    return Shared(config, header_timeout_s, write_timeout_s)
+    return Shared(config, Desk(app), header_timeout_s, write_timeout_s)

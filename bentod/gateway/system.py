@@ -8,7 +8,7 @@ import orjson
 
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.gateway import docs, openapi
-from bentod.gateway.exchange import Header
+from bentod.gateway.record import Header
 from bentod.wire.messages import RouteTable
 
 Page = tuple[int, bytes, bytes, list[Header]]

@@ -1,0 +1,196 @@
+"""Calls of plain JSON, answered without ASGI: no scope, no task, no events, and nothing that a client could tell."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from bentod.codec.bodies import JSON_FORM
+from bentod.dispatch.call import Answer, Call
+from bentod.errors import CallError, Internal
+from bentod.gateway import head, problems
+from bentod.gateway.app import App, draining
+from bentod.gateway.infer import admitted, taken
+from bentod.gateway.record import Header, Record
+from bentod.gateway.routes import Operation
+from bentod.iotypes.media_types import JSON
+from bentod.wire.intake import Memory
+
+_ELSEWHERE = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
+_JSON = JSON.encode()
+_NO_DIMENSIONS: dict[str, int] = {}
+
+
+class Head(NamedTuple):
+    """The head of a request that can be answered directly."""
+
+    operation: Operation
+    path: str
+    headers: Mapping[bytes, bytes]
+    length: int
+
+
+def fitting(app: App, url: bytes, headers: Sequence[Header]) -> Head | None:
+    """The head of a POST that asks for nothing unusual; None if the request must go the ordinary way."""
+    operation = app.plain(url)
+    if operation is None:
+        return None
+    found = dict(headers)
+    length = found.get(b"content-length", b"")
+    if len(found) != len(headers) or not _ELSEWHERE.isdisjoint(found) or not length.isdigit():
+        return None
+    try:
+        form, media_type = head.forms(operation, found)
+    except CallError:
+        return None
+    if form is not JSON_FORM or media_type != JSON or int(length) > operation.api.max_body:
+        return None
+    return Head(operation, url.decode("ascii"), found, int(length))
+
+
+class Connection(Protocol):
+    """What a call needs of the connection that it came on."""
+
+    loop: asyncio.AbstractEventLoop
+    on_gone: Any
+
+    def respond(self, status: int, headers: Iterable[Header], body: Sequence[Memory]) -> bool:
+        """Send a whole answer, unless the client is gone."""
+
+    def respond_plainly(self, fields: bytes, body: bytes) -> None:
+        """Send a good answer with these header fields, unless the client is gone."""
+
+
+class _Silent:
+    """An event that nobody waits for."""
+
+    def set(self) -> None:
+        """Nothing happens."""
+
+
+class Direct(Record):
+    """One call, at once its record and what uvicorn knows a request by that is being answered."""
+
+    __slots__ = ("_call", "_connection", "_desk", "_error", "_operation", "disconnected", "keep_alive",
+                 "response_complete", "response_started")  # fmt: skip
+
+    more_body = False
+    waiting_for_100_continue = False
+    message_event = _Silent()
+    scope: Mapping[str, str] = {"method": "POST", "http_version": "1.1"}
+
+    def __init__(self, found: Head, connection: Connection, desk: Desk) -> None:
+        super().__init__("POST", found.path, found.headers)
+        self._operation = found.operation
+        self._connection = connection
+        self._desk = desk
+        self._call: Call | None = None
+        self._error: CallError | None = None
+        self.keep_alive = True
+        self.disconnected = self.response_started = self.response_complete = False
+
+    @property
+    def transport(self) -> Any:
+        """Where the answer goes."""
+        return self._connection.transport  # type: ignore[attr-defined]
+
+    def begin(self, body: bytes) -> None:
+        """Have the call made, or refused; the answer follows."""
+        operation = self._operation
+        self._desk.app.running += 1
+        self.bytes_in = len(body)
+        try:
+            call = self._call = admitted(operation, self, body)
+            call.on_finished = self._finished
+            self._connection.on_gone = self._left
+            operation.dispatcher.submit(call)
+            operation.deadlines.watch(call)
+        except CallError as error:
+            self._fail(error)
+        except Exception:  # noqa: BLE001 - a bug of ours ends one exchange
+            sys.stderr.write(traceback.format_exc())
+            self._fail(Internal())
+
+    def _fail(self, error: CallError) -> None:
+        self._error = error
+        self._finished()
+
+    def _finished(self) -> None:
+        self._desk.add(self, self._connection.loop)
+
+    def _left(self) -> None:
+        """The client has gone."""
+        if self._call is not None:
+            self._operation.dispatcher.abandon(self._call)
+
+    def cut_off(self) -> None:
+        """The time to drain is over."""
+        call = self._call
+        if call is not None and not call.done:
+            self._error = draining()
+            self._operation.dispatcher.abandon(call)
+
+    def answer(self) -> None:
+        """Send what the call has come to."""
+        try:
+            if self._error is not None or self._call is None:
+                raise self._error or Internal()
+            self._tell(taken(self._operation, self, self._call))
+        except CallError as error:
+            self.log = self.log or error.log
+            self._refuse(error)
+        except Exception:  # noqa: BLE001 - as above
+            sys.stderr.write(traceback.format_exc())
+            self._refuse(Internal())
+        finally:
+            if self._call is not None:
+                self._call.on_finished = None
+                self._call = None
+            self._desk.app.ended(self, self._operation)
+
+    def _tell(self, answer: Answer) -> None:
+        """Send an answer. Raises CallError."""
+        operation = self._operation
+        payload = operation.writer.json(answer.value, _NO_DIMENSIONS)
+        status, headers = head.chosen(answer)
+        self.code = "ok"
+        if headers or status != 200:
+            fields = self.whole(status, len(payload), _JSON, headers)
+            self._connection.respond(status, fields, (payload,))
+            return
+        self.status, self.bytes_out = 200, len(payload)
+        self._connection.respond_plainly(
+            b"content-type: application/json\r\nx-request-id: %b\r\nserver-timing: %b\r\ncontent-length: %d\r\n"
+            % (self.request_id.encode(), self.timing(), self.bytes_out),
+            payload,
+        )
+
+    def _refuse(self, error: CallError) -> None:
+        problem = self.failed(error)
+        if not self.disconnected:
+            media_type = problems.MEDIA_TYPE.encode()
+            fields = self.whole(problem.status, len(problem.body), media_type, problem.headers)
+            self._connection.respond(problem.status, fields, (problem.body,))
+
+
+class Desk:
+    """Answers all calls that have finished in one turn of the loop together, at its end: until then the workers have
+    got their next calls."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self._finished: list[Direct] = []
+
+    def add(self, direct: Direct, loop: asyncio.AbstractEventLoop) -> None:
+        """One more has finished."""
+        if not self._finished:
+            loop.call_soon(self._answer)
+        self._finished.append(direct)
+
+    def _answer(self) -> None:
+        finished, self._finished = self._finished, []
+        for direct in finished:
+            direct.answer()
