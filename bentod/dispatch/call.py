@@ -50,8 +50,8 @@ class Call:
 
     __slots__ = (
         "admitted", "alone", "batch", "deadline", "done", "entry", "given_up", "group", "id", "idle_s", "is_async",
-        "level", "losses", "memory", "on_finished", "on_released", "outcome", "queue", "released", "retry", "sent",
-        "timeless", "waits", "weight",
+        "level", "losses", "memory", "on_finished", "on_released", "outcome", "place", "queue", "released", "retry",
+        "sent", "timeless", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -74,7 +74,7 @@ class Call:
         self.batch: Batch | None = None
         self.timeless = False  # its deadline was met: a stream that has begun
         self.idle_s = 0.0  # how long it may be silent once it has begun
-        self.waits = False  # in its queue
+        self.place: Place | None = None  # while it waits in its queue
         self.given_up = False
         self.released = False
         self.done = False
@@ -116,6 +116,10 @@ class Call:
         self.entry, self.memory = b"", ()
         if self.on_released is not None:
             self.on_released()
+
+
+Place = tuple[int, int, Call]
+"""A call's place among those that wait: its level, its number, itself. It is another one each time that it waits."""
 
 
 class Batch:

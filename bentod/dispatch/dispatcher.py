@@ -64,6 +64,8 @@ class Dispatcher:
             if worker is not None:
                 worker.send((call,), self._crew.packer)
                 return
+        if self._filling and queue.full:
+            self._fill()  # those that came in this turn of the loop may not have to wait
         now = time.monotonic()
         queue.admit(call, now)
         if queue.limits.max_delay_s:
@@ -92,7 +94,7 @@ class Dispatcher:
         if call.given_up:
             return
         call.given_up = True
-        if call.waits:
+        if call.place is not None:
             self._lanes[call.is_async].leave(call)
         worker = self._crew.holder(call)
         if worker is None:
@@ -131,7 +133,7 @@ class Dispatcher:
             worker = self._crew.free(lane, is_async, ahead=limits.lone)
             if worker is None:
                 return
-            free = self._crew.slots(is_async) if limits.max_size else 1
+            free = turn.queue.room(self._crew.slots(is_async)) if limits.max_size else 1
             if limits.max_delay_s and (hold_s := held_s(turn, now, others_free=free > 1)) > 0:
                 turn.queue.held_until = now + hold_s
                 self._loop.call_later(hold_s, self._ring, turn.queue, turn.queue.held_until)
@@ -181,6 +183,7 @@ class Dispatcher:
             batch.clean = False
         if worker.over(call) and outcome.run_s:  # a call that was given up has not run
             self._learn(call, outcome.run_s)
+        call.batch = None
         worker.answered += 1
         return outcome
 

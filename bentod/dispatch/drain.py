@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _KEEP = 0.9  # of what was known, at each departure: about the last ten batches count
 _ENOUGH = 4.0  # decayed departures before the rate is trusted
+_MOST = 32.0  # times the usual: a longer pause counts as so much, else one pause would speak for long after it
 
 
 class Drain:
@@ -24,6 +25,8 @@ class Drain:
     def left(self, calls: int, now: float) -> None:
         """So many calls have left together, to be served."""
         took = max(0.0, now - self._mark)
+        if self._times >= _ENOUGH and self._took > 0:
+            took = min(took, _MOST * self._took / self._times)
         self._mark = now
         self._calls = self._calls * _KEEP + calls
         self._took = self._took * _KEEP + took

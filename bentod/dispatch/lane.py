@@ -124,7 +124,11 @@ def held_s(turn: Turn, now: float, *, others_free: bool) -> float:
         return 0.0
     traffic = queue.traffic_of(head.group)
     cost = traffic.cost.of(waiting + 1) or 0.0
-    limit_s = min(limits.max_delay_s - (now - head.admitted), head.deadline - now - 2 * cost)
+    first = queue.oldest() or head  # of a lower level, maybe, but it shall not be held for longer either
+    limit_s = min(
+        limits.max_delay_s - (now - min(head.admitted, first.admitted)),
+        min(head.deadline, first.deadline) - now - 2 * cost,
+    )
     if limit_s <= 0:
         return 0.0
     silence_s = max(0.0, now - traffic.last)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bentod.dispatch.arrivals import Arrivals
 from bentod.dispatch.call import Call
 from bentod.dispatch.cost import Cost
 from bentod.dispatch.drain import Drain
+from bentod.dispatch.line import Line
 from bentod.errors import DeadlineExceeded, QueueFull
 
-_SLACK = 64
 _MOST_GROUPS = 64  # whose traffic is remembered
 _LONGEST_S = 120
 _SURE = 0.8  # a call is given up for its deadline only if this part of what was learned is too much already
-_Heap = list[tuple[int, int, Call]]
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +60,6 @@ class Traffic:
         self.last = now
 
 
-class _Group:
-    """Waiting calls that can share a batch. `weight` is that of those that somebody still waits for."""
-
-    __slots__ = ("calls", "weight")
-
-    def __init__(self) -> None:
-        self.calls: _Heap = []
-        self.weight = 0
-
-
 class Queue:
     """One API's waiting calls, in the order of their level, then of their arrival; what the API holds; what is known of
     its traffic. `used` is the time of slots that it had, for fair shares; `batched` calls were sent in `batches`."""
@@ -83,10 +74,9 @@ class Queue:
         self.held_until = 0.0
         self.traffic = Traffic()
         self.drain = Drain()
-        self._order: _Heap = []
-        self._groups: dict[Hashable, _Group] = {}
+        self._levels: dict[int, Line] = {}
+        self._groups: dict[Hashable, Line] = {}
         self._traffic: OrderedDict[Hashable, Traffic] = OrderedDict()
-        self._levels: dict[int, int] = {}
 
     @property
     def mixed(self) -> bool:
@@ -98,9 +88,18 @@ class Queue:
         """Whether the API may hold one more slot."""
         return not self.limits.slots or self.slots < self.limits.slots
 
+    @property
+    def full(self) -> bool:
+        """Whether as many calls wait as may."""
+        return self.waiting >= self.limits.waiting
+
+    def room(self, free: int) -> int:
+        """How many of `free` slots the API may have."""
+        return min(free, self.limits.slots - self.slots) if self.limits.slots else free
+
     def admit(self, call: Call, now: float) -> None:
         """Raises QueueFull if no more calls may wait, DeadlineExceeded if this one's turn would come too late."""
-        if self.waiting >= self.limits.waiting:
+        if self.full:
             headers = {"retry-after": str(self._retry_after_s(now))}
             raise QueueFull("too many calls wait already", headers=headers)
         wait_s = self._wait_s(call.level)
@@ -115,30 +114,19 @@ class Queue:
 
     def put(self, call: Call) -> None:
         """Let a call wait, at the place that its level and its arrival give it."""
+        place = call.place = (call.level, call.id, call)
         self.waiting += 1
-        self._levels[call.level] = self._levels.get(call.level, 0) + 1
-        call.waits = True
-        item = (call.level, call.id, call)
-        heapq.heappush(self._order, item)
-        if self.limits.max_size:
-            group = self._groups.get(call.group)
-            if group is None:
-                group = self._groups[call.group] = _Group()
-            heapq.heappush(group.calls, item)
-            group.weight += call.weight
+        _line(self._levels, call.level).put(place)
+        _line(self._groups, call.group).put(place)
 
     def head(self) -> Call | None:
         """The call whose turn it is."""
-        order = self._order
-        while order and not order[0][2].waits:
-            heapq.heappop(order)
-        return order[0][2] if order else None
+        return self._levels[min(self._levels)].first() if self._levels else None
 
     def oldest(self) -> Call | None:
         """The call that waits longest, whatever its level."""
-        if len(self._levels) <= 1:
-            return self.head()
-        return min((item[2] for item in self._order if item[2].waits), key=lambda call: call.id)
+        firsts = (line.first() for line in self._levels.values())
+        return min((call for call in firsts if call is not None), key=lambda call: call.id, default=None)
 
     def weight(self, head: Call) -> int:
         """What waits that could share a batch with `head`, itself included."""
@@ -146,42 +134,35 @@ class Queue:
 
     def take(self, head: Call, most: int, now: float) -> list[Call]:
         """A batch: `head` and those after it that fit, weighing at most `most`; they wait no more."""
+        group = self._groups[head.group]
         self._remove(head)
         calls = [head]
         if head.alone or not self.limits.max_size:
             return calls
-        group = self._groups.get(head.group)
         room = most - head.weight
-        while group is not None and group.calls:
-            call = group.calls[0][2]
-            if call.waits:
-                if call.alone or call.weight > room or call.deadline <= now:
-                    break
-                room -= call.weight
-                self._remove(call)
-                calls.append(call)
-            heapq.heappop(group.calls)
+        while (call := group.first()) is not None:
+            if call.alone or call.weight > room or call.deadline <= now:
+                break
+            room -= call.weight
+            self._remove(call)
+            calls.append(call)
         return calls
 
     def leave(self, call: Call) -> None:
         """A waiting call has finished: expired or abandoned. Its place counts no more at once."""
         self._remove(call)
-        if len(self._order) > _SLACK + 2 * self.waiting:
-            self._order = _alive(self._order)
-            for group in self._groups.values():
-                group.calls = _alive(group.calls)
 
     def _remove(self, call: Call) -> None:
-        call.waits = False
+        call.place = None
         self.waiting -= 1
-        self._levels[call.level] -= 1
-        if not self._levels[call.level]:
+        level = self._levels[call.level]
+        level.gone(call)
+        if not level.count:
             del self._levels[call.level]
-        group = self._groups.get(call.group)
-        if group is not None and self.limits.max_size:
-            group.weight -= call.weight
-            if not group.weight:
-                del self._groups[call.group]
+        group = self._groups[call.group]
+        group.gone(call)
+        if not group.count:
+            del self._groups[call.group]
 
     def take_all(self) -> Iterator[Call]:
         """All that wait, none left."""
@@ -216,7 +197,7 @@ class Queue:
     def _wait_s(self, level: int) -> float:
         """How long a new call of `level` would probably wait; 0 if that is not known."""
         rate = self.drain.rate
-        before = sum(count for one, count in self._levels.items() if one <= level)
+        before = sum(line.count for one, line in self._levels.items() if one <= level)
         return before / rate if rate else 0.0
 
     def _retry_after_s(self, now: float) -> int:
@@ -225,7 +206,8 @@ class Queue:
         return min(_LONGEST_S, max(1, math.ceil(self.waiting / rate))) if rate else 1
 
 
-def _alive(calls: _Heap) -> _Heap:
-    alive = [item for item in calls if item[2].waits]
-    heapq.heapify(alive)
-    return alive
+def _line(lines: dict[_Key, Line], key: _Key) -> Line:
+    line = lines.get(key)
+    if line is None:
+        line = lines[key] = Line()
+    return line
