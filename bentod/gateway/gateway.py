@@ -47,9 +47,10 @@ class Gateway:
         key = (api, service.methods, table.types)
         if self._seen.get(api.name) != key:
             counts = self._counts.setdefault(api.name, Counts())
-            counts.queue.limits = limits(api, self._index, self._gateways)
             dispatcher = self._dispatchers[api.service]
-            self._operations[api.name] = operation(api, table.types, service.methods, dispatcher, counts)
+            made = operation(api, table.types, service.methods, dispatcher, counts)
+            made.queue.limits = limits(api, self._index, self._gateways)
+            self._operations[api.name] = made
             self._seen[api.name] = key
         return self._operations[api.name]
 

@@ -154,7 +154,7 @@ def _call(operation: Operation, exchange: Record, wanted: Wanted, value: Any, fo
     if size > frames.LIMIT - 8 or len(memory) > MOST_ATTACHMENTS:
         raise BodyTooLarge("the input is too large for a worker")
     kind = StreamCall if api.stream else Call
-    queue = operation.counts.queue
+    queue = operation.queue
     call = kind(id_, entry, deadline, exchange.started, queue, is_async=operation.is_async, retry=api.retry)
     call.memory = memory
     call.group, call.weight = group, weight

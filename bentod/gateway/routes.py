@@ -35,6 +35,15 @@ class Counts:
     def __init__(self) -> None:
         self.queue = Queue(Limits())
         self.codes: Counter[str] = Counter()
+        self._kind: tuple[object, ...] = ()
+
+    def queue_of(self, *kind: object) -> Queue:
+        """The queue for calls of this kind. If they were of another kind before, it is another: those that wait
+        in it are served as they were meant, and never together with new ones."""
+        if self._kind not in ((), kind):
+            self.queue = Queue(self.queue.limits)
+        self._kind = kind
+        return self.queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Operation:
     dispatcher: Dispatcher
     deadlines: Deadlines
     counts: Counts
+    queue: Queue
     grouping: Grouping
     method: int
     is_async: bool
@@ -91,7 +101,7 @@ class Operation:
     def _ahead(self) -> int:
         """How many chunks a stream may be ahead of its client: few where there are many streams, because the first
         chunk of one waits behind all that the others have ahead."""
-        return _AHEAD if self.counts.queue.running < _MANY else _AHEAD_OF_MANY
+        return _AHEAD if self.queue.running < _MANY else _AHEAD_OF_MANY
 
     def argument(self, value: Any) -> Any:
         """What the callable gets: undeclared properties only reach a callable with `**kwargs`.
@@ -122,6 +132,7 @@ def operation(
     answers = specials(writer.layout)
     kinds = (*specials(bodies.reader.layout), *answers)
     _prepare(kinds)
+    is_async = method.style.startswith("async")
     return Operation(
         api=api,
         input=bodies.reader.validator,
@@ -134,9 +145,10 @@ def operation(
         dispatcher=dispatcher,
         deadlines=Deadlines(dispatcher.expire),
         counts=counts,
+        queue=counts.queue_of(api.service, is_async, api.takes, api.max_size > 0),
         grouping=Grouping(api.takes, api.max_size, api.input, types, closed=not takes_any),
         method=index,
-        is_async=method.style.startswith("async"),
+        is_async=is_async,
         takes_context=any(parameter.name == "context" for parameter in parameters) and "context" not in (names or ()),
         kind=POSITIONAL if names is None or api.takes == "items" else NAMED,
         names=None if takes_any else frozenset(names or ()),

@@ -63,6 +63,26 @@ def test_gateways_share_what_an_api_may_have(gateways, waiting, slots):
     assert {limits(api(), index, gateways).slots for index in range(gateways)} == {0}
 
 
+@pytest.mark.parametrize(
+    ("changed", "style", "same"),
+    [
+        ({"queue": 7, "concurrency": 2, "priority": 3}, "sync", True),
+        ({"max_size": 9}, "sync", True),
+        ({"max_size": 0}, "sync", False),
+        ({"takes": "items"}, "sync", False),
+        ({"service": "t"}, "sync", False),
+        ({}, "async", False),
+    ],
+)
+def test_waiting_calls_are_not_mixed_with_those_of_another_kind(changed, style, same):
+    counts = Counts()
+    first, again = {"takes": "columns", "max_size": 8}, [method(style=style)]
+    before = compiled(api(**first), method(), counts=counts)
+    after = compiled(api(**first | changed), *again, counts=counts)
+    assert (after.queue is before.queue) is same
+    assert after.queue is counts.queue
+
+
 def test_calls_are_held_only_for_batches():
     assert limits(api(takes="columns", max_size=8, max_delay_s=0.005)).max_delay_s == 0.005
     assert limits(api(takes="columns", max_delay_s=0.005)).max_delay_s == 0.0
