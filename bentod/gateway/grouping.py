@@ -8,10 +8,9 @@ from typing import Any
 
 import orjson
 
-from bentod.errors import InvalidInput, Pointed
+from bentod.iotypes import rows
 from bentod.iotypes.layout import Layout, layout
 from bentod.iotypes.parts import Blob, Part, Picture, Tensor
-from bentod.iotypes.pointers import escaped
 from bentod.iotypes.references import object_schema
 from bentod.iotypes.special import TensorType
 
@@ -68,42 +67,16 @@ class Grouping:
         lengths: dict[str, int] = {}
         others: dict[str, Any] = {}
         for name, item in items:
-            if type(item) is list:
-                kinds.append(name)
-                lengths[name] = len(item)
-            elif type(item) is Tensor and item.shape:
-                kinds.append((name, item.dtype, item.shape[1:]))
-                lengths[name] = item.shape[0]
-            else:
+            length = rows.length(item)
+            if length is None:
                 others[name] = item
-        rows = self._checked(lengths)
+            else:
+                lengths[name] = length
+                kinds.append(name if type(item) is list else (name, item.dtype, item.shape[1:]))
+        weight = rows.counted(lengths, self._max_size, named=self._named) or 1
         if not self._max_size:
-            return None, rows or 1
-        return (frozenset(kinds), _equality(others) if others else b""), rows or 1
-
-    def _checked(self, lengths: Mapping[str, int]) -> int:
-        """How many rows a call has. Raises InvalidInput."""
-        if not lengths:
-            detail = "one array at least is needed, and its entries are the rows"
-            raise InvalidInput("the input has no rows", errors=(Pointed("", detail),))
-        first, rows = next(iter(lengths.items()))
-        if len(lengths) > 1 and (errors := _unequal(lengths, first, rows)):
-            raise InvalidInput("the arrays of the input have different lengths", errors=errors)
-        if rows > self._max_size > 0:
-            pointed = Pointed(
-                _pointer(first) if self._named else "", f"{_counted(rows)}, and {self._max_size} are the most"
-            )
-            raise InvalidInput("the input has too many rows", errors=(pointed,))
-        return rows
-
-
-def _unequal(lengths: Mapping[str, int], first: str, rows: int) -> tuple[Pointed, ...]:
-    """Which arrays have not as many rows as the first one."""
-    return tuple(
-        Pointed(_pointer(name), f"{_counted(length)} here, and {_counted(rows)} in {first[:60]!r}")
-        for name, length in lengths.items()
-        if length != rows
-    )
+            return None, weight
+        return (frozenset(kinds), _equality(others) if others else b""), weight
 
 
 def _varies(place: Layout) -> bool:
@@ -137,11 +110,3 @@ def _digest(part: Part) -> str:
         case _:
             return f"{part.media_type} {part.path}"
     return f"{head} {blake2b(data, digest_size=32).hexdigest()}"
-
-
-def _pointer(name: str) -> str:
-    return f"/{escaped(name)}"
-
-
-def _counted(rows: int) -> str:
-    return f"{rows} row{'' if rows == 1 else 's'}"

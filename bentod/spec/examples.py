@@ -10,8 +10,10 @@ from typing import Any
 
 from bentod.codec.folder import CallFolder
 from bentod.errors import BodyTooLarge, InvalidInput, Pointed
+from bentod.iotypes import rows
 from bentod.iotypes.layout import layout
 from bentod.iotypes.pointers import unescaped
+from bentod.iotypes.references import object_schema
 from bentod.iotypes.validator import Validator
 from bentod.spec import example_files
 from bentod.spec.example_files import ExampleFile
@@ -24,10 +26,15 @@ _CODE = "example-mismatch"
 
 
 class Converter:
-    """Reads the values that one schema describes."""
+    """Reads the values that one schema describes. If these bring rows, `most_rows` is how many there may be, 0 for any
+    number."""
 
-    def __init__(self, schema: Any, types: Mapping[str, Any], validator: Validator) -> None:
+    def __init__(
+        self, schema: Any, types: Mapping[str, Any], validator: Validator, most_rows: int | None = None
+    ) -> None:
         self.layout = layout(schema, types)
+        self._most_rows = most_rows
+        self._named = object_schema(schema, types) is not None
         self._schema = schema
         self._types = types
         self._validator = validator
@@ -35,7 +42,7 @@ class Converter:
     def read(self, value: Any) -> tuple[tuple[Pointed, ...], dict[str, int]]:
         """What is wrong with a value, and what its named dimensions are."""
         if self.layout is None:
-            return (() if self._validator.valid(value) else self._validator.errors(value)), {}
+            return (self._of_rows(value) if self._validator.valid(value) else self._validator.errors(value)), {}
         # Only specs with special types wait for the import of what reads them.
         from bentod.codec.reader import Reader
 
@@ -46,7 +53,19 @@ class Converter:
                 return error.errors or (Pointed("", str(error)),), {}
             except BodyTooLarge as error:
                 return error.errors or (Pointed("", str(error)),), {}
-            return (), dict(found.dimensions)
+            return self._of_rows(found.value), dict(found.dimensions)
+
+    def _of_rows(self, value: Any) -> tuple[Pointed, ...]:
+        """What is wrong with the rows of a value that is fine otherwise."""
+        if self._most_rows is None or (self._named and not isinstance(value, dict)):
+            return ()
+        parts = value.items() if self._named else (("", value),)
+        lengths = {name: length for name, part in parts if (length := rows.length(part)) is not None}
+        try:
+            rows.counted(lengths, self._most_rows, named=self._named)
+        except InvalidInput as error:
+            return error.errors
+        return ()
 
 
 class Examples:

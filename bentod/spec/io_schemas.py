@@ -12,7 +12,7 @@ import jsonschema_rs
 
 from bentod.iotypes.validator import Validator
 from bentod.shipped import shipped
-from bentod.spec import keywords, special_places, streams
+from bentod.spec import keywords, special_places, streams, together
 from bentod.spec.example_files import ExampleFile
 from bentod.spec.examples import Converter, Examples
 from bentod.spec.found import shown
@@ -76,20 +76,21 @@ class _Schemas:
         }
         converters: dict[str, Converter] = {}
         for key, rule in rules.items():
-            converter = self._converter(api.get(key, True), (*path, key), rule)
+            most_rows = together.most_rows(api) if key == "input" else None
+            converter = self._converter(api.get(key, True), (*path, key), rule, most_rows)
             if converter is not None:
                 converters[key] = converter
         if stream == "raw" and "output" in converters:
             streams.check_raw(api.get("output", True), (*path, "output"), self._types.sound, self._report)
         return Examples(api, path, converters, self._project, self._report).check()
 
-    def _converter(self, schema: Any, path: Path, rule: Rule) -> Converter | None:
+    def _converter(self, schema: Any, path: Path, rule: Rule, most_rows: int | None) -> Converter | None:
         sound = self.check(schema, path)
         before = len(self._report.problems)
         special_places.check(Root(schema, path, sound), self._types.sound, self._report, rule)
         sound = sound and len(self._report.problems) == before
         validator = self.compiled(schema, path) if sound else None
-        return Converter(schema, self._types.sound, validator) if validator is not None else None
+        return Converter(schema, self._types.sound, validator, most_rows) if validator is not None else None
 
     def check(self, schema: Any, path: Path) -> bool:
         """Whether `schema` may be compiled; what is wrong with it is reported."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from bentod.iotypes.references import object_schema, resolved
 from bentod.iotypes.special import TensorType, special
-from bentod.spec.model import Api, Spec
+from bentod.spec.model import Api, Batching, Spec
 from bentod.spec.node import Path
 from bentod.spec.quantities import duration_text
 from bentod.spec.report import Report
@@ -34,6 +34,15 @@ def check(api: Api, path: Path, spec: Spec, report: Report) -> None:
     if api.concurrency is not None and api.concurrency < gateways:
         message = f"{gateways} gateways share this, and each needs one at least"
         report.at_value((*path, "concurrency"), _CODE, message, f"at least {gateways}, or fewer `server.gateways`")
+
+
+def most_rows(api: Mapping[str, Any]) -> int | None:
+    """How many rows a call of an API may bring, as it is written; 0 for any number, None if it brings none."""
+    if api.get("takes") != "rows":
+        return None
+    batching = api.get("batching")
+    size = batching.get("max_size", Batching().max_size) if isinstance(batching, dict) else 0
+    return size if isinstance(size, int) else 0
 
 
 def _check_stream(api: Api, path: Path, report: Report) -> None:

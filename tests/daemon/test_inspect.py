@@ -151,3 +151,13 @@ def test_a_stream_needs_a_generator_and_gets_one(tmp_path):
     spec = SPEC.replace("f: {service: s}", "f: {service: s, stream: sse}\n  g: {service: s, stream: raw}")
     [problem] = inspected(tmp_path, "def f(x): return [x]\nasync def g(x): yield x", spec)
     assert (problem.path, problem.code, problem.line) == ("apis.f.stream", "no-generator", 6)
+
+
+def test_what_a_callable_takes_is_compared_with_its_parameters(tmp_path):
+    spec = SPEC.replace("{service: s}", "{service: s, takes: items, batching: {}, input: {properties: {a: {}, b: {}}}}")
+    [problem] = inspected(tmp_path, "def f(a, b): ...", spec)
+    assert (problem.path, problem.code, problem.line) == ("apis.f.takes", "parameter-count", 6)
+    assert "`takes: items` passes one" in problem.message
+    [problem] = inspected(tmp_path, "def f(calls): yield", spec)
+    assert (problem.path, problem.code) == ("apis.f.takes", "conflict")
+    assert inspected(tmp_path, "def f(calls, context): ...", spec) == []

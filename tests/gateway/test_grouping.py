@@ -1,6 +1,8 @@
 """Which calls may share a batch, and what they weigh."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bentod.errors import InvalidInput
 from bentod.gateway.grouping import Grouping
@@ -157,6 +159,34 @@ def test_a_call_weighs_its_rows(value, weight):
 )
 def test_rows_go_together_if_all_else_is_equal(left, right, together):
     assert same(ANY, left, right) is together
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from([0.0, 1.0, -1.0, 1e300])
+    | st.text("ab", max_size=70),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def identity(value):
+    """What two values have in common that are equal and of equal types."""
+    match value:
+        case dict():
+            return "object", frozenset((name, identity(item)) for name, item in value.items())
+        case list():
+            return "array", tuple(map(identity, value))
+        case _:
+            return type(value), value
+
+
+@given(JSON, JSON)
+def test_values_are_equal_if_their_json_and_their_types_are(left, right):
+    found = same(ANY, {"x": [1], "z": {"in": left}}, {"x": [1], "z": {"in": right}})
+    assert found == (identity(left) == identity(right))
 
 
 def test_a_key_is_never_long():
