@@ -6,49 +6,20 @@ import asyncio
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from bentod.codec.bodies import JSON_FORM
 from bentod.dispatch.call import Answer, Call
 from bentod.errors import CallError, Internal
 from bentod.gateway import head, problems
 from bentod.gateway.app import App, draining
+from bentod.gateway.heads import Head, Heads
 from bentod.gateway.infer import admitted, taken
 from bentod.gateway.record import Header, Record
-from bentod.gateway.routes import Operation
 from bentod.iotypes.media_types import JSON
 from bentod.wire.intake import Memory
 
-_ELSEWHERE = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 _JSON = JSON.encode()
 _NO_DIMENSIONS: dict[str, int] = {}
-
-
-class Head(NamedTuple):
-    """The head of a request that can be answered directly."""
-
-    operation: Operation
-    path: str
-    headers: Mapping[bytes, bytes]
-    length: int
-
-
-def fitting(app: App, url: bytes, headers: Sequence[Header]) -> Head | None:
-    """The head of a POST that asks for nothing unusual; None if the request must go the ordinary way."""
-    operation = app.plain(url)
-    if operation is None:
-        return None
-    found = dict(headers)
-    length = found.get(b"content-length", b"")
-    if len(found) != len(headers) or not _ELSEWHERE.isdisjoint(found) or not length.isdigit():
-        return None
-    try:
-        form, media_type = head.forms(operation, found)
-    except CallError:
-        return None
-    if form is not JSON_FORM or media_type != JSON or int(length) > operation.api.max_body:
-        return None
-    return Head(operation, url.decode("ascii"), found, int(length))
 
 
 class Connection(Protocol):
@@ -178,10 +149,11 @@ class Direct(Record):
 
 class Desk:
     """Answers all calls that have finished in one turn of the loop together, at its end: until then the workers have
-    got their next calls."""
+    got their next calls. `heads` says which calls these are."""
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self.heads = Heads(app)
         self._finished: list[Direct] = []
 
     def add(self, direct: Direct, loop: asyncio.AbstractEventLoop) -> None:

@@ -13,8 +13,9 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bentod.gateway import problems
 from bentod.gateway.answering import Answering
-from bentod.gateway.direct import Direct, Head, fitting
+from bentod.gateway.direct import Direct
 from bentod.gateway.exchange import CONNECTION
+from bentod.gateway.heads import Head
 from bentod.gateway.problems import Kind
 from bentod.gateway.record import new_request_id
 from bentod.gateway.shared import Shared
@@ -37,6 +38,9 @@ class HttpProtocol(Answering):
         self._found: Head | None = None
         """The head of a request that can be answered directly, while its body arrives: `_body`."""
         self._body = b""
+        self._between = True
+        """Whether the parser has had nothing since the last request was complete."""
+        self._taken: tuple[Head, bytes] | None = None
         self.on_gone: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,7 +62,18 @@ class HttpProtocol(Answering):
         if self._lingering or self._refusal is not None:
             return
         self._fresh_date()
+        first = self._between
+        if first and self._free and (seen := self._shared.desk.heads.seen(data)) is not None:
+            if self._head_timer is not None:
+                self._head_arrived()
+            self._begin_direct(seen, data[len(data) - seen.length :])
+            return
+        self._between = False
         super().data_received(data)
+        if self._taken is not None:
+            if first:
+                self._shared.desk.heads.remember(data, *self._taken)
+            self._taken = None
         if self._found is not None:
             self._go_ordinary_way()
         if self._in_head:
@@ -82,7 +97,7 @@ class HttpProtocol(Answering):
         if version not in _VERSIONS:
             raise ValueError("an unknown version of HTTP")  # which makes it a malformed request
         if self._free and version == "1.1" and self.parser.get_method() == b"POST" and self.parser.should_keep_alive():
-            self._found = fitting(self._shared.desk.app, self.url, self.headers)
+            self._found = self._shared.desk.heads.fitting(self.url, self.headers)
         if self._found is None:
             self._begin_asgi()
 
@@ -143,6 +158,7 @@ class HttpProtocol(Answering):
 
     def _unsupported_upgrade_warning(self) -> None:
         """An upgrade that is not taken is ignored (RFC 9110, 7.8): no words about it."""
+        self._between = False
 
     def _refuse(self, kind: Kind) -> None:
         """Answer what never became a request, after those before it that did, and close."""
@@ -180,11 +196,16 @@ class HttpProtocol(Answering):
         cycle.message_event.set()
 
     def on_message_complete(self) -> None:
+        self._between = True
         if self._found is None:
             super().on_message_complete()
             return
-        direct, self._found = Direct(self._found, self, self._shared.desk), None
-        body, self._body = self._body, b""
+        self._taken = found, body = self._found, self._body
+        self._found, self._body = None, b""
+        self._begin_direct(found, body)
+
+    def _begin_direct(self, found: Head, body: bytes) -> None:
+        direct = Direct(found, self, self._shared.desk)
         self._current = self.cycle = cast(RequestResponseCycle, direct)  # it has all that uvicorn asks for
         direct.begin(body)
 
