@@ -34,8 +34,8 @@ class Grouping:
         self._max_size = max_size
         self._named = named is not None
         self._rows = takes == "rows"
-        self._closed = closed and takes != "items"  # whose objects are passed as they came
-        unbatched = takes == "item" or not max_size
+        self._closed = closed
+        unbatched = takes in ("item", "items") or not max_size  # nothing is put together
         self.trivial = not self._rows and (unbatched or self._uniform(named, layout(schema, types)))
 
     def _uniform(self, named: Mapping[str, Any] | None, place: Layout | None) -> bool:

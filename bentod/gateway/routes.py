@@ -149,7 +149,8 @@ def operation(
         grouping=Grouping(api.takes, api.max_size, api.input, types, closed=not takes_any),
         method=index,
         is_async=is_async,
-        takes_context=any(parameter.name == "context" for parameter in parameters) and "context" not in (names or ()),
+        takes_context=any(parameter.name == "context" for parameter in parameters)
+        and ("context" not in (names or ()) or api.takes == "items"),
         kind=POSITIONAL if names is None or api.takes == "items" else NAMED,
         names=None if takes_any else frozenset(names or ()),
     )

@@ -70,10 +70,13 @@ def test_undeclared_properties_that_do_not_reach_the_callable_make_no_groups():
     schema = {"properties": {"a": {}}, "required": ["a"]}
     assert Grouping("columns", 32, schema, {}, closed=True).trivial
     assert not Grouping("columns", 32, schema, {}).trivial
-    assert not Grouping("items", 32, schema, {}, closed=True).trivial
 
 
-# ── columns and items ────────────────────────────────────────────────────────────────────────────
+def test_lists_of_values_take_anything():
+    assert Grouping("items", 32, {"properties": {"a": tensor(-1)}}, {}).trivial
+
+
+# ── columns ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,6 @@ def test_undeclared_properties_that_do_not_reach_the_callable_make_no_groups():
 def test_calls_go_together_if_their_arguments_can_be_stacked(left, right, together):
     schema = {"properties": {"a": tensor(-1, -1), "b": True}}
     assert same(Grouping("columns", 32, schema, {}), left, right) is together
-    assert same(Grouping("items", 32, schema, {}), left, right) is together
 
 
 def test_a_positional_tensor_has_a_group_for_its_shape():
@@ -102,7 +104,7 @@ def test_a_positional_tensor_has_a_group_for_its_shape():
 
 
 def test_what_is_no_object_although_it_may_have_properties_is_one_item():
-    grouping = Grouping("items", 32, {"properties": {"a": {}}}, {})
+    grouping = Grouping("columns", 32, {"properties": {"a": {}}}, {})
     assert grouping.place([1]) == (None, 1)
 
 
