@@ -1,12 +1,14 @@
-"""When calls come: the gaps between arrivals, learned, and what they say about the next."""
+"""When calls come: the gaps between arrivals, learned, and what they say about the next ones."""
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from math import frexp
 
 _GROWTH = 1.02
-"""What each arrival counts more than the one before it: about the last hundred count."""
+"""What each gap counts more than the one before it: about the last hundred count."""
 _RENEW = 1e100
 _SCALE = 1e6
 _PARTS = 4
@@ -14,6 +16,11 @@ _OCTAVES = 28
 _BUCKETS = _PARTS * _OCTAVES + 1
 _EDGES = (0.0, *(2.0 ** (i // _PARTS) * (1 + i % _PARTS / _PARTS) / _SCALE for i in range(_BUCKETS)))
 """Bucket i has the gaps from _EDGES[i] to _EDGES[i + 1]: below a microsecond, then four to an octave, to minutes."""
+_MOST = 128
+"""So many outstanding calls are told apart."""
+_FEW = 8.0
+_REBUILD = 64
+_RARE = 0.02
 
 
 def _bucket(gap: float) -> int:
@@ -24,70 +31,177 @@ def _bucket(gap: float) -> int:
 
 
 class _Gaps:
-    """A histogram of gaps that forgets."""
+    """How long it took until a call came, and how long none had come when something else happened; both forgotten."""
 
-    __slots__ = ("sum_s", "total", "unit", "weights")
+    __slots__ = ("count", "cut", "ended", "sum_s", "total", "unit")
 
     def __init__(self) -> None:
-        self.weights = [0.0] * _BUCKETS
+        self.ended = array("d", bytes(8 * _BUCKETS))
+        self.cut = array("d", bytes(8 * _BUCKETS))
         self.unit = 1.0
         self.total = 0.0
         self.sum_s = 0.0
+        self.count = 0
 
-    def add(self, gap: float) -> None:
+    def add(self, gap: float, ended: bool) -> None:
         unit = self.unit = self.unit * _GROWTH
-        self.weights[_bucket(gap)] += unit
+        (self.ended if ended else self.cut)[_bucket(gap)] += unit
         self.total += unit
         self.sum_s += unit * gap
+        self.count += 1
         if unit > _RENEW:
-            self.weights = [weight / unit for weight in self.weights]
+            self.ended = array("d", [weight / unit for weight in self.ended])
+            self.cut = array("d", [weight / unit for weight in self.cut])
             self.total /= unit
             self.sum_s /= unit
             self.unit = 1.0
 
     def ahead(self, silence_s: float, waits: Sequence[float]) -> list[tuple[float, float]]:
-        weights, at = self.weights, _bucket(silence_s)
+        """The product-limit estimate (Kaplan and Meier, 1958)."""
+        ended, cut, at = self.ended, self.cut, _bucket(silence_s)
         low, high = max(silence_s, _EDGES[at]), _EDGES[at + 1]
-        alive = sum(weights[at + 1 :]) + self.unit
-        """One gap that never ends is always among them."""
-        here = weights[at] * max(0.0, (high - low) / (high - _EDGES[at]))
-        start = left = alive + here
-        found, waited = [], 0.0
+        risk = sum(ended[at:]) + sum(cut[at:]) + self.unit  # one gap that never ends is always among them
+        left, waited, found = 1.0, 0.0, []
+        slope = ended[at] / ((risk - cut[at] / 2) * (high - _EDGES[at]))  # of survival
         for wait in waits:
             until = silence_s + wait
             while high <= until and at + 1 < _BUCKETS:
-                waited += (high - low) * (left - here / 2)
-                left -= here
+                drop = left * slope * (high - low)
+                waited += (high - low) * (left - drop / 2)
+                left -= drop
+                risk -= ended[at] + cut[at]
                 at += 1
-                low, high, here = high, _EDGES[at + 1], weights[at]
-            part = here * min(1.0, (until - low) / (high - low))
-            waited += (until - low) * (left - part / 2)
-            left, here, low = left - part, here - part, until
-            found.append((1.0 - left / start, waited / start))
+                low, high = high, _EDGES[at + 1]
+                slope = ended[at] / ((risk - cut[at] / 2) * (high - low)) if ended[at] else 0.0
+            drop = left * slope * min(high - low, until - low)
+            found.append((1.0 - left + drop, waited + (until - low) * (left - drop / 2)))
         return found
 
 
-class Arrivals:
-    """When calls come: the gaps between arrivals, learned."""
+class Flow:
+    """The arrivals to expect one after the other, each within a horizon of the one before it.
 
-    __slots__ = ("_gaps", "_last")
+    Index k stands for the time after an arrival that made k calls outstanding. All are sums over k, so that a stretch
+    of arrivals costs two look-ups.
+    """
+
+    __slots__ = ("alive", "counts", "delays", "ends", "last", "times", "weighted")
+
+    def __init__(self, steps: list[tuple[float, float]]) -> None:
+        self.alive, self.times, self.counts = [1.0], [0.0], [0.0]
+        self.delays, self.weighted = [0.0], [0.0]
+        for k, (chance, gap) in enumerate(steps):
+            alive = self.alive[-1]
+            self.delays.append(self.delays[-1] + alive * gap)
+            self.weighted.append(self.weighted[-1] + alive * gap * k)
+            self.times.append(self.times[-1] + gap)
+            self.alive.append(alive * chance)
+            self.counts.append(self.counts[-1] + alive * chance)
+        self.last = len(steps)
+        self.ends = [len(steps)] * (len(steps) + 1)
+        for k in range(len(steps) - 1, -1, -1):
+            self.ends[k] = k if steps[k][0] < 0.5 else self.ends[k + 1]
+
+    def count(self, after: int, within_s: float) -> float:
+        """How many arrivals to expect within this time."""
+        times = self.times
+        upto = bisect_right(times, times[after] + within_s) - 1
+        return (self.counts[upto] - self.counts[after]) / self.alive[after]
+
+    def gather(self, after: int, upto: int, calls: float) -> tuple[float, float, float]:
+        """Wait from one arrival until another: the arrivals to expect, the time it takes, and the time that all of
+        them and `calls` wait, summed."""
+        alive = self.alive[after]
+        count = (self.counts[upto] - self.counts[after]) / alive
+        time = (self.delays[upto] - self.delays[after]) / alive
+        each = (self.weighted[upto] - self.weighted[after]) / alive
+        return count, time, (calls - after) * time + each
+
+
+class Arrivals:
+    """When calls come: the gaps between arrivals, learned for each number of outstanding calls.
+
+    That number tells the middle of a burst of eight from its end, and whether all of a group of clients that call
+    again after each answer wait already. `outstanding` is what it is now, between `came` and `left`.
+    """
+
+    __slots__ = ("_all", "_came", "_count", "_event", "_flows", "_gaps", "_last", "_states", "outstanding")
 
     def __init__(self) -> None:
-        self._gaps = _Gaps()
+        self.outstanding = 0
+        self._all = _Gaps()
+        self._states: dict[int, _Gaps] = {}
+        """By what is outstanding since an arrival; below zero, since calls have left."""
+        self._gaps = self._all
         self._last: float | None = None
+        self._event = 0.0
+        self._came = True
+        self._count = 0
+        self._flows: dict[int, Flow] = {}
 
     def came(self, now: float) -> None:
         """A call came. A clock that goes backwards makes a gap of nothing."""
         if self._last is not None:
-            self._gaps.add(max(0.0, now - self._last))
+            self._all.add(max(0.0, now - self._last), True)
+            self._gaps.add(max(0.0, now - self._event), True)
         self._last = now
+        self._count += 1
+        self.outstanding += 1
+        self._enter(now, min(self.outstanding, _MOST))
+
+    def left(self, now: float, calls: int = 1) -> None:
+        """So many calls were answered, or are outstanding no longer for another reason."""
+        if self._last is not None:
+            self._gaps.add(max(0.0, now - self._event), False)
+        self.outstanding = max(0, self.outstanding - calls)
+        self._enter(now, -1 - min(self.outstanding, _MOST))
+
+    def _enter(self, now: float, state: int) -> None:
+        self._event = now
+        gaps = self._states.get(state)
+        if gaps is None:
+            gaps = self._states[state] = _Gaps()
+        self._gaps = gaps
 
     @property
-    def mean_gap_s(self) -> float | None:
-        """The mean gap; None while there is none."""
-        return self._gaps.sum_s / self._gaps.total if self._gaps.total else None
+    def rate(self) -> float:
+        """Calls per second over the last hundred; 0 while nothing is known."""
+        return self._all.total / max(self._all.sum_s, 1e-9) if self._all.total else 0.0
+
+    @property
+    def next(self) -> int:
+        """The state after one more arrival."""
+        return min(self.outstanding + 1, _MOST)
 
     def ahead(self, silence_s: float, waits: Sequence[float]) -> list[tuple[float, float]]:
         """For each of these waits, in rising order, after such a silence: how likely it is that a call comes within
         it, and the mean time until it comes or the wait is over."""
-        return self._gaps.ahead(silence_s, waits)
+        if self._gaps.count < _FEW or self._last is None:
+            return self._all.ahead(silence_s, waits)
+        return self._gaps.ahead(max(0.0, silence_s - max(0.0, self._event - self._last)), waits)
+
+    def flow(self, horizon_s: float) -> Flow:
+        """What to expect after the next arrivals, with a memory of some arrivals for each octave of the horizon."""
+        if self._count >= _REBUILD:
+            self._count = 0
+            self._flows.clear()
+        octave = frexp(horizon_s)[1]
+        found = self._flows.get(octave)
+        if found is None:
+            found = self._flows[octave] = self._make(2.0**octave * 0.75)
+        return found
+
+    def _make(self, horizon_s: float) -> Flow:
+        steps = [_step(self._all, horizon_s)] * (_MOST + 1)
+        for k, gaps in self._states.items():
+            if k > 0 and gaps.count >= _FEW:
+                steps[k] = _step(gaps, horizon_s)
+        steps += [steps[-1]] * 40
+        return Flow(steps)
+
+
+def _step(gaps: _Gaps, horizon_s: float) -> tuple[float, float]:
+    """How likely a gap ends within the horizon, and the mean of those that do."""
+    chance, waited = gaps.ahead(0.0, (horizon_s,))[0]
+    chance = max(chance, _RARE)
+    return chance, max(0.0, waited - (1 - chance) * horizon_s) / chance
