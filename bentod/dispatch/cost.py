@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from heapq import heapreplace
 
 _EXACT = 64
 """Up to here each size is remembered by itself; above, sizes that differ by a sixteenth share a memory."""
@@ -37,9 +38,10 @@ class Cost:
     than the least for smaller ones.
     """
 
-    __slots__ = ("_batches", "_cached", "_due", "_line", "_ratios", "_seen", "_sizes", "_values")
+    __slots__ = ("_batches", "_cached", "_due", "_large", "_line", "_ratios", "_seen", "_sizes", "_values")
 
     def __init__(self) -> None:
+        self._large = [0] * _STREAK
         self._seen: dict[int, _Seen] = {}
         self._batches = 0
         self._due = 0
@@ -53,6 +55,8 @@ class Cost:
         """A batch of this size took this long."""
         seconds = max(_LEAST_S, seconds)
         self._batches += 1
+        if size > self._large[0]:
+            heapreplace(self._large, size)
         seen = self._seen.get(size if size <= _EXACT else _shared(size))
         if seen is None:
             self._seen[size if size <= _EXACT else _shared(size)] = _Seen(size, seconds, 1.0, self._batches)
@@ -62,6 +66,9 @@ class Cost:
         if 0.5 <= ratio <= 2.0:
             if self._ratios:
                 self._ratios.clear()
+        elif ratio < 1.0 and seen.weight < _STREAK:  # the first of a size may be slow: compilers, caches, memory
+            seen.seconds, seen.weight, seen.at, self._due = seconds, 1.0, self._batches, 0
+            return
         else:
             seconds = self._surprising(seen, ratio)
         seen.at = self._batches
@@ -70,6 +77,11 @@ class Cost:
         step = 1.0 / seen.weight
         seen.seconds += step * (seconds - seen.seconds)
         seen.size += step * (size - seen.size)
+
+    @property
+    def largest(self) -> int:
+        """Three batches or more were at least this large."""
+        return self._large[0]
 
     def of(self, size: float) -> float | None:
         """Seconds that a batch of this size is expected to take; None while nothing is known."""

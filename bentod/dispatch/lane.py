@@ -112,7 +112,7 @@ def _portion(turn: Turn, free: int) -> int:
     waiting = queue.weight(head)
     if waiting <= head.weight:
         return head.weight
-    return portion(waiting, queue.limits.max_size, free, lambda size: queue.cost(head.group, size))
+    return portion(waiting, queue.limits.max_size, free, lambda size: queue.tried_cost(head.group, size))
 
 
 def held_s(turn: Turn, now: float, *, others_free: bool) -> float:

@@ -10,7 +10,8 @@ _JOURNEY_S = 0.0003  # from an answer to the worker's next batch
 
 
 def portion(waiting: int, max_size: int, free: int, cost: Callable[[int], float | None]) -> int:
-    """How much one of `free` slots takes of what waits; `cost` is what a batch of a size takes, in seconds.
+    """How much one of `free` slots takes of what waits; `cost` is what a batch of a size takes, in seconds, and None
+    for sizes that were hardly tried yet: they are, because what is true of small ones says nothing of large ones.
 
     All of it, up to `max_size`, except: where several slots are free and an even part is done much sooner, that; and
     where a smaller batch serves as many calls a second (padding, caches, no gain at all), the smallest such. n calls of

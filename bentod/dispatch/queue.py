@@ -190,9 +190,17 @@ class Queue:
 
     def cost(self, group: Hashable, size: int) -> float | None:
         """What a batch of a group probably costs, in seconds; None while nothing is known."""
-        if group is not None and (known := self.traffic_of(group).cost.of(size)) is not None:
-            return known
-        return self.traffic.cost.of(size)
+        return self._cost(group).of(size)
+
+    def tried_cost(self, group: Hashable, size: int) -> float | None:
+        """The same, but None as well for batches that are larger than any that ran, but for a few."""
+        cost = self._cost(group)
+        return cost.of(size) if size <= cost.largest else None
+
+    def _cost(self, group: Hashable) -> Cost:
+        if group is not None and (cost := self.traffic_of(group).cost).largest:
+            return cost
+        return self.traffic.cost
 
     def _wait_s(self, level: int) -> float:
         """How long a new call of `level` would probably wait; 0 if that is not known."""
