@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import msgpack
@@ -15,7 +15,21 @@ from bentod.dispatch.call import Call, StreamCall
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.queue import Limits, Queue
 from bentod.errors import WireError
-from bentod.wire.entries import CANCEL, CHUNK, DONE, NAMED, POSITIONAL, RAISED, TAKEN, EntryPacker, Terms
+from bentod.wire.entries import (
+    BATCH,
+    CANCEL,
+    CHUNK,
+    DONE,
+    FREE,
+    NAMED,
+    PASS,
+    POSITIONAL,
+    RAISED,
+    REFUSED,
+    TAKEN,
+    EntryPacker,
+    Terms,
+)
 from bentod.wire.intake import Memory
 from bentod.wire.messages import Method, ServiceRoute, WorkerRoute
 
@@ -33,6 +47,9 @@ class FakeLink:
         self.closed = self.gone = False
         self.entries: list[Any] = []
         self.handler: Callable[[Any], Any] | None = None
+        self.batches: list[list[int]] = []
+        """What was sent as batches: the ids of each."""
+        self._missing = self._first = 0
         self._received = received
         self._lost = lost
 
@@ -42,9 +59,27 @@ class FakeLink:
         if found[0] in _CALLS and found[6] is not None and Terms(*found[6]).packed:
             found[4] = msgpack.unpackb(found[4], strict_map_key=False, ext_hook=opener(memory))
         self.entries.append(found)
+        self._count(found)
         answer = self.handler(found) if self.handler is not None and found[0] in _CALLS else None
         if answer is not None:
             asyncio.get_running_loop().call_soon(self.tell, answer)
+
+    def _count(self, found: list[Any]) -> None:
+        """The calls of a batch follow it, and nothing comes between."""
+        if self._missing > 0:
+            assert found[0] in _CALLS
+            self._missing -= 1
+            self.batches[-1].append(found[1])
+        elif found[0] == BATCH:
+            _, first, self._missing, takes, apart = found
+            assert self._missing >= 1
+            assert takes in ("item", "columns", "items", "rows")
+            assert isinstance(apart, bool)
+            self.batches.append([])
+            self._first = first
+        else:
+            return
+        assert self.batches[-1][:1] in ([], [self._first])
 
     def flush(self) -> None:
         """Everything is sent at once anyway."""
@@ -58,6 +93,11 @@ class FakeLink:
     def calls(self) -> list[int]:
         """The ids of the calls that were sent."""
         return [entry[1] for entry in self.entries if entry[0] in _CALLS]
+
+    @property
+    def passes(self) -> int:
+        """How often a slot that was offered was not wanted."""
+        return sum(entry[0] == PASS for entry in self.entries)
 
     @property
     def cancels(self) -> list[int]:
@@ -89,6 +129,18 @@ class FakeLink:
     def refuse(self, call: int, code: str = "target-raised", run_s: float = SLOW_S) -> None:
         """Answer a call with a failure."""
         self.tell([RAISED, call, run_s, code, "detail", "log", ["builtins:ValueError", "builtins:Exception"]])
+
+    def answer_batch(self, calls: Sequence[int], run_s: float = SLOW_S) -> None:
+        """Answer the calls of a batch together, each with its own id."""
+        self.tell(*([DONE, one, run_s, one] for one in calls))
+
+    def full(self, call: int) -> None:
+        """Give back a call or a batch that was not begun."""
+        self.tell([REFUSED, call])
+
+    def free(self) -> None:
+        """Offer a slot."""
+        self.tell([FREE, 0])
 
     def die(self) -> None:
         """The worker is gone."""
@@ -152,10 +204,17 @@ def call(
     timeout_s: float = 30.0,
     id_: int = 0,
     kind: type[Call] = Call,
+    level: int | None = None,
+    group: Hashable = None,
+    weight: int = 1,
 ) -> Call:
     """A call, admitted now."""
     now = time.monotonic()
     number = id_ or next(_IDS)
     terms = Terms(ahead=32) if kind is StreamCall else None
     entry = EntryPacker().entry((NAMED, number, 0, now + timeout_s, {}, None, terms))
-    return kind(number, entry, now + timeout_s, now, quota or Queue(Limits(256)), is_async=is_async, retry=retry)
+    queue = quota or Queue(Limits(256))
+    made = kind(number, entry, now + timeout_s, now, queue, is_async=is_async, retry=retry)
+    made.group, made.weight = group, weight
+    made.level = queue.limits.priority if level is None else level
+    return made
