@@ -69,6 +69,11 @@ class EntryPacker:
         """One packed entry with what belongs to it, as pieces to be written. Raises WireError if it is too large."""
         return attached(self._heads[1] + packed, memory)
 
+    def together(self, packed: Sequence[bytes], memory: Sequence[Memory]) -> bytes | list[Memory]:
+        """At most 64 packed entries in one frame, with what belongs to them. Raises WireError if it is too large."""
+        payload = self._heads[len(packed)] + b"".join(packed)
+        return attached(payload, memory) if memory else frame(payload)
+
     def frames(self, packed: Sequence[bytes]) -> bytes:
         """The packed entries as frames, small ones together. Raises WireError if one entry alone is too large."""
         if len(packed) == 1:

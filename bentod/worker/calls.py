@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from bentod.codec.parcels import Parcel
 from bentod.wire.entries import CHUNK, CHUNK_WITH, DONE, DONE_WITH, NAMED, RAISED, Entry, EntryPacker, Terms
+from bentod.wire.frames import frame
 from bentod.wire.orders import Method
 from bentod.worker import parts
 from bentod.worker.context import Context
@@ -17,7 +18,9 @@ from bentod.worker.flow import Outlet, Sendable
 
 TARGET_RAISED, UNSERIALIZABLE, EXPIRED = "target-raised", "output-unserializable", "deadline-exceeded"
 UNREADABLE, INVALID, CANCELLED = "invalid-input", "output-invalid", "cancelled"
-_PLAIN = Terms()
+MISCOUNTED = "output-count"
+PLAIN = Terms()
+_OURS = "bentod.worker."
 
 
 def cancelled(call: int) -> Entry:
@@ -88,7 +91,7 @@ class Caller:
         self._report = report
         self._expected = expected
         self._project = project
-        self._terms = _PLAIN
+        self._terms = PLAIN
         self._parcel = Parcel(lambda value: parts.part_of(value, self._terms, self._project))
         self._packer = EntryPacker(default=self._packable)
 
@@ -134,17 +137,22 @@ class Caller:
 
     def work(self, entry: Entry, attachments: Sequence[Any], started: float) -> Work:
         """What an entry asks for. Raises Unreadable."""
-        kind, call, index, deadline, argument, extra, given = entry
-        terms = _PLAIN if given is None else Terms(*given)
+        argument, context, terms = self.opened(entry, attachments)
+        named = argument if entry[0] == NAMED else {}
+        if context is not None:
+            named = {**named, "context": context}
+        return Work(entry[1], started, () if entry[0] == NAMED else (argument,), named, context, terms)
+
+    def opened(self, entry: Entry, attachments: Sequence[Any]) -> tuple[Any, Context | None, Terms]:
+        """An entry's argument, ready for the callable, with its context and terms. Raises Unreadable."""
+        _, _, index, deadline, argument, extra, given = entry
+        terms = PLAIN if given is None else Terms(*given)
         if terms.packed:
             argument = parts.argument_of(argument, attachments)
-        named = argument if kind == NAMED else {}
-        context = None
-        if self.methods[index].takes_context and extra is not None:  # else `context` is a property of the input
-            request_id, headers = extra
-            context = Context(request_id, headers, deadline, terms.folder)
-            named = {**named, "context": context}
-        return Work(call, started, () if kind == NAMED else (argument,), named, context, terms)
+        if extra is None or not self.methods[index].takes_context:  # then `context` is a property of the input
+            return argument, None, terms
+        request_id, headers = extra
+        return argument, Context(request_id, headers, deadline, terms.folder), terms
 
     def given_up(self, call: int) -> Sendable:
         """The answer, framed, to a call that was given up before it finished."""
@@ -159,11 +167,11 @@ class Caller:
 
     def _done_plainly(self, call: int, started: float, value: Any) -> Sendable:
         """The same where there is nothing but JSON."""
-        self._terms = _PLAIN
+        self._terms = PLAIN
         try:
             return self._frame((DONE, call, time.monotonic() - started, value))
         except BaseException as error:  # noqa: BLE001 - a value's own conversion may raise anything too
-            return self._unsendable(call, started, error)
+            return self.unsendable((call,), started, error)
 
     def chunk(self, work: Work, value: Any) -> Sendable:
         """One chunk of a stream. Raises Unsendable."""
@@ -172,17 +180,26 @@ class Caller:
     def no_stream(self, work: Work, value: Any) -> Sendable:
         """The answer of a method that should have given a stream."""
         log = f"the API is a stream, and the callable returned a value of type {type(value).__name__}"
-        return self._failed(work.call, work.started, INVALID, log)
+        return self.failed((work.call,), work.started, INVALID, log)
 
     def raised(self, call: int, started: float, error: BaseException) -> Sendable:
         """The answer of a method that raised; what the spec does not expect goes to the worker's log in full."""
-        classes = [f"{cls.__module__}:{cls.__qualname__}" for cls in type(error).__mro__]
+        return self.raised_together((call,), started, error)
+
+    def raised_together(self, calls: Sequence[int], started: float, error: BaseException) -> Sendable:
+        """The same for all the calls of a batch."""
         text = _text(error)
+        self.report(error)
         log = f"{type(error).__name__}: {text}"[:2000]
-        if self._expected.isdisjoint(classes):
-            trace = error.__traceback__.tb_next if error.__traceback__ else None  # without our own frame
-            self._report("".join(traceback.format_exception(type(error), error, trace)))
-        return self._frame((RAISED, call, time.monotonic() - started, TARGET_RAISED, text, log, classes))
+        return self._same(calls, started, TARGET_RAISED, text, log, _classes(error))
+
+    def report(self, error: BaseException, before: str = "") -> None:
+        """Write to the log what a method raised, unless the spec expects it."""
+        if self._expected.isdisjoint(_classes(error)):
+            trace = error.__traceback__
+            while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+                trace = trace.tb_next
+            self._report(before + "".join(traceback.format_exception(type(error), error, trace)))
 
     def unreadable(self, call: int, started: float, error: parts.Unreadable) -> Sendable:
         """The answer to a call whose input turned out to be broken."""
@@ -197,29 +214,61 @@ class Caller:
         """An answer or a chunk, with what the callable set on the HTTP answer. Raises Unsendable."""
         seconds = time.monotonic() - work.started
         try:
-            self._terms = work.terms
-            if work.terms.special:
-                value = parts.outgoing(value)
-            if work.context is None:
-                return self._frame((kind, work.call, seconds, value))
-            response = work.context.response
-            more = (response.status, response.headers) if response.unsaid else ()
-            response.sent = True
-            return self._frame((kind_with if more else kind, work.call, seconds, value, *more))
+            return self._frame(self._entry(work, seconds, value, kind, kind_with))
         except BaseException as error:  # noqa: BLE001 - as above
-            raise Unsendable(self._unsendable(work.call, work.started, error)) from None
+            raise Unsendable(self.unsendable((work.call,), work.started, error)) from None
 
-    def _unsendable(self, call: int, started: float, error: BaseException) -> Sendable:
+    def _entry(self, work: Work, seconds: float, value: Any, kind: int, kind_with: int) -> Entry:
+        self._terms = work.terms
+        if work.terms.special:
+            value = parts.outgoing(value)
+        if work.context is None:
+            return (kind, work.call, seconds, value)
+        response = work.context.response
+        more = (response.status, response.headers) if response.unsaid else ()
+        response.sent = response.sent or kind == CHUNK
+        return (kind_with if more else kind, work.call, seconds, value, *more)
+
+    def done_plainly_together(self, calls: Sequence[int], seconds: float, values: Sequence[Any]) -> Sendable:
+        """The answers of a batch where there is only JSON, in one frame. Raises anything if one cannot be sent."""
+        self._terms = PLAIN
+        entries = [(DONE, call, seconds, value) for call, value in zip(calls, values, strict=True)]
+        return frame(self._packer.entry(entries))
+
+    def packed(self, work: Work, seconds: float, value: Any) -> tuple[bytes, int]:
+        """One answer of a batch, for `together`, and its size. Raises anything if it cannot be sent."""
+        before = len(self._parcel.memory)
+        try:
+            packed = self._packer.entry(self._entry(work, seconds, value, DONE, DONE_WITH))
+        except BaseException:
+            del self._parcel.memory[before:]
+            raise
+        return packed, len(packed) + sum(memoryview(memory).nbytes for memory in self._parcel.memory[before:])
+
+    def together(self, packed: Sequence[bytes]) -> Sendable:
+        """Packed answers in one frame. Raises WireError if they are too large."""
+        return self._packer.together(packed, self._parcel.clear())
+
+    def unsendable(self, calls: Sequence[int], started: float, error: BaseException) -> Sendable:
+        """The answer to calls whose values cannot be sent."""
         self._parcel.clear()
-        if isinstance(error, parts.Unreadable):
-            return self.unreadable(call, started, error)
+        if isinstance(error, parts.Unreadable) and len(calls) == 1:
+            return self.unreadable(calls[0], started, error)
         if isinstance(error, parts.Outside):
-            return self._failed(call, started, INVALID, _text(error))
-        return self._failed(call, started, UNSERIALIZABLE, f"the answer cannot be sent: {_text(error)}")
+            return self.failed(calls, started, INVALID, _text(error))
+        return self.failed(calls, started, UNSERIALIZABLE, f"the answer cannot be sent: {_text(error)}")
 
-    def _failed(self, call: int, started: float, code: str, log: str) -> Sendable:
+    def failed(self, calls: Sequence[int], started: float, code: str, log: str) -> Sendable:
+        """The answer to calls whose failure only the operator shall know, and the log knows now."""
         self._report(log + "\n")
-        return self._frame((RAISED, call, time.monotonic() - started, code, "", log, []))
+        return self._same(calls, started, code, "", log, [])
+
+    def _same(
+        self, calls: Sequence[int], started: float, code: str, detail: str, log: str, about: list[str]
+    ) -> Sendable:
+        seconds = time.monotonic() - started
+        entry = self._packer.entry
+        return self._packer.frames([entry((RAISED, call, seconds, code, detail, log, about)) for call in calls])
 
     def _packable(self, value: Any) -> Any:
         """What MessagePack cannot hold, as this call wants it."""
@@ -230,6 +279,10 @@ class Caller:
         if self._parcel.memory:
             return self._packer.attached(packed, self._parcel.clear())
         return self._packer.frames([packed])
+
+
+def _classes(error: BaseException) -> list[str]:
+    return [f"{cls.__module__}:{cls.__qualname__}" for cls in type(error).__mro__]
 
 
 def _text(error: BaseException) -> str:

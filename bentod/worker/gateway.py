@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 
 from bentod.wire.intake import SEND_BUFFER, Frame, Intake, Memory
+from bentod.worker.batches import Assembly
 from bentod.worker.flow import Sendable
 
 _SEND_TIMEOUT_S = 30  # a gateway that takes no answer for so long has stopped
@@ -22,6 +23,7 @@ class Gateway:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0))
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         self.socket = peer
+        self.assembly: Assembly | None = None
         self._intake = Intake()
         self._sending = threading.Lock()
 

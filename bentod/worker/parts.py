@@ -14,6 +14,7 @@ from bentod.iotypes.parts import Blob, Part, Picture, Stored, Tensor
 from bentod.wire.entries import Terms
 
 _LARGE = 64 * 1024
+_MOST_BYTES = 8  # of a real number
 
 
 class Unreadable(Exception):
@@ -89,14 +90,21 @@ def _tensor(value: Any) -> Any:
     import numpy as np
 
     array = np.asarray(value)
-    if array.dtype.kind not in "biufc":
-        if array.dtype.kind in "USO":
-            return array.tolist()
-        raise TypeError(f"an array of dtype {array.dtype} cannot be sent")
-    if array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
-        raise TypeError(f"an array of dtype {array.dtype} cannot be sent")
-    if isinstance(value, np.generic) and array.dtype.kind != "c":
+    if array.dtype.kind in "USO":
+        return array.tolist()
+    if isinstance(value, np.generic) and array.dtype.kind in "biuf" and array.dtype.itemsize <= _MOST_BYTES:
         return array.item()
+    whole = whole_tensor(array)
+    if whole is None:
+        raise TypeError(f"an array of dtype {array.dtype} cannot be sent")
+    return whole
+
+
+def whole_tensor(array: Any) -> Tensor | None:
+    """The tensor of an array, over its memory if that can be; None if its dtype cannot be sent."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind not in "biufc" or size > (2 * _MOST_BYTES if kind == "c" else _MOST_BYTES):
+        return None
     return tensor.from_array(array.dtype.name, array)
 
 

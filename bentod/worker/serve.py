@@ -117,7 +117,8 @@ class Served:
         given = (self._bound, _report, frozenset(self._setup.expected), self._setup.project)
         if not any(method.is_async for method in self._bound):
             return ThreadServer(listener, self._setup.threads, lambda: Caller(*given))
-        from bentod.worker.tasks import AsyncCaller, TaskServer  # asyncio costs a plain target 9 MB and 60 ms
+        from bentod.worker.coroutines import AsyncCaller
+        from bentod.worker.tasks import TaskServer  # asyncio costs a plain target 9 MB and 60 ms
 
         assert self._loop is not None
         return TaskServer(self._loop, listener, lambda: AsyncCaller(*given), self._setup)

@@ -6,69 +6,22 @@ import asyncio
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, cast
 
 from bentod.errors import WireError
-from bentod.wire.entries import CANCEL, TAKEN, Entry, Terms, same_user, unpack
+from bentod.wire.entries import BATCH, CANCEL, PASS, TAKEN, Entry, Terms, same_user, unpack
 from bentod.wire.intake import SEND_BUFFER, Intake
 from bentod.wire.orders import Setup
-from bentod.worker import parts
-from bentod.worker.calls import Caller, Unsendable, Work
+from bentod.worker.batches import CALLS, Assembly, Batch
+from bentod.worker.coroutines import AsyncCaller, AsyncTogether
 from bentod.worker.flow import AsyncOutlet, Flow, Sendable, ThreadFlow
+from bentod.worker.takes import ITEM
+from bentod.worker.together import Send, Together
 
 _Running = asyncio.Future[Sendable] | Future[Sendable]
-
-
-class AsyncCaller(Caller):
-    """Runs calls of `async def` methods and asynchronous generators."""
-
-    def _frame(self, entry: Entry) -> Sendable:
-        framed = super()._frame(entry)
-        if isinstance(framed, bytes):
-            return framed
-        return [bytes(piece) for piece in framed]  # it goes out later, and the memory may be the callable's own
-
-    async def run_async(self, entry: Entry, attachments: Sequence[Any], outlet: AsyncOutlet | None) -> Sendable:
-        """The answer, framed; cancelling this cancels the method."""
-        call, method, started = entry[1], self.methods[entry[2]], time.monotonic()
-        if started >= entry[3]:
-            return self.expired(call)
-        try:
-            work = self.work(entry, attachments, started)
-            value = method.call(*work.positional, **work.named)
-            if hasattr(value, "__await__"):
-                value = await value
-            if outlet is not None:
-                return await self._stream_async(work, value, outlet)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            given_up = task is not None and task.cancelling()  # else it is the method's own affair
-            return self.given_up(call) if given_up else self.raised(call, started, error)
-        except parts.Unreadable as error:
-            return self.unreadable(call, started, error)
-        except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
-            return self.raised(call, started, error)
-        return self.done(work, value)
-
-    async def _stream_async(self, work: Work, value: Any, outlet: AsyncOutlet) -> Sendable:
-        """Send the chunks of an asynchronous iterator. Raises what it raises."""
-        if not hasattr(value, "__anext__"):
-            return self.no_stream(work, value)
-        try:
-            async for chunk in value:
-                outlet.send(self.chunk(work, chunk))
-                if not await outlet.wait():
-                    return self.given_up(work.call)
-        except Unsendable as error:
-            return error.answer
-        finally:
-            if hasattr(value, "aclose"):
-                await value.aclose()
-        return self.done(work, None)
 
 
 class TaskServer:
@@ -81,6 +34,7 @@ class TaskServer:
         self._listener = listener
         self._caller = caller
         self.async_caller = caller()
+        self._together = AsyncTogether(self.async_caller)
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(setup.threads, thread_name_prefix="call")
         self._slots = asyncio.Semaphore(setup.concurrency)
@@ -132,10 +86,44 @@ class TaskServer:
             return await self.async_caller.run_async(entry, attachments, outlet)
 
     def _run_here(self, entry: Entry, attachments: Sequence[Any], outlet: _ThreadOutlet | None) -> Sendable:
-        if not hasattr(self._local, "caller"):
-            self._local.caller = self._caller()
-        answer: Sendable = self._local.caller.run(entry, attachments, outlet)
-        return answer
+        return self._callers().caller.run(entry, attachments, outlet)
+
+    def start_batch(self, connection: _Connection, batch: Batch) -> asyncio.Future[None]:
+        """Begin calls that hold one slot: the future of their end. They are answered by `connection`."""
+        if not self.async_caller.methods[batch.method].is_async:
+            return asyncio.wrap_future(self._pool.submit(self._run_batch_here, batch, connection.send_from_thread))
+        run = self._run_items(connection, batch) if batch.takes == ITEM else self._run_together(connection, batch)
+        return self._loop.create_task(run)
+
+    async def _run_together(self, connection: _Connection, batch: Batch) -> None:
+        async with self._slots:
+            await self._together.run_async(batch, connection.send)
+
+    async def _run_items(self, connection: _Connection, batch: Batch) -> None:
+        """All at once, each a task of its own, within the one slot."""
+        async with self._slots:
+            tasks = []
+            while (taken := batch.take()) is not None:
+                task = self._loop.create_task(self.async_caller.run_async(*taken, None))
+                connection.began(taken[0][1], task, None)
+                task.add_done_callback(partial(connection.answered, taken[0][1]))
+                tasks.append(task)
+            if tasks:
+                await asyncio.wait(tasks)
+
+    def _run_batch_here(self, batch: Batch, send: Send) -> None:
+        if batch.takes != ITEM:
+            self._callers().run(batch, send)
+            return
+        while (taken := batch.take()) is not None:
+            send(self._callers().caller.run(*taken))
+
+    def _callers(self) -> Together:
+        """This thread's own."""
+        if not hasattr(self._local, "together"):
+            self._local.together = Together(self._caller())
+        together: Together = self._local.together
+        return together
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -147,6 +135,8 @@ class _Connection(asyncio.BufferedProtocol):
         self._intake = Intake()
         self._running: dict[int, _Running] = {}
         self._streams: dict[int, Flow] = {}
+        self._assembly: Assembly | None = None
+        self._batches: dict[int, tuple[Batch, asyncio.Future[None]]] = {}
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -159,7 +149,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
-        for call in list(self._running):
+        for call in [*self._running, *self._batches]:
             self._give_up(call)
         self._server.check()
 
@@ -176,14 +166,35 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def _take(self, entry: Entry, attachments: Sequence[Any]) -> None:
-        call = entry[1]
-        if entry[0] == CANCEL:
+        kind, call = entry[0], entry[1]
+        if self._assembly is not None:
+            batch = self._assembly.add(entry, attachments)
+            if batch is not None:
+                self._assembly = None
+                self._start_batch(batch)
+        elif kind in CALLS:
+            self._server.start(self, entry, attachments).add_done_callback(partial(self.answered, call))
+        elif kind == CANCEL:
             self._give_up(call)
-        elif entry[0] == TAKEN:
+        elif kind == TAKEN:
             if call in self._streams:
                 self._streams[call].taken(entry[2])
-        else:
-            self._server.start(self, entry, attachments).add_done_callback(partial(self._answered, call))
+        elif kind == BATCH:
+            self._assembly = Assembly(entry)
+        elif kind != PASS:
+            raise WireError(f"an entry of kind {kind!r:.20}")
+
+    def _start_batch(self, batch: Batch) -> None:
+        calls = batch.calls
+        future = self._server.start_batch(self, batch)
+        self._batches.update(dict.fromkeys(calls, (batch, future)))
+        future.add_done_callback(partial(self._ended, calls))
+
+    def _ended(self, calls: Sequence[int], future: asyncio.Future[None]) -> None:
+        for call in calls:
+            self._batches.pop(call, None)
+        if not future.cancelled():
+            future.result()
 
     def began(self, call: int, running: _Running, stream: Flow | None) -> None:
         """A call runs: what gives it up, and its stream if it is one."""
@@ -194,13 +205,30 @@ class _Connection(asyncio.BufferedProtocol):
     def _give_up(self, call: int) -> None:
         if call in self._running:
             self._running[call].cancel()
+        elif call in self._batches:
+            self._give_up_of_batch(call, *self._batches[call])
         if call in self._streams:
             self._streams[call].leave()
 
-    def _answered(self, call: int, answer: asyncio.Future[Sendable]) -> None:
+    def _give_up_of_batch(self, call: int, batch: Batch, future: asyncio.Future[None]) -> None:
+        """A call that waits leaves. A task ends once all its calls are given up; a thread cannot be stopped."""
+        if batch.leave(call):
+            del self._batches[call]
+            self.send(self._server.async_caller.given_up(call))
+        elif call in batch.running:
+            batch.running.discard(call)
+            if not batch.running:
+                future.cancel()
+
+    def answered(self, call: int, answer: asyncio.Future[Sendable]) -> None:
+        """A call has ended: send its answer."""
         del self._running[call]
         self._streams.pop(call, None)
         self.send(self._server.async_caller.given_up(call) if answer.cancelled() else answer.result())
+
+    def send_from_thread(self, data: Sendable) -> None:
+        """Let the loop's thread send it."""
+        self.loop.call_soon_threadsafe(self.send, data)
 
     def send(self, data: Sendable) -> None:
         """Send a frame, unless the gateway is gone."""
@@ -249,7 +277,7 @@ class _ThreadOutlet(ThreadFlow):
 
     def send(self, chunk: Sendable) -> None:
         self.sent(chunk)
-        self._connection.loop.call_soon_threadsafe(self._connection.send, chunk)
+        self._connection.send_from_thread(chunk)
 
     def wait(self) -> bool:
         with self.changed:

@@ -20,13 +20,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bentod.errors import WireError
-from bentod.wire.entries import CANCEL, TAKEN, Entry, EntryPacker, Terms, same_user, unpack
+from bentod.wire.entries import BATCH, CANCEL, PASS, TAKEN, Entry, EntryPacker, Terms, same_user, unpack
+from bentod.worker.batches import CALLS, Assembly, Batch
 from bentod.worker.calls import Caller, cancelled
 from bentod.worker.flow import Sendable, ThreadFlow
 from bentod.worker.gateway import Gateway
+from bentod.worker.takes import ITEM
+from bentod.worker.together import Together
 
 _LOOK_S = 0.01
-_Waiting = tuple[Gateway, Entry, Sequence[Any]]
+_Waiting = tuple[Gateway, Entry | Batch, Sequence[Any]]
 
 
 class ThreadServer:
@@ -43,6 +46,7 @@ class ThreadServer:
         self._gateways: dict[int, Gateway] = {}
         self._waiting: deque[_Waiting] = deque()
         self._streams: dict[tuple[Gateway, int], _Outlet] = {}
+        self._begun: list[tuple[Gateway, Batch]] = []  # whose calls run one after the other
         self._packer = EntryPacker()
         self.lock = threading.RLock()
         self._work = threading.Condition(self.lock)  # there may be a call to run, or nobody leads
@@ -66,23 +70,41 @@ class ThreadServer:
         os.write(self._wake_write, b"x")
 
     def _run(self) -> None:
-        caller = self._caller()
-        while self._run_next(caller):
+        together = Together(self._caller())
+        while self._run_next(together):
             pass
 
-    def _run_next(self, caller: Caller) -> bool:
-        """Run one call, and forget it before the next one is waited for; false when all is done."""
+    def _run_next(self, together: Together) -> bool:
+        """Run one call or batch, and forget it before the next one is waited for; false when all is done."""
         waiting = self._next()
         if waiting is None:
             return False
         gateway, entry, attachments = waiting
-        if entry[6] is None:
-            gateway.send(caller.run(entry, attachments))
+        if isinstance(entry, Batch):
+            self._run_batch(together, gateway, entry)
+        elif entry[6] is None:
+            gateway.send(together.caller.run(entry, attachments))
         else:
-            gateway.send(caller.run(entry, attachments, self._streams.get((gateway, entry[1]))))
+            gateway.send(together.caller.run(entry, attachments, self._streams.get((gateway, entry[1]))))
             with self.lock:
                 self._streams.pop((gateway, entry[1]), None)
         return True
+
+    def _run_batch(self, together: Together, gateway: Gateway, batch: Batch) -> None:
+        if batch.takes != ITEM:
+            together.run(batch, gateway.send)
+            return
+        begun, looked = (gateway, batch), time.monotonic()
+        with self.lock:
+            self._begun.append(begun)
+        while (taken := batch.take()) is not None:
+            gateway.send(together.caller.run(*taken))
+            if time.monotonic() - looked > _LOOK_S:
+                with self.lock:
+                    self.look()
+                looked = time.monotonic()
+        with self.lock:
+            self._begun.remove(begun)
 
     def _next(self) -> _Waiting | None:
         """The next call, waiting for it as the leader or behind one; None when all is done."""
@@ -160,30 +182,47 @@ class ThreadServer:
                     self._take(gateway, entry, attachments)
         except BlockingIOError:
             return
-        except (OSError, WireError):
+        except (OSError, WireError, LookupError, TypeError, ValueError):  # what is no entry is one of the last three
             self._forget(gateway)
 
     def _take(self, gateway: Gateway, entry: Entry, attachments: Sequence[Any]) -> None:
-        if entry[0] == CANCEL:
-            self._cancel(gateway, entry[1])
-        elif entry[0] == TAKEN:
-            if (stream := self._streams.get((gateway, entry[1]))) is not None:
-                stream.taken(entry[2])
-        else:
+        kind = entry[0]
+        if gateway.assembly is not None:
+            batch = gateway.assembly.add(entry, attachments)
+            if batch is not None:
+                gateway.assembly = None
+                self._waiting.append((gateway, batch, ()))
+        elif kind in CALLS:
             if entry[6] is not None and (ahead := Terms(*entry[6]).ahead):
                 self._streams[gateway, entry[1]] = _Outlet(self, gateway, ahead)
             self._waiting.append((gateway, entry, attachments))
+        elif kind == CANCEL:
+            self._cancel(gateway, entry[1])
+        elif kind == TAKEN:
+            if (stream := self._streams.get((gateway, entry[1]))) is not None:
+                stream.taken(entry[2])
+        elif kind == BATCH:
+            gateway.assembly = Assembly(entry)
+        elif kind != PASS:
+            raise WireError(f"an entry of kind {kind!r:.20}")
 
     def _cancel(self, gateway: Gateway, call: int) -> None:
         """Give a call back that has not begun; one that has begun cannot be stopped, unless it is a stream."""
         if (stream := self._streams.get((gateway, call))) is not None:
             stream.leave()
         for item in self._waiting:
-            if item[0] is gateway and item[1][1] == call:
+            if item[0] is gateway and not isinstance(item[1], Batch) and item[1][1] == call:
                 self._waiting.remove(item)
                 self._streams.pop((gateway, call), None)
-                gateway.send(self._packer.frames([self._packer.entry(cancelled(call))]))
+                self._give_back(gateway, call)
                 return
+        waiting = [item[1] for item in self._waiting if item[0] is gateway and isinstance(item[1], Batch)]
+        begun = [batch for owner, batch in self._begun if owner is gateway]
+        if any(batch.leave(call) for batch in (*waiting, *begun)):
+            self._give_back(gateway, call)
+
+    def _give_back(self, gateway: Gateway, call: int) -> None:
+        gateway.send(self._packer.frames([self._packer.entry(cancelled(call))]))
 
     def _forget(self, gateway: Gateway) -> None:
         """The gateway is gone, and so are its waiting calls and the readers of its streams."""
@@ -191,7 +230,11 @@ class ThreadServer:
         del self._gateways[gateway.socket.fileno()]
         for item in [item for item in self._waiting if item[0] is gateway]:
             self._waiting.remove(item)
-            self._streams.pop((gateway, item[1][1]), None)
+            if not isinstance(item[1], Batch):
+                self._streams.pop((gateway, item[1][1]), None)
+        for owner, batch in self._begun:
+            if owner is gateway:
+                batch.take_all()
         for (reader, _), stream in self._streams.items():
             if reader is gateway:
                 stream.leave()

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from bentod.codec.parcels import opener
-from bentod.wire.entries import CANCEL, CHUNK, NAMED, POSITIONAL, TAKEN, EntryPacker, Terms, unpack
+from bentod.wire.entries import BATCH, CANCEL, CHUNK, NAMED, POSITIONAL, TAKEN, EntryPacker, Terms, unpack
 from bentod.wire.intake import Frame, Intake, Memory
 from bentod.wire.messages import Setup
 from bentod.worker import target
 from bentod.worker.calls import Bound, Caller, bound
-from bentod.worker.tasks import AsyncCaller, TaskServer
+from bentod.worker.coroutines import AsyncCaller
+from bentod.worker.tasks import TaskServer
 from bentod.worker.threads import ThreadServer
 
 WAIT_S = 20.0
@@ -95,6 +96,14 @@ class Gate:
         call = self.entry(argument, method, **options)
         self.send(call)
         return int(call[1])
+
+    def batch(
+        self, arguments: Sequence[Any], takes: str = "columns", method: int = 0, *, apart: bool = True, **options: Any
+    ) -> list[int]:
+        """Send calls as one batch; their ids."""
+        calls = [self.entry(argument, method, **options) for argument in arguments]
+        self.send((BATCH, next(self._ids), len(calls), takes, apart), *calls)
+        return [int(call[1]) for call in calls]
 
     def cancel(self, call: int) -> None:
         self.send((CANCEL, call))

@@ -13,8 +13,8 @@ import pytest
 from bentod.wire.entries import DONE, DONE_WITH, NAMED, POSITIONAL, RAISED
 from bentod.worker.calls import CANCELLED, EXPIRED, TARGET_RAISED, UNSERIALIZABLE, Caller, bound
 from bentod.worker.context import Context
+from bentod.worker.coroutines import AsyncCaller
 from bentod.worker.target import describe
-from bentod.worker.tasks import AsyncCaller
 from tests.support.gateways import bounds, entries
 from tests.support.loops import run
 
