@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import sys
 from contextlib import ExitStack
 from typing import Any
@@ -13,14 +12,13 @@ from urllib.parse import quote
 import aiohttp
 
 from bentod.cli.call_answer import UnusableOutput, check, show
-from bentod.cli.call_input import Body, Content, UnusableInput, body
+from bentod.cli.call_input import Body, Content, UnusableInput, body, header
 from bentod.cli.client import Client, NotRunning
 from bentod.cli.options import add_files
 from bentod.cli.project import located
 
 _UNUSABLE = 2
 _CONNECT_S = 5.0
-_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _INPUT = """JSON text; @FILE (JSON, or the value itself where the API takes an image, a file, bytes or a tensor);
 `-` for stdin; or NAME=VALUE for each property of an object: JSON or else a string, NAME=@FILE for what is in a file.
 Default: the API's first example."""
@@ -60,13 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _headers(args: argparse.Namespace) -> list[tuple[str, str]]:
     """Raises UnusableInput."""
-    headers = [("accept", args.accept)] if args.accept else []
-    for header in args.header:
-        found = _HEADER.fullmatch(header)
-        if found is None:
-            raise UnusableInput(f"{header!r} is no header: it should be NAME:VALUE")
-        headers.append((found[1].lower(), found[2].rstrip()))
-    return headers
+    return [*([("accept", args.accept)] if args.accept else []), *map(header, args.header)]
 
 
 async def _post(url: str, path: str, sent: Body, headers: list[tuple[str, str]], file: str) -> int:
@@ -76,7 +68,7 @@ async def _post(url: str, path: str, sent: Body, headers: list[tuple[str, str]],
     timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_S)
     if isinstance(sent, Content) and "content-type" not in dict(headers):
         headers = [*headers, ("content-type", sent.media_type)]
-    data: Any = sent.data if isinstance(sent, Content) else _form(sent)
+    data: Any = sent.data if isinstance(sent, Content) else form(sent)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         target = ("http://bentod" if unix else url) + path
         try:
@@ -87,7 +79,7 @@ async def _post(url: str, path: str, sent: Body, headers: list[tuple[str, str]],
             return await show(response, file)
 
 
-def _form(fields: tuple[Content, ...]) -> aiohttp.FormData:
+def form(fields: tuple[Content, ...]) -> aiohttp.FormData:
     """A form whose file names travel as a browser writes them."""
     form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
     for field in fields:

@@ -21,6 +21,7 @@ from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType, special
 
 _PAIR = re.compile(r"([^\W\d][\w.-]*)=(.*)", re.DOTALL)
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _OF_TENSORS = {".npy": NPY, ".msgpack": MSGPACK}
 _WORDS = (b"null", b"[]")
 _FORMS = (JSON, MSGPACK, MULTIPART, URLENCODED)
@@ -64,6 +65,14 @@ def body(words: Sequence[str], api: Mapping[str, Any], stdin: Callable[[], bytes
         file = _opened(word[1:], files)
         return _raw(word[1:], file, kind) if kind else _read(word[1:], file)
     return Content(JSON, _json(_encoded(word), "the input"))
+
+
+def header(text: str) -> tuple[str, str]:
+    """A header as the command line has it, its name in lower case. Raises UnusableInput."""
+    found = _HEADER.fullmatch(text)
+    if found is None:
+        raise UnusableInput(f"{text!r} is no header: it should be NAME:VALUE")
+    return found[1].lower(), found[2].rstrip()
 
 
 def _example(api: Mapping[str, Any]) -> Content:

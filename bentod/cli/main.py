@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "up": "run the spec: daemon, gateways, workers",
     "status": "say what is running",
     "call": "call an API of the running daemon",
+    "bench": "measure how many calls an API of the running daemon takes, and how long they last",
     "logs": "show what the daemon and the workers said",
     "down": "stop the daemon, after the calls that it has",
 }
