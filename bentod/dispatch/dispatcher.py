@@ -134,7 +134,8 @@ class Dispatcher:
             if worker is None:
                 return
             free = turn.queue.room(self._crew.slots(is_async)) if limits.max_size else 1
-            if limits.max_delay_s and (hold_s := held_s(turn, now, others_free=free > 1)) > 0:
+            held = limits.max_delay_s and not turn.queue.overdue
+            if held and (hold_s := held_s(turn, now, others_free=free > 1)) > 0:
                 turn.queue.held_until = now + hold_s
                 self._loop.call_later(hold_s, self._ring, turn.queue, turn.queue.held_until)
                 continue
@@ -143,7 +144,7 @@ class Dispatcher:
     def _ring(self, queue: Queue, until: float) -> None:
         """What was held may be held no longer."""
         if queue.held_until == until:
-            queue.held_until = 0.0
+            queue.held_until, queue.overdue = 0.0, True
             self._fill()
 
     def _received(self, worker: Worker, entries: list[Entry]) -> None:
@@ -193,7 +194,7 @@ class Dispatcher:
             self._lanes[call.is_async].ran(run_s)
             call.queue.learn(None, 1, run_s)
         elif call.batch.clean:
-            held_s = time.monotonic() - call.sent
+            held_s = max(0.0, time.monotonic() - call.sent)
             self._lanes[call.is_async].ran(held_s)
             call.queue.learn(call.group, call.batch.size, held_s)
 

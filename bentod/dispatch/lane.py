@@ -77,6 +77,7 @@ class Lane:
         queue = turn.queue
         calls = queue.take(turn.head, _portion(turn, free), now)
         queue.drain.left(len(calls), now)
+        queue.overdue = False
         self._turns += 1
         self._clock = max(self._clock, queue.used)
         self.charge(queue, turn.head, sum(call.weight for call in calls))
@@ -95,7 +96,7 @@ class Lane:
 
     def _dropped(self, queue: Queue) -> None:
         if not queue.waiting:
-            queue.held_until = 0.0
+            queue.held_until, queue.overdue = 0.0, False
             self._queues.remove(queue)
 
     def ran(self, run_s: float) -> None:

@@ -62,7 +62,8 @@ class Traffic:
 
 class Queue:
     """One API's waiting calls, in the order of their level, then of their arrival; what the API holds; what is known of
-    its traffic. `used` is the time of slots that it had, for fair shares; `batched` calls were sent in `batches`."""
+    its traffic. `used` is the time of slots that it had, for fair shares; `batched` calls were sent in `batches`.
+    `overdue`: what waits first was held as long as was decided."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -72,6 +73,7 @@ class Queue:
         self.batches = self.batched = 0
         self.used = 0.0
         self.held_until = 0.0
+        self.overdue = False
         self.traffic = Traffic()
         self.drain = Drain()
         self._levels: dict[int, Line] = {}
