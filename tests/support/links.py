@@ -207,9 +207,11 @@ def call(
     level: int | None = None,
     group: Hashable = None,
     weight: int = 1,
+    now: float | None = None,
 ) -> Call:
     """A call, admitted now."""
-    now = time.monotonic()
+    if now is None:
+        now = time.monotonic()
     number = id_ or next(_IDS)
     terms = Terms(ahead=32) if kind is StreamCall else None
     entry = EntryPacker().entry((NAMED, number, 0, now + timeout_s, {}, None, terms))
