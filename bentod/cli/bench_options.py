@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="requests a second: `50,100,200`, or `10..1000`, which is 8 rates with equal ratios (`10..1000/5`: 5). "
         "Default: measures what the API can do, then offers 10 %% to 120 %% of that",
     )
-    least = {"--duration": ("10s", 0.1), "--warm-up": ("2s", 0.0), "--timeout": ("10s", 0.001)}
+    least = {"--duration": ("10s", 0.1), "--warm-up": ("2s", 0.0), "--timeout": ("30s", 0.001)}
     texts = ("how long each rate is measured", "how long it is offered before that", "after which a call is given up")
     for (option, (default, least_s)), text in zip(least.items(), texts, strict=True):
         kind = _duration(least_s)
