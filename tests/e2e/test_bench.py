@@ -30,6 +30,11 @@ def weigh(file, unit):
     return f"{file.stat().st_size} {unit}"
 
 
+def lengths(calls):
+    doze(0.02)
+    return [len(call["text"]) for call in calls]
+
+
 def doze(seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -60,8 +65,12 @@ def made(folder):
         "count": {"service": "s", "input": object_of("words"), "stream": "sse", "examples": words},
         "weigh": {"service": "s", "input": WEIGH, "examples": weighed},
         "doze": {"service": "s", "input": object_of("seconds"), "queue": 2, "examples": [example(seconds=0.05)]},
+        "lengths": {
+            "service": "s", "takes": "items", "batching": {"max_size": 4}, "input": object_of("text"),
+            "examples": [example(text="abc")],
+        },
         "bare": {"service": "s", "method": "double", "input": object_of("n")},
-    }
+    }  # fmt: skip
     return project(folder, files={"targets.py": TARGETS}, services={"s": {"target": "targets.py"}}, apis=apis)
 
 
@@ -96,6 +105,14 @@ def test_streams(app):
     assert (row["answered"], row["first_s"]["count"]) == (20, 20)
     assert row["first_s"]["max"] <= row["latency_s"]["max"]
     assert row["chunk_rate"] > 0
+
+
+def test_batches(app):
+    [row] = found(app, "lengths", "--rate", "100")
+    assert row["failures"] == {}
+    assert sum(row["batches"].values()) == row["answered"] == 100
+    assert set(row["batches"]) <= {"1", "2", "3", "4"}
+    assert max(row["batches"]) > "1"
 
 
 def test_refusals(app):
