@@ -7,37 +7,34 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from math import frexp
 
-_GROWTH = 1.02
-"""What each gap counts more than the one before it: about the last hundred count."""
-_RENEW = 1e100
-_SCALE = 1e6
+_GROWTH = 1.02  # what each gap counts more than the one before it: about the last hundred count
+_RENEW = 1e30
+_PER_S = 125_000.0  # gaps below 8 microseconds are one to us
 _PARTS = 4
-_OCTAVES = 28
-_BUCKETS = _PARTS * _OCTAVES + 1
-_EDGES = (0.0, *(2.0 ** (i // _PARTS) * (1 + i % _PARTS / _PARTS) / _SCALE for i in range(_BUCKETS)))
-"""Bucket i has the gaps from _EDGES[i] to _EDGES[i + 1]: below a microsecond, then four to an octave, to minutes."""
-_MOST = 128
-"""So many outstanding calls are told apart."""
-_FEW = 8.0
-_REBUILD = 64
+_BUCKETS = 20 * _PARTS + 1
+_EDGES = (0.0, *(2.0 ** (i // _PARTS) * (1 + i % _PARTS / _PARTS) / _PER_S for i in range(_BUCKETS)))
+"""Bucket i has the gaps from _EDGES[i] to _EDGES[i + 1]: four to an octave, up to eight seconds."""
+_MOST = 128  # so many outstanding calls are told apart
+_FEW = 8
+_REBUILD = 128
 _RARE = 0.02
 
 
 def _bucket(gap: float) -> int:
-    if gap * _SCALE < 1.0:
+    if gap * _PER_S < 1.0:
         return 0
-    part, octave = frexp(gap * _SCALE)
+    part, octave = frexp(gap * _PER_S)
     return min(_BUCKETS - 1, 1 + (octave - 1) * _PARTS + int((part - 0.5) * 2 * _PARTS))
 
 
 class _Gaps:
-    """How long it took until a call came, and how long none had come when something else happened; both forgotten."""
+    """How long it took until a call came, and for how long none had come when something else happened."""
 
     __slots__ = ("count", "cut", "ended", "sum_s", "total", "unit")
 
     def __init__(self) -> None:
-        self.ended = array("d", bytes(8 * _BUCKETS))
-        self.cut = array("d", bytes(8 * _BUCKETS))
+        self.ended = array("f", bytes(4 * _BUCKETS))
+        self.cut = array("f", bytes(4 * _BUCKETS))
         self.unit = 1.0
         self.total = 0.0
         self.sum_s = 0.0
@@ -50,19 +47,19 @@ class _Gaps:
         self.sum_s += unit * gap
         self.count += 1
         if unit > _RENEW:
-            self.ended = array("d", [weight / unit for weight in self.ended])
-            self.cut = array("d", [weight / unit for weight in self.cut])
+            self.ended = array("f", [weight / unit for weight in self.ended])
+            self.cut = array("f", [weight / unit for weight in self.cut])
             self.total /= unit
             self.sum_s /= unit
             self.unit = 1.0
 
     def ahead(self, silence_s: float, waits: Sequence[float]) -> list[tuple[float, float]]:
-        """The product-limit estimate (Kaplan and Meier, 1958)."""
+        """The product-limit estimate (Kaplan and Meier, 1958), with one gap among the others that never ends."""
         ended, cut, at = self.ended, self.cut, _bucket(silence_s)
         low, high = max(silence_s, _EDGES[at]), _EDGES[at + 1]
-        risk = sum(ended[at:]) + sum(cut[at:]) + self.unit  # one gap that never ends is always among them
+        risk = sum(ended[at:]) + sum(cut[at:]) + self.unit
+        slope = ended[at] / ((risk - cut[at] / 2) * (high - _EDGES[at]))
         left, waited, found = 1.0, 0.0, []
-        slope = ended[at] / ((risk - cut[at] / 2) * (high - _EDGES[at]))  # of survival
         for wait in waits:
             until = silence_s + wait
             while high <= until and at + 1 < _BUCKETS:
@@ -73,70 +70,71 @@ class _Gaps:
                 at += 1
                 low, high = high, _EDGES[at + 1]
                 slope = ended[at] / ((risk - cut[at] / 2) * (high - low)) if ended[at] else 0.0
-            drop = left * slope * min(high - low, until - low)
+            drop = left * slope * max(0.0, min(high, until) - low)
             found.append((1.0 - left + drop, waited + (until - low) * (left - drop / 2)))
         return found
 
 
 class Flow:
-    """The arrivals to expect one after the other, each within a horizon of the one before it.
+    """The arrivals to expect one after the other, while no call leaves.
 
-    Index k stands for the time after an arrival that made k calls outstanding. All are sums over k, so that a stretch
-    of arrivals costs two look-ups.
+    Place k stands for the time after an arrival that made k calls outstanding. All lists are sums up to there, so that
+    a stretch of arrivals costs two look-ups. `ends[k]` is the first place from k on where probably none follows soon.
+    `gains` is for who asks: what was found with this flow.
     """
 
-    __slots__ = ("alive", "counts", "delays", "ends", "last", "times", "weighted")
+    __slots__ = ("_alive", "_counts", "_delays", "_times", "_weighted", "ends", "gains", "last")
 
     def __init__(self, steps: list[tuple[float, float]]) -> None:
-        self.alive, self.times, self.counts = [1.0], [0.0], [0.0]
-        self.delays, self.weighted = [0.0], [0.0]
+        self._alive, self._times, self._counts = [1.0], [0.0], [0.0]
+        self._delays, self._weighted = [0.0], [0.0]
         for k, (chance, gap) in enumerate(steps):
-            alive = self.alive[-1]
-            self.delays.append(self.delays[-1] + alive * gap)
-            self.weighted.append(self.weighted[-1] + alive * gap * k)
-            self.times.append(self.times[-1] + gap)
-            self.alive.append(alive * chance)
-            self.counts.append(self.counts[-1] + alive * chance)
+            alive = self._alive[-1]
+            self._delays.append(self._delays[-1] + alive * gap)
+            self._weighted.append(self._weighted[-1] + alive * gap * k)
+            self._times.append(self._times[-1] + gap)
+            self._alive.append(alive * chance)
+            self._counts.append(self._counts[-1] + alive * chance)
         self.last = len(steps)
-        self.ends = [len(steps)] * (len(steps) + 1)
-        for k in range(len(steps) - 1, -1, -1):
+        self.ends = [self.last] * (self.last + 1)
+        for k in range(self.last - 1, -1, -1):
             self.ends[k] = k if steps[k][0] < 0.5 else self.ends[k + 1]
+        self.gains: dict[tuple[float, ...], tuple[float, float]] = {}
 
     def count(self, after: int, within_s: float) -> float:
         """How many arrivals to expect within this time."""
-        times = self.times
+        times = self._times
         upto = bisect_right(times, times[after] + within_s) - 1
-        return (self.counts[upto] - self.counts[after]) / self.alive[after]
+        return (self._counts[upto] - self._counts[after]) / self._alive[after]
 
     def gather(self, after: int, upto: int, calls: float) -> tuple[float, float, float]:
-        """Wait from one arrival until another: the arrivals to expect, the time it takes, and the time that all of
-        them and `calls` wait, summed."""
-        alive = self.alive[after]
-        count = (self.counts[upto] - self.counts[after]) / alive
-        time = (self.delays[upto] - self.delays[after]) / alive
-        each = (self.weighted[upto] - self.weighted[after]) / alive
+        """Wait from one arrival until another, or until they end: the arrivals to expect, the time it takes, and the
+        time that they and `calls` wait, summed."""
+        alive = self._alive[after]
+        count = (self._counts[upto] - self._counts[after]) / alive
+        time = (self._delays[upto] - self._delays[after]) / alive
+        each = (self._weighted[upto] - self._weighted[after]) / alive
         return count, time, (calls - after) * time + each
 
 
 class Arrivals:
     """When calls come: the gaps between arrivals, learned for each number of outstanding calls.
 
-    That number tells the middle of a burst of eight from its end, and whether all of a group of clients that call
-    again after each answer wait already. `outstanding` is what it is now, between `came` and `left`.
+    That number tells the middle of a burst of eight from its end. It also tells whether all of a group of clients that
+    call again after each answer wait already, or were just answered and will be back: so time is counted from the last
+    arrival or departure. `outstanding` is what it is now. Who never says that calls have left gets one state for all.
     """
 
-    __slots__ = ("_all", "_came", "_count", "_event", "_flows", "_gaps", "_last", "_states", "outstanding")
+    __slots__ = ("_all", "_due", "_event", "_flows", "_gaps", "_last", "_states", "outstanding")
 
     def __init__(self) -> None:
         self.outstanding = 0
         self._all = _Gaps()
-        self._states: dict[int, _Gaps] = {}
-        """By what is outstanding since an arrival; below zero, since calls have left."""
         self._gaps = self._all
+        self._states: dict[int, _Gaps] = {}  # by what is outstanding since an arrival; below zero, since a departure
         self._last: float | None = None
         self._event = 0.0
-        self._came = True
-        self._count = 0
+        self._due = 0
         self._flows: dict[int, Flow] = {}
 
     def came(self, now: float) -> None:
@@ -145,7 +143,6 @@ class Arrivals:
             self._all.add(max(0.0, now - self._last), True)
             self._gaps.add(max(0.0, now - self._event), True)
         self._last = now
-        self._count += 1
         self.outstanding += 1
         self._enter(now, min(self.outstanding, _MOST))
 
@@ -170,20 +167,22 @@ class Arrivals:
 
     @property
     def next(self) -> int:
-        """The state after one more arrival."""
+        """The place in a flow that one more arrival leads to."""
         return min(self.outstanding + 1, _MOST)
 
     def ahead(self, silence_s: float, waits: Sequence[float]) -> list[tuple[float, float]]:
-        """For each of these waits, in rising order, after such a silence: how likely it is that a call comes within
-        it, and the mean time until it comes or the wait is over."""
+        """For each of these waits, in rising order, after such a time without an arrival: how likely it is that a call
+        comes within it, and the mean time until it comes or the wait is over."""
         if self._gaps.count < _FEW or self._last is None:
-            return self._all.ahead(silence_s, waits)
+            return self._all.ahead(max(0.0, silence_s), waits)
         return self._gaps.ahead(max(0.0, silence_s - max(0.0, self._event - self._last)), waits)
 
     def flow(self, horizon_s: float) -> Flow:
-        """What to expect after the next arrivals, with a memory of some arrivals for each octave of the horizon."""
-        if self._count >= _REBUILD:
-            self._count = 0
+        """What to expect after the next arrivals, where each comes within about this time of the one before it. It is
+        remembered for a number of arrivals."""
+        count = self._all.count
+        if count >= self._due:
+            self._due = count + min(_REBUILD, _FEW + count // 2)
             self._flows.clear()
         octave = frexp(horizon_s)[1]
         found = self._flows.get(octave)
@@ -196,8 +195,7 @@ class Arrivals:
         for k, gaps in self._states.items():
             if k > 0 and gaps.count >= _FEW:
                 steps[k] = _step(gaps, horizon_s)
-        steps += [steps[-1]] * 40
-        return Flow(steps)
+        return Flow(steps + steps[-1:] * (_MOST // 4))
 
 
 def _step(gaps: _Gaps, horizon_s: float) -> tuple[float, float]:
