@@ -121,7 +121,7 @@ def encode(value: Any, *, arrays: bool = False) -> bytes:
         body = orjson.dumps(value, option=_OPTIONS | orjson.OPT_SERIALIZE_NUMPY if arrays else _OPTIONS)
     except (TypeError, ValueError, RecursionError) as error:
         raise OutputUnserializable(str(error)) from None
-    if _holds(body, b"null", b"u") and _not_finite(value):  # orjson writes NaN and Infinity as null
+    if b"u" in body and b"null" in body and _not_finite(value):  # orjson writes NaN and Infinity as null
         raise OutputUnserializable("NaN and Infinity have no form in JSON", not_finite=True)
     return body
 

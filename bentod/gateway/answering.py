@@ -83,7 +83,10 @@ class Answering(HttpToolsProtocol):
             self.transport.write(b"".join((STATUS_LINE[200], self._shared.date, fields, end, body)))
         else:
             self.transport.writelines([b"".join((STATUS_LINE[200], self._shared.date, fields, end)), body])
-        self._completed(cycle)
+        cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def begin(self, status: int, headers: Iterable[Header], *, sized: bool) -> None:
         """Send the head of an answer that comes piece by piece. Without a size HTTP/1.0 ends with the connection."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -12,9 +13,9 @@ from bentod.dispatch.call import Answer, Call
 from bentod.errors import CallError, Internal
 from bentod.gateway import head, problems
 from bentod.gateway.app import App, draining
-from bentod.gateway.heads import Head, Heads
+from bentod.gateway.heads import Head
 from bentod.gateway.infer import admitted, taken
-from bentod.gateway.record import Header, Record
+from bentod.gateway.record import Header, Record, new_request_id
 from bentod.iotypes.media_types import JSON
 from bentod.wire.intake import Memory
 
@@ -45,23 +46,23 @@ class _Silent:
 class Direct(Record):
     """One call, at once its record and what uvicorn knows a request by that is being answered."""
 
-    __slots__ = ("_call", "_connection", "_desk", "_error", "_operation", "disconnected", "keep_alive",
-                 "response_complete", "response_started")  # fmt: skip
-
     more_body = False
     waiting_for_100_continue = False
     message_event = _Silent()
     scope: Mapping[str, str] = {"method": "POST", "http_version": "1.1"}
 
-    def __init__(self, found: Head, connection: Connection, desk: Desk) -> None:
-        super().__init__("POST", found.path, found.headers)
+    _call: Call | None = None
+    _error: CallError | None = None
+    keep_alive = True
+    disconnected = response_started = response_complete = False
+
+    def __init__(self, found: Head, connection: Connection, app: App) -> None:
+        self.started = time.monotonic()
+        self.method, self.path, self.headers = "POST", found.path, found.headers
+        self.request_id = found.request_id or new_request_id()
         self._operation = found.operation
         self._connection = connection
-        self._desk = desk
-        self._call: Call | None = None
-        self._error: CallError | None = None
-        self.keep_alive = True
-        self.disconnected = self.response_started = self.response_complete = False
+        self._app = app
 
     @property
     def transport(self) -> Any:
@@ -71,11 +72,11 @@ class Direct(Record):
     def begin(self, body: bytes) -> None:
         """Have the call made, or refused; the answer follows."""
         operation = self._operation
-        self._desk.app.running += 1
+        self._app.running += 1
         self.bytes_in = len(body)
         try:
             call = self._call = admitted(operation, self, body)
-            call.on_finished = self._finished
+            call.on_finished = self.answer
             self._connection.on_gone = self._left
             operation.dispatcher.submit(call)
             operation.deadlines.watch(call)
@@ -86,11 +87,9 @@ class Direct(Record):
             self._fail(Internal())
 
     def _fail(self, error: CallError) -> None:
+        """The answer comes later: a parser may be in the middle of what follows."""
         self._error = error
-        self._finished()
-
-    def _finished(self) -> None:
-        self._desk.add(self, self._connection.loop)
+        self._connection.loop.call_soon(self.answer)
 
     def _left(self) -> None:
         """The client has gone."""
@@ -120,18 +119,18 @@ class Direct(Record):
             if self._call is not None:
                 self._call.on_finished = None
                 self._call = None
-            self._desk.app.ended(self, self._operation)
+            self._app.ended(self, self._operation)
 
     def _tell(self, answer: Answer) -> None:
         """Send an answer. Raises CallError."""
         operation = self._operation
         payload = operation.writer.json(answer.value, _NO_DIMENSIONS)
-        status, headers = head.chosen(answer)
-        self.code = "ok"
-        if headers or status != 200:
-            fields = self.whole(status, len(payload), _JSON, headers)
-            self._connection.respond(status, fields, (payload,))
+        if answer.status is not None or answer.headers:
+            status, headers = head.chosen(answer)
+            self.code = "ok"
+            self._connection.respond(status, self.whole(status, len(payload), _JSON, headers), (payload,))
             return
+        self.code = "ok"
         self.status, self.bytes_out = 200, len(payload)
         self._connection.respond_plainly(
             b"content-type: application/json\r\nx-request-id: %b\r\nserver-timing: %b\r\ncontent-length: %d\r\n"
@@ -145,24 +144,3 @@ class Direct(Record):
             media_type = problems.MEDIA_TYPE.encode()
             fields = self.whole(problem.status, len(problem.body), media_type, problem.headers)
             self._connection.respond(problem.status, fields, (problem.body,))
-
-
-class Desk:
-    """Answers all calls that have finished in one turn of the loop together, at its end: until then the workers have
-    got their next calls. `heads` says which calls these are."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-        self.heads = Heads(app)
-        self._finished: list[Direct] = []
-
-    def add(self, direct: Direct, loop: asyncio.AbstractEventLoop) -> None:
-        """One more has finished."""
-        if not self._finished:
-            loop.call_soon(self._answer)
-        self._finished.append(direct)
-
-    def _answer(self) -> None:
-        finished, self._finished = self._finished, []
-        for direct in finished:
-            direct.answer()

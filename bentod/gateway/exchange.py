@@ -53,8 +53,6 @@ class Connection(Protocol):
 class Exchange(Record):
     """A request and its answer, over ASGI."""
 
-    __slots__ = ("_receive", "_send", "connection")
-
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         if len(headers) != len(scope["headers"]):

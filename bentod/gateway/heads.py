@@ -10,7 +10,7 @@ from bentod.codec.bodies import JSON_FORM
 from bentod.errors import CallError
 from bentod.gateway import head
 from bentod.gateway.app import App
-from bentod.gateway.record import Header
+from bentod.gateway.record import Header, given_id
 from bentod.gateway.routes import Operation
 from bentod.iotypes.media_types import JSON
 
@@ -28,6 +28,7 @@ class Head(NamedTuple):
     path: str
     headers: Mapping[bytes, bytes]
     length: int
+    request_id: str
 
 
 class Heads:
@@ -52,7 +53,7 @@ class Heads:
             return None
         if form is not JSON_FORM or media_type != JSON or int(length) > operation.api.max_body:
             return None
-        return Head(operation, target, target.decode("ascii"), found, int(length))
+        return Head(operation, target, target.decode("ascii"), found, int(length), given_id(found.get(b"x-request-id")))
 
     def seen(self, data: bytes) -> Head | None:
         """The head of the request that `data` is, if it is exactly one and its head has been seen before. Its body is

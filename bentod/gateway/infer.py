@@ -65,7 +65,9 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
     timeout_s = min(limits.body_timeout_s, operation.api.timeout_s)
     dimensions = _NO_DIMENSIONS
     if wanted.form is JSON_FORM and operation.bodies.plain:
-        value = _read(operation, await exchange.body(operation.api.max_body, timeout_s))
+        value = json.decode(await exchange.body(operation.api.max_body, timeout_s))
+        if not operation.input.valid(value):
+            raise _invalid(operation, value)
     else:
         source = Source(exchange, operation.api.max_body, timeout_s)
         value, dimensions = await operation.bodies.read(wanted.form, source, folder)
@@ -108,7 +110,10 @@ async def _finished(operation: Operation, exchange: Exchange, call: Call) -> Ans
 
 def admitted(operation: Operation, record: Record, body: bytes) -> Call:
     """The call that a body of plain JSON makes. Raises CallError."""
-    return _call(operation, record, _JSON_CALL, _read(operation, body), _NO_FOLDER)
+    value = json.decode(body)
+    if not operation.input.valid(value):
+        raise _invalid(operation, value)
+    return _call(operation, record, _JSON_CALL, value, _NO_FOLDER)
 
 
 def taken(operation: Operation, record: Record, call: Call) -> Answer:
@@ -125,12 +130,8 @@ def taken(operation: Operation, record: Record, call: Call) -> Answer:
     return outcome
 
 
-def _read(operation: Operation, body: bytes | bytearray) -> Any:
-    """The value of a body of plain JSON. Raises CallError."""
-    value = json.decode(body)
-    if not operation.input.valid(value):
-        raise InvalidInput(MISMATCH, errors=operation.input.errors(value))
-    return value
+def _invalid(operation: Operation, value: Any) -> InvalidInput:
+    return InvalidInput(MISMATCH, errors=operation.input.errors(value))
 
 
 def _call(operation: Operation, exchange: Record, wanted: Wanted, value: Any, folder: Tenancy) -> Call:
@@ -140,7 +141,7 @@ def _call(operation: Operation, exchange: Record, wanted: Wanted, value: Any, fo
     if deadline <= time.monotonic():
         raise DeadlineExceeded("the call's time was over before it could begin")
     argument = operation.argument(value)
-    group, weight = (None, 1) if operation.grouping.trivial else operation.grouping.place(argument)
+    place = None if operation.grouping.trivial else operation.grouping.place(argument)
     memory: Sequence[Memory] = ()
     extra = (exchange.request_id, _text_headers(exchange.headers)) if operation.takes_context else None
     terms: Terms | None = None
@@ -150,17 +151,24 @@ def _call(operation: Operation, exchange: Record, wanted: Wanted, value: Any, fo
         terms = operation.terms(wanted.media_type, str(folder.path) if operation.has_files else "")
     id_ = next(_IDS)
     entry = _PACKER.entry((operation.kind, id_, operation.method, deadline, argument, extra, terms))
-    size = len(entry) + (sum(memoryview(piece).nbytes for piece in memory) if memory else 0)
+    if memory or len(entry) > frames.LIMIT - 8:
+        _check_size(entry, memory)
+    kind, queue = StreamCall if api.stream else Call, operation.queue
+    call = kind(id_, entry, deadline, exchange.started, queue, is_async=operation.is_async, retry=api.retry)
+    if place is not None:
+        call.group, call.weight = place
+    if (priority := exchange.headers.get(b"x-priority")) is not None:
+        call.level = operation.level(priority)
+    if not operation.plain:
+        call.memory, call.idle_s = memory, api.stream_idle_s
+    return call
+
+
+def _check_size(entry: bytes, memory: Sequence[Memory]) -> None:
+    """Raises BodyTooLarge for what does not fit into a frame."""
+    size = len(entry) + sum(memoryview(piece).nbytes for piece in memory)
     if size > frames.LIMIT - 8 or len(memory) > MOST_ATTACHMENTS:
         raise BodyTooLarge("the input is too large for a worker")
-    kind = StreamCall if api.stream else Call
-    queue = operation.queue
-    call = kind(id_, entry, deadline, exchange.started, queue, is_async=operation.is_async, retry=api.retry)
-    call.memory = memory
-    call.group, call.weight = group, weight
-    call.level = operation.level(exchange.headers.get(b"x-priority"))
-    call.idle_s = api.stream_idle_s
-    return call
 
 
 def _packed(argument: Any) -> tuple[bytes, Sequence[Memory]]:

@@ -41,6 +41,8 @@ class HttpProtocol(Answering):
         self._between = True
         """Whether the parser has had nothing since the last request was complete."""
         self._taken: tuple[Head, bytes] | None = None
+        self._idle_since = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
         self.on_gone: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,6 +51,8 @@ class HttpProtocol(Answering):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         super().connection_lost(exc)
         current = self._current  # uvicorn tells only the last one that was parsed
         if current is not None and not current.response_complete:
@@ -61,19 +65,14 @@ class HttpProtocol(Answering):
     def data_received(self, data: bytes) -> None:
         if self._lingering or self._refusal is not None:
             return
-        self._fresh_date()
-        first = self._between
-        if first and self._free and (seen := self._shared.desk.heads.seen(data)) is not None:
+        if self.loop.time() - self._shared.date_at >= 1.0:
+            self._fresh_date()
+        if self._between and self._free and (seen := self._shared.heads.seen(data)) is not None:
             if self._head_timer is not None:
                 self._head_arrived()
             self._begin_direct(seen, data[len(data) - seen.length :])
             return
-        self._between = False
-        super().data_received(data)
-        if self._taken is not None:
-            if first:
-                self._shared.desk.heads.remember(data, *self._taken)
-            self._taken = None
+        self._parse(data)
         if self._found is not None:
             self._go_ordinary_way()
         if self._in_head:
@@ -82,6 +81,14 @@ class HttpProtocol(Answering):
                 self._refuse(problems.HEAD_TOO_LARGE)
             elif self._head_timer is None:
                 self._await_head()
+
+    def _parse(self, data: bytes) -> None:
+        first, self._between = self._between, False
+        super().data_received(data)
+        if self._taken is not None:
+            if first:
+                self._shared.heads.remember(data, *self._taken)
+            self._taken = None
 
     def on_message_begin(self) -> None:
         """uvicorn makes the ASGI scope now; here that waits until it is known to be wanted."""
@@ -96,16 +103,19 @@ class HttpProtocol(Answering):
         version = self.parser.get_http_version()
         if version not in _VERSIONS:
             raise ValueError("an unknown version of HTTP")  # which makes it a malformed request
-        if self._free and version == "1.1" and self.parser.get_method() == b"POST" and self.parser.should_keep_alive():
-            self._found = self._shared.desk.heads.fitting(self.url, self.headers)
+        if self._free and version == "1.1" and self._posts():
+            self._found = self._shared.heads.fitting(self.url, self.headers)
         if self._found is None:
             self._begin_asgi()
+
+    def _posts(self) -> bool:
+        return self.parser.get_method() == b"POST" and self.parser.should_keep_alive()
 
     @property
     def _free(self) -> bool:
         """Whether nothing is being answered, and all answers are on their way."""
-        last = cast(RequestResponseCycle | None, self.cycle)
-        return (last is None or last.response_complete) and not self.flow.write_paused
+        current = self._current
+        return (current is None or current.response_complete) and not self.pipeline and not self.flow.write_paused
 
     def _begin_asgi(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -125,9 +135,31 @@ class HttpProtocol(Answering):
         self.on_gone = None
         if self._lingering:
             return
-        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
+            if self._idle_timer is None:
+                self._await_next(self._shared.config.timeout_keep_alive)
         if self._refusal is not None:
             self._refuse(self._refusal)
+
+    def _await_next(self, timeout_s: float) -> None:
+        """uvicorn starts and cancels a timer for every request; this one looks now and then when the last one ended."""
+        self._idle_timer = self.loop.call_later(timeout_s, self._check_idle)
+
+    def _check_idle(self) -> None:
+        self._idle_timer = None
+        if self._in_head or self._found is not None or (self._current and not self._current.response_complete):
+            return  # the next answer's end starts it again
+        left_s = self._idle_since + self._shared.config.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._await_next(left_s)
+        else:
+            self.transport.close()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self._shared.header_timeout_s, self._head_late)
@@ -146,12 +178,10 @@ class HttpProtocol(Answering):
 
     def _fresh_date(self) -> None:
         """The Date header, renewed once a second while somebody asks."""
-        now = self.loop.time()
-        if now - self._shared.date_at >= 1.0:
-            self._shared.date_at = now
-            text = formatdate(usegmt=True).encode()
-            self._shared.date = b"date: " + text + b"\r\n"
-            self.server_state.default_headers[:] = [(b"date", text)]
+        self._shared.date_at = self.loop.time()
+        text = formatdate(usegmt=True).encode()
+        self._shared.date = b"date: " + text + b"\r\n"
+        self.server_state.default_headers[:] = [(b"date", text)]
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(problems.MALFORMED_REQUEST)
@@ -205,7 +235,7 @@ class HttpProtocol(Answering):
         self._begin_direct(found, body)
 
     def _begin_direct(self, found: Head, body: bytes) -> None:
-        direct = Direct(found, self, self._shared.desk)
+        direct = Direct(found, self, self._shared.app)
         self._current = self.cycle = cast(RequestResponseCycle, direct)  # it has all that uvicorn asks for
         direct.begin(body)
 

@@ -30,23 +30,19 @@ class Record:
     """A request and its answer. `status`, `code`, `bytes_out` and the times are what the log will say;
     `batch` is how many calls, or rows, ran together, 0 where none ever do."""
 
-    __slots__ = (
-        "batch", "bytes_in", "bytes_out", "code", "first_s", "headers", "log", "method", "path", "queue_s",
-        "request_id", "run_s", "started", "status",
-    )  # fmt: skip
+    status = 0
+    code = ""
+    log = ""
+    bytes_in = bytes_out = 0
+    queue_s = run_s = first_s = 0.0
+    batch = 0
 
     def __init__(self, method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
         self.started = time.monotonic()
         self.method = method
         self.path = path
         self.headers = headers
-        self.request_id = _request_id(headers.get(b"x-request-id"))
-        self.status = 0
-        self.code = ""
-        self.log = ""
-        self.bytes_in = self.bytes_out = 0
-        self.queue_s = self.run_s = self.first_s = 0.0
-        self.batch = 0
+        self.request_id = given_id(headers.get(b"x-request-id")) or new_request_id()
 
     def announced(self) -> int | None:
         """The body's length as the client announced it. Raises MalformedBody."""
@@ -97,13 +93,13 @@ def joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
     return found
 
 
-def _request_id(given: bytes | None) -> str:
-    """The client's id if it is printable and short enough, else a new one."""
+def given_id(given: bytes | None) -> str:
+    """The client's id if it is printable and short enough, else none."""
     if given and len(given) <= _LONGEST_ID:
         text = given.decode("latin-1")
         if text.isascii() and text.isprintable():
             return text
-    return new_request_id()
+    return ""
 
 
 def new_request_id() -> str:

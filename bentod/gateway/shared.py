@@ -9,7 +9,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from bentod.gateway.app import App
-from bentod.gateway.direct import Desk
+from bentod.gateway.heads import Heads
 
 
 @dataclass(slots=True)
@@ -17,7 +17,8 @@ class Shared:
     """What the connections of one gateway share."""
 
     config: Config
-    desk: Desk
+    app: App
+    heads: Heads
     header_timeout_s: float
     write_timeout_s: float
     state: ServerState = field(default_factory=ServerState)
@@ -40,4 +41,4 @@ def shared(app: App, header_timeout_s: float, keep_alive_s: float, write_timeout
         timeout_keep_alive=cast(int, keep_alive_s),  # any number of seconds works
     )
     config.load()
-    return Shared(config, Desk(app), header_timeout_s, write_timeout_s)
+    return Shared(config, app, Heads(app), header_timeout_s, write_timeout_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -21,21 +21,23 @@ class Validator:
 
     def __init__(self, schema: Any, types: Mapping[str, Any]) -> None:
         """Raises ValueError if the schema is invalid or refers to what does not exist."""
-        self._always = schema is True or schema == {}
         root = schema if isinstance(schema, bool) else {**schema, "types": {**types, **schema.get("types", {})}}
         try:
             self._compiled = jsonschema_rs.Draft202012Validator(root, validate_formats=True, retriever=_fetch_nothing)
         except (jsonschema_rs.ValidationError, ValueError) as error:
             raise ValueError(str(error)) from error
-        self._valid = self._compiled.is_valid
-
-    def valid(self, value: Any) -> bool:
-        """Whether `value` matches; the fast path."""
-        return self._always or self._valid(value)
+        self.valid: Callable[[Any], bool] = self._compiled.is_valid
+        """Whether a value matches; the fast path."""
+        if schema is True or schema == {}:
+            self.valid = _anything
 
     def errors(self, value: Any) -> tuple[Pointed, ...]:
         """What is wrong with `value`, at most 100 things, with JSON Pointers into it."""
         return tuple(_pointed(error) for error in islice(self._compiled.iter_errors(value), MOST_ERRORS))
+
+
+def _anything(value: Any) -> bool:
+    return True
 
 
 def _fetch_nothing(uri: str) -> Any:
