@@ -3,6 +3,9 @@
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
+SWAPPED = ValueError("an iris has petals that are longer than they are wide: were the two swapped?")
+"""In place of one flower's answer: that caller's failure, and nobody else's."""
+
 
 class Classifier:
     """Constructed once per worker, with the arguments that the spec gives under `init`."""
@@ -13,10 +16,15 @@ class Classifier:
         self.forest = RandomForestClassifier(n_estimators=estimators, random_state=seed).fit(data.data, data.target)
 
     def classify(
-        self, sepal_length: float, sepal_width: float, petal_length: float, petal_width: float
-    ) -> dict[str, float]:
-        """The probability of each species, for one flower measured in centimetres."""
-        if petal_width > petal_length:
-            raise ValueError("an iris has petals that are longer than they are wide: were the two swapped?")
-        flower = [[sepal_length, sepal_width, petal_length, petal_width]]
-        return dict(zip(self.species, self.forest.predict_proba(flower)[0].tolist(), strict=True))
+        self, sepal_length: list[float], sepal_width: list[float], petal_length: list[float], petal_width: list[float]
+    ) -> list[dict[str, float] | ValueError]:
+        """The probability of each species, for flowers measured in centimetres: entry i of every list is flower i.
+
+        A forest of 100 trees takes nearly the same time for one flower as for thirty.
+        """
+        flowers = list(zip(sepal_length, sepal_width, petal_length, petal_width, strict=True))
+        found = self.forest.predict_proba(flowers).tolist()
+        return [
+            SWAPPED if petal_width > petal_length else dict(zip(self.species, probabilities, strict=True))
+            for (_, _, petal_length, petal_width), probabilities in zip(flowers, found, strict=True)
+        ]
