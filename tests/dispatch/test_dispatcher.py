@@ -650,7 +650,7 @@ class Turmoil:
     def __init__(self) -> None:
         self.workers = FakeWorkers()
         self.dispatcher = self.workers.dispatcher()
-        self.queue = Queue(Limits(4))
+        self.queues = {False: Queue(Limits(4)), True: Queue(Limits(4))}
         self.named = {1: worker(1, 2, 2)}
         self.calls: list[Call] = []
         self.answered: set[tuple[FakeLink, int]] = set()
@@ -672,7 +672,8 @@ class Turmoil:
 
     async def submit(self, number: int) -> None:
         kind = StreamCall if number % 5 > 2 else Call
-        one = call(self.queue, is_async=number % 2 == 0, retry=number % 3 > 0, kind=kind)
+        is_async = number % 2 == 0
+        one = call(self.queues[is_async], is_async=is_async, retry=number % 3 > 0, kind=kind)
         one.on_released = lambda: self.released.append(one)
         with contextlib.suppress(QueueFull, NotReady):
             self.dispatcher.submit(one)
@@ -733,7 +734,8 @@ class Turmoil:
                     link.answer(one)
 
     def check(self) -> None:
-        assert (self.queue.waiting, self.queue.running) == (0, 0)
+        for queue in self.queues.values():
+            assert (queue.waiting, queue.running, queue.slots) == (0, 0, 0)
         for one in self.calls:
             assert one.done
             assert isinstance(one.outcome, CallError) or one.losses <= one.retry
@@ -765,8 +767,8 @@ def test_whatever_happens_each_call_finishes_once_and_the_counts_are_right(steps
         await turmoil.update()
         for step, number in steps:
             await getattr(turmoil, step)(number)
-            assert turmoil.queue.waiting >= 0
-            assert turmoil.queue.running >= 0
+            for queue in turmoil.queues.values():
+                assert min(queue.waiting, queue.running, queue.slots) >= 0
         await turmoil.settle()
         turmoil.check()
 
