@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from bentod.dispatch.call import Call
-from bentod.dispatch.lane import Lane
+from bentod.dispatch.lane import Lane, Turn
 from bentod.dispatch.link import Link
 from bentod.dispatch.worker import Worker
 from bentod.wire.entries import Entry, EntryPacker
@@ -59,13 +59,13 @@ class Crew:
         """The worker that holds a call."""
         return next((worker for worker in self._workers.values() if call.id in worker.held), None)
 
-    def free(self, lane: Lane, is_async: bool, *, ahead: bool = True) -> Worker | None:
-        """The worker with a free slot that holds fewest calls, the first of equals. `ahead`: one that will have a slot
-        in a moment does too, unless a stream holds it."""
+    def free(self, lane: Lane, is_async: bool, turn: Turn | None = None) -> Worker | None:
+        """The worker with a free slot that holds fewest calls, the first of equals; or that will have one in a moment
+        for calls such as these, unless a stream holds it."""
         best = None
         for worker in self.open:
             busy, slots = worker.busy[is_async], worker.slots[is_async]
-            room = slots if worker.streams[is_async] or not ahead else lane.window(slots)
+            room = slots if worker.streams[is_async] else lane.window(slots, turn)
             if busy < room and not worker.refuses and (best is None or busy < best.busy[is_async]):
                 best = worker
         return best

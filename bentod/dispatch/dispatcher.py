@@ -130,7 +130,7 @@ class Dispatcher:
             if turn.queue.hopeless(turn.head, now):
                 self.expire(turn.head)
                 continue
-            worker = self._crew.free(lane, is_async, ahead=limits.lone)
+            worker = self._crew.free(lane, is_async, turn)
             if worker is None:
                 return
             free = turn.queue.room(self._crew.slots(is_async)) if limits.max_size else 1

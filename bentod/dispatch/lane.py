@@ -8,7 +8,7 @@ from bentod.dispatch.batcher import hold_s
 from bentod.dispatch.call import Call
 from bentod.dispatch.portion import portion
 from bentod.dispatch.queue import Queue
-from bentod.dispatch.window import window
+from bentod.dispatch.window import window, window_of_batches
 
 _SMOOTHING = 0.1  # of the average time of a slot: about the last ten
 _OLDEST_EVERY = 8
@@ -103,9 +103,12 @@ class Lane:
         """Learn from a slot that was held for `run_s` seconds."""
         self._run_s = run_s if self._run_s is None else self._run_s + _SMOOTHING * (run_s - self._run_s)
 
-    def window(self, slots: int) -> int:
-        """How many calls a worker that runs `slots` at once may hold."""
-        return window(slots, self._run_s)
+    def window(self, slots: int, turn: Turn | None = None) -> int:
+        """How many calls, or batches, a worker that runs `slots` at once may hold, if it gets these."""
+        if turn is None or turn.queue.limits.lone:
+            return window(slots, self._run_s)
+        full = turn.queue.limits.max_size and turn.queue.weight(turn.head) >= turn.queue.limits.max_size
+        return window_of_batches(slots, self._run_s) if full else slots
 
 
 def _portion(turn: Turn, free: int) -> int:

@@ -146,6 +146,8 @@ _read_number = _interpolated("a number", float)
 def _duration(least_s: float) -> Callable[[Any], float]:
     def read(value: Any) -> float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if value == 0 == least_s:  # nothing is nothing in any unit
+                return 0.0
             raise wrong(
                 "missing-unit", f"{shown(value)} has no unit", f"write `{value}s` or `{value}ms`; units: ms, s, m, h"
             )
@@ -186,9 +188,9 @@ def _list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-_DURATION_SCHEMA = WithJsonSchema(
-    {"anyOf": [{"type": "string", "pattern": quantities.DURATION_PATTERN}, REFERENCE]},
-)
+_DURATION = {"type": "string", "pattern": quantities.DURATION_PATTERN}
+_DURATION_SCHEMA = WithJsonSchema({"anyOf": [_DURATION, REFERENCE]})
+_ZERO_SCHEMA = WithJsonSchema({"anyOf": [_DURATION, {"const": 0}, REFERENCE]})
 _DURATION_TEXT = PlainSerializer(quantities.duration_text)
 
 Line = Annotated[str, AfterValidator(without_controls), WithJsonSchema({"type": "string"})]
@@ -214,7 +216,7 @@ Factor = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 1, "maximum": 100}, REFERENCE]}),
 ]
 Duration = Annotated[float, BeforeValidator(_duration(0.001)), _DURATION_SCHEMA, _DURATION_TEXT]
-DurationOrZero = Annotated[float, BeforeValidator(_duration(0.0)), _DURATION_SCHEMA, _DURATION_TEXT]
+DurationOrZero = Annotated[float, BeforeValidator(_duration(0.0)), _ZERO_SCHEMA, _DURATION_TEXT]
 Size = Annotated[
     int,
     BeforeValidator(_size),

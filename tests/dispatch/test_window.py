@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentod.dispatch.window import window
+from bentod.dispatch.window import window, window_of_batches
 
 slots = st.integers(1, 1000)
 seconds = st.floats(0, 100)
@@ -35,3 +35,9 @@ def test_a_worker_may_always_hold_what_it_runs_and_never_much_more(slots, run_s)
 @given(slots, seconds, seconds)
 def test_slower_calls_never_widen_it(slots, one, other):
     assert window(slots, max(one, other)) <= window(slots, min(one, other))
+
+
+def test_one_full_batch_is_ahead_where_batches_are_short():
+    assert window_of_batches(2, None) == 2
+    assert window_of_batches(2, 0.002) == 3
+    assert window_of_batches(2, 0.02) == 2

@@ -267,6 +267,11 @@ apis:
     ]
 
 
+def test_nothing_is_nothing_in_any_unit(tmp_path):
+    text = "bentod: 1\nname: app\nserver: {drain_timeout: 0}\napis: {greet: {target: hello:greet, timeout: 0}}\n"
+    assert places(problems(tmp_path, text)) == ["4:46 apis.greet.timeout missing-unit"]
+
+
 def test_links_that_leave_the_project_are_refused(tmp_path):
     outside = tmp_path / "outside.py"
     outside.write_text("def f(): ...")
