@@ -65,9 +65,9 @@ class Batch:
 
 
 class Assembly:
-    """The batch of one connection that has begun to come."""
+    """The batch of one connection that has begun to come. If it is `refused`, its calls come all the same."""
 
-    __slots__ = ("_apart", "_calls", "_count", "_kind", "_left", "_method", "_takes", "id")
+    __slots__ = ("_apart", "_calls", "_count", "_kind", "_left", "_takes", "id", "method", "refused")
 
     def __init__(self, head: Entry) -> None:
         """`head` announces it. Raises WireError."""
@@ -83,7 +83,8 @@ class Assembly:
         self._takes: str = takes
         self._apart = apart
         self._count = self._left = count
-        self._kind = self._method = -1
+        self._kind = self.method = -1
+        self.refused = False
         self._calls: dict[int, Taken] = {}
 
     def add(self, entry: Entry, attachments: Sequence[Any]) -> Batch | None:
@@ -92,7 +93,7 @@ class Assembly:
             kind, call, method, deadline, _, _, terms = entry
         except ValueError as error:
             raise WireError("no call, inside a batch") from error
-        if kind != self._kind or method != self._method:
+        if kind != self._kind or method != self.method:
             self._begin(kind, method)
         if type(call) is not int or type(deadline) not in _NUMBERS:
             raise WireError("no call, inside a batch")
@@ -102,14 +103,19 @@ class Assembly:
         self._left -= 1
         return None if self._left else self._whole()
 
+    @property
+    def first(self) -> bool:
+        """Whether exactly one call has come."""
+        return self._left == self._count - 1
+
     def _begin(self, kind: Any, method: Any) -> None:
         if self._calls:
             raise WireError("a batch of several methods")
         if kind not in CALLS or type(method) is not int or method < 0:
             raise WireError(f"an entry of kind {kind!r:.20} inside a batch")
-        self._kind, self._method = kind, method
+        self._kind, self.method = kind, method
 
     def _whole(self) -> Batch:
         if len(self._calls) != self._count:
             raise WireError("two calls of one number in a batch")
-        return Batch(self._method, self._takes, self._calls, apart=self._apart)
+        return Batch(self.method, self._takes, self._calls, apart=self._apart)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections import deque
 from collections.abc import Sequence
 
 from bentod.wire.intake import SEND_BUFFER, Frame, Intake, Memory
@@ -14,6 +15,7 @@ from bentod.worker.flow import Sendable
 
 _SEND_TIMEOUT_S = 30  # a gateway that takes no answer for so long has stopped
 _MOST_PIECES = 512
+_MOST_NOTES = 65536
 
 
 class Gateway:
@@ -64,3 +66,53 @@ class Gateway:
     def _end(self) -> None:
         with contextlib.suppress(OSError):  # it may be gone already
             self.socket.shutdown(socket.SHUT_RDWR)
+
+
+class SharingGateway(Gateway):
+    """One of several, to whom another thread can say something short without waiting."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        super().__init__(peer)
+        self._notes: deque[bytes] = deque()
+
+    @property
+    def noted(self) -> bool:
+        """Whether something waits to be said."""
+        return bool(self._notes)
+
+    def note(self, words: bytes) -> None:
+        """Let something short wait for `flush`, or for what is sent next."""
+        self._notes.append(words)
+        if len(self._notes) > _MOST_NOTES:
+            self._end()
+
+    def flush(self) -> None:
+        """Say what was noted, without waiting for who sends, who will say it then, nor for a gateway that is slow."""
+        while self._notes and self._sending.acquire(blocking=False):
+            words = self._taken_notes()
+            try:
+                sent = self.socket.send(words, socket.MSG_DONTWAIT)
+                if sent < len(words):
+                    self._notes.appendleft(words[sent:])
+            except BlockingIOError:
+                self._notes.appendleft(words)
+                return
+            except OSError:
+                self._end()
+                return
+            finally:
+                self._sending.release()
+
+    def send(self, data: Sendable) -> None:
+        try:
+            with self._sending:
+                if self._notes:  # first: they may be the rest of what is said already
+                    self.socket.sendall(self._taken_notes())
+                self._send_pieces([data] if isinstance(data, bytes) else data)
+        except OSError:
+            self._end()
+        if self._notes:
+            self.flush()
+
+    def _taken_notes(self) -> bytes:
+        return b"".join(self._notes.popleft() for _ in range(len(self._notes)))

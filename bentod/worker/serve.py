@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bentod.wire.orders import Failed, Method, Probed, Setup
 from bentod.worker import target
 from bentod.worker.calls import Caller, bound
+from bentod.worker.shared_threads import SharedThreadServer
 from bentod.worker.threads import ThreadServer
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _import_before(project: Path, name: str) -> None:
         with suppress(OSError):
             names |= {path.stem for path in folder.iterdir()}
     if names & {*sys.stdlib_module_names, "uvloop", "msgpack"}:
-        for needed in ("bentod.worker.tasks", "uvloop"):
+        for needed in ("bentod.worker.shared_tasks", "uvloop"):
             importlib.import_module(needed)
 
 
@@ -115,13 +116,17 @@ class Served:
 
     def _server(self, listener: socket.socket) -> Server:
         given = (self._bound, _report, frozenset(self._setup.expected), self._setup.project)
+        several = self._setup.gateways > 1
         if not any(method.is_async for method in self._bound):
-            return ThreadServer(listener, self._setup.threads, lambda: Caller(*given))
-        from bentod.worker.coroutines import AsyncCaller
-        from bentod.worker.tasks import TaskServer  # asyncio costs a plain target 9 MB and 60 ms
+            kind = SharedThreadServer if several else ThreadServer
+            return kind(listener, self._setup.threads, lambda: Caller(*given))
+        from bentod.worker.coroutines import AsyncCaller  # asyncio costs a plain target 9 MB and 60 ms
+        from bentod.worker.shared_tasks import SharedTaskServer
+        from bentod.worker.tasks import TaskServer
 
         assert self._loop is not None
-        return TaskServer(self._loop, listener, lambda: AsyncCaller(*given), self._setup)
+        tasks = SharedTaskServer if several else TaskServer
+        return tasks(self._loop, listener, lambda: AsyncCaller(*given), self._setup)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -35,10 +35,11 @@ class TaskServer:
         self._caller = caller
         self.async_caller = caller()
         self._together = AsyncTogether(self.async_caller)
+        self.methods = self.async_caller.methods
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(setup.threads, thread_name_prefix="call")
         self._slots = asyncio.Semaphore(setup.concurrency)
-        self.connections: set[_Connection] = set()
+        self.connections: set[Connection] = set()
         self._drained = asyncio.Event()
         self.draining = False
 
@@ -46,8 +47,12 @@ class TaskServer:
         """Serve until `drain` was called and every gateway has gone."""
         self._loop.run_until_complete(self._serve())
 
+    def connection(self) -> Connection:
+        """A gateway connects."""
+        return Connection(self)
+
     async def _serve(self) -> None:
-        server = await self._loop.create_unix_server(lambda: _Connection(self), sock=self._listener)
+        server = await self._loop.create_unix_server(self.connection, sock=self._listener)
         await self._drained.wait()
         server.close()
         self._pool.shutdown(wait=False)
@@ -65,13 +70,13 @@ class TaskServer:
         if self.draining and not self.connections:
             self._drained.set()
 
-    def start(self, connection: _Connection, entry: Entry, attachments: Sequence[Any]) -> asyncio.Future[Sendable]:
+    def start(self, connection: Connection, entry: Entry, attachments: Sequence[Any]) -> asyncio.Future[Sendable]:
         """Begin one call: the future of its framed answer. What gives the call up is told to `connection`.
 
         A synchronous method that runs cannot be given up: its future refuses, and keeps its thread until it returns.
         """
         call, ahead = entry[1], Terms(*entry[6]).ahead if entry[6] is not None else 0
-        if self.async_caller.methods[entry[2]].is_async:
+        if self.methods[entry[2]].is_async:
             turn = _TaskOutlet(connection, ahead) if ahead else None
             task = self._loop.create_task(self._run_async(entry, attachments, turn))
             connection.began(call, task, turn)
@@ -88,18 +93,18 @@ class TaskServer:
     def _run_here(self, entry: Entry, attachments: Sequence[Any], outlet: _ThreadOutlet | None) -> Sendable:
         return self._callers().caller.run(entry, attachments, outlet)
 
-    def start_batch(self, connection: _Connection, batch: Batch) -> asyncio.Future[None]:
+    def start_batch(self, connection: Connection, batch: Batch) -> asyncio.Future[None]:
         """Begin calls that hold one slot: the future of their end. They are answered by `connection`."""
-        if not self.async_caller.methods[batch.method].is_async:
+        if not self.methods[batch.method].is_async:
             return asyncio.wrap_future(self._pool.submit(self._run_batch_here, batch, connection.send_from_thread))
         run = self._run_items(connection, batch) if batch.takes == ITEM else self._run_together(connection, batch)
         return self._loop.create_task(run)
 
-    async def _run_together(self, connection: _Connection, batch: Batch) -> None:
+    async def _run_together(self, connection: Connection, batch: Batch) -> None:
         async with self._slots:
             await self._together.run_async(batch, connection.send)
 
-    async def _run_items(self, connection: _Connection, batch: Batch) -> None:
+    async def _run_items(self, connection: Connection, batch: Batch) -> None:
         """All at once, each a task of its own, within the one slot."""
         async with self._slots:
             tasks = []
@@ -126,7 +131,7 @@ class TaskServer:
         return together
 
 
-class _Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.BufferedProtocol):
     """A gateway and its calls."""
 
     def __init__(self, server: TaskServer) -> None:
@@ -173,7 +178,7 @@ class _Connection(asyncio.BufferedProtocol):
                 self._assembly = None
                 self._start_batch(batch)
         elif kind in CALLS:
-            self._server.start(self, entry, attachments).add_done_callback(partial(self.answered, call))
+            self._start(entry, attachments)
         elif kind == CANCEL:
             self._give_up(call)
         elif kind == TAKEN:
@@ -184,11 +189,17 @@ class _Connection(asyncio.BufferedProtocol):
         elif kind != PASS:
             raise WireError(f"an entry of kind {kind!r:.20}")
 
-    def _start_batch(self, batch: Batch) -> None:
+    def _start(self, entry: Entry, attachments: Sequence[Any]) -> asyncio.Future[Sendable]:
+        answer = self._server.start(self, entry, attachments)
+        answer.add_done_callback(partial(self.answered, entry[1]))
+        return answer
+
+    def _start_batch(self, batch: Batch) -> asyncio.Future[None]:
         calls = batch.calls
         future = self._server.start_batch(self, batch)
         self._batches.update(dict.fromkeys(calls, (batch, future)))
         future.add_done_callback(partial(self._ended, calls))
+        return future
 
     def _ended(self, calls: Sequence[int], future: asyncio.Future[None]) -> None:
         for call in calls:
@@ -243,7 +254,7 @@ class _Connection(asyncio.BufferedProtocol):
 class _TaskOutlet(Flow):
     """The way out for the chunks of a stream that runs as a task."""
 
-    def __init__(self, connection: _Connection, ahead: int) -> None:
+    def __init__(self, connection: Connection, ahead: int) -> None:
         super().__init__(ahead)
         self._connection = connection
         self._changed = asyncio.Event()
@@ -271,7 +282,7 @@ class _TaskOutlet(Flow):
 class _ThreadOutlet(ThreadFlow):
     """The same for a stream that runs in the thread pool. What it sends goes out by the loop's thread."""
 
-    def __init__(self, connection: _Connection, ahead: int) -> None:
+    def __init__(self, connection: Connection, ahead: int) -> None:
         super().__init__(ahead, threading.Condition())
         self._connection = connection
 

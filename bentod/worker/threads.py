@@ -29,11 +29,14 @@ from bentod.worker.takes import ITEM
 from bentod.worker.together import Together
 
 _LOOK_S = 0.01
-_Waiting = tuple[Gateway, Entry | Batch, Sequence[Any]]
+Waiting = tuple[Gateway, Entry | Batch, Sequence[Any]]
+"""What waits for a thread, and who sent it."""
 
 
 class ThreadServer:
     """Runs calls in `threads` threads until it is drained."""
+
+    gateway = Gateway
 
     def __init__(self, listener: socket.socket, threads: int, caller: Callable[[], Caller]) -> None:
         self._listener = listener
@@ -44,7 +47,7 @@ class ThreadServer:
         self._wake_read, self._wake_write = os.pipe()
         self._poll.register(self._wake_read, select.EPOLLIN)
         self._gateways: dict[int, Gateway] = {}
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._streams: dict[tuple[Gateway, int], _Outlet] = {}
         self._begun: list[tuple[Gateway, Batch]] = []  # whose calls run one after the other
         self._packer = EntryPacker()
@@ -106,7 +109,7 @@ class ThreadServer:
         with self.lock:
             self._begun.remove(begun)
 
-    def _next(self) -> _Waiting | None:
+    def _next(self) -> Waiting | None:
         """The next call, waiting for it as the leader or behind one; None when all is done."""
         with self.lock:
             while not self._waiting:
@@ -172,7 +175,7 @@ class ThreadServer:
         if self._draining or not same_user(peer, os.getuid()):
             peer.close()
             return
-        self._gateways[peer.fileno()] = Gateway(peer)
+        self._gateways[peer.fileno()] = self.gateway(peer)
         self._poll.register(peer, select.EPOLLIN)
 
     def _read(self, gateway: Gateway) -> None:

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from bentod.codec.parcels import opener
-from bentod.wire.entries import BATCH, CANCEL, CHUNK, NAMED, POSITIONAL, TAKEN, EntryPacker, Terms, unpack
+from bentod.wire.entries import BATCH, CANCEL, CHUNK, NAMED, PASS, POSITIONAL, TAKEN, EntryPacker, Terms, unpack
 from bentod.wire.intake import Frame, Intake, Memory
 from bentod.wire.messages import Setup
 from bentod.worker import target
 from bentod.worker.calls import Bound, Caller, bound
 from bentod.worker.coroutines import AsyncCaller
+from bentod.worker.shared_tasks import SharedTaskServer
+from bentod.worker.shared_threads import SharedThreadServer
 from bentod.worker.tasks import TaskServer
 from bentod.worker.threads import ThreadServer
 
@@ -105,6 +107,10 @@ class Gate:
         self.send((BATCH, next(self._ids), len(calls), takes, apart), *calls)
         return [int(call[1]) for call in calls]
 
+    def give_back(self) -> None:
+        """A slot that was offered is not wanted."""
+        self.send((PASS, 0))
+
     def cancel(self, call: int) -> None:
         self.send((CANCEL, call))
 
@@ -174,9 +180,9 @@ class Serving:
 
 @contextmanager
 def serving(
-    *functions: Callable[..., Any], threads: int = 1, concurrency: int = 100, tasks: bool = False
+    *functions: Callable[..., Any], threads: int = 1, concurrency: int = 100, tasks: bool = False, gateways: int = 1
 ) -> Iterator[Serving]:
-    """A worker with these methods; when the block ends it is drained, and must end."""
+    """A worker with these methods, for so many gateways; when the block ends it is drained, and must end."""
     folder = Path(tempfile.mkdtemp(prefix="bt"))
     path = str(folder / "w")
     log: list[str] = []
@@ -187,9 +193,11 @@ def serving(
     found = bounds(*functions)
     if loop is not None:
         setup = Setup("s", 0, "m", "/", (), threads=threads, concurrency=concurrency)
-        server: ThreadServer | TaskServer = TaskServer(loop, listener, lambda: AsyncCaller(found, log.append), setup)
+        tasks_kind = TaskServer if gateways == 1 else SharedTaskServer
+        server: ThreadServer | TaskServer = tasks_kind(loop, listener, lambda: AsyncCaller(found, log.append), setup)
     else:
-        server = ThreadServer(listener, threads, lambda: Caller(found, log.append))
+        kind = ThreadServer if gateways == 1 else SharedThreadServer
+        server = kind(listener, threads, lambda: Caller(found, log.append))
     worker = Serving(server, path, log)
     worker.thread.start()
     try:

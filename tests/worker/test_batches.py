@@ -20,7 +20,7 @@ from bentod.worker.calls import CANCELLED, EXPIRED, MISCOUNTED, TARGET_RAISED, U
 from tests.support.daemon import eventually
 from tests.support.gateways import WAIT_S, serving
 
-KINDS = ("threads", "tasks", "pool")
+KINDS = ("threads", "tasks", "pool", "shared threads", "shared tasks", "shared pool")
 SPECIAL = Terms(special=True)
 
 
@@ -41,9 +41,13 @@ def asynchronous(function):
 @contextmanager
 def worker_of(kind, *functions, **options):
     """A worker of this kind with these methods, and a gateway."""
-    if kind == "tasks":
+    if "tasks" in kind:
         functions = [asynchronous(one) for one in functions]
-    with serving(*functions, tasks=kind != "threads", **options) as worker, worker.gate() as gate:
+    gateways = 2 if "shared" in kind else 1
+    with (
+        serving(*functions, tasks="threads" not in kind, gateways=gateways, **options) as worker,
+        worker.gate() as gate,
+    ):
         yield worker, gate
 
 
@@ -630,6 +634,7 @@ def test_a_gateway_that_talks_nonsense_is_hung_up_on_and_others_are_served(entri
         assert answers(good, calls) == done(calls, [1, 2])
 
 
+@pytest.mark.parametrize("kind", ["threads", "tasks", "pool"])
 def test_a_batch_that_never_becomes_whole_does_not_run(kind):
     seen = []
 

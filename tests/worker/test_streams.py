@@ -17,7 +17,8 @@ from bentod.worker.calls import CANCELLED, EXPIRED, INVALID, TARGET_RAISED, UNSE
 from tests.support.daemon import eventually
 from tests.support.gateways import WAIT_S, serving
 
-KINDS = ("threads", "tasks", "pool")
+UNSHARED = ("threads", "tasks", "pool")
+KINDS = (*UNSHARED, "shared threads")
 MIB = 1024 * 1024
 
 
@@ -45,7 +46,8 @@ def streaming(kind, *functions, threads=1, **options):
     """A worker of this kind whose methods are generators. Plain functions stay as they are."""
     if kind == "tasks":
         functions = [asynchronous(one) if is_generator(one) else one for one in functions]
-    with serving(*functions, tasks=kind != "threads", threads=threads, **options) as worker:
+    gateways = 2 if "shared" in kind else 1
+    with serving(*functions, tasks="threads" not in kind, gateways=gateways, threads=threads, **options) as worker:
         yield worker
 
 
@@ -402,6 +404,7 @@ def test_a_gateway_that_goes_takes_its_streams_along(kind, ahead):
     assert source.begun == source.closed
 
 
+@pytest.mark.parametrize("kind", UNSHARED)
 def test_one_gateways_cancel_and_credit_do_not_touch_anothers_stream(kind):
     source = Source(4)
     with streaming(kind, source.function) as worker, worker.gate() as mine, worker.gate() as theirs:
@@ -676,6 +679,7 @@ class Crowd:
                 self.hear()
 
 
+@pytest.mark.parametrize("kind", UNSHARED)
 @pytest.mark.parametrize("seed", range(4))
 def test_streams_and_calls_of_several_gateways_at_random(kind, seed):
     """A lost wake-up shows as an answer that never comes."""

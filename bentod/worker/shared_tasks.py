@@ -1,0 +1,133 @@
+"""Serves a target that has `async def` methods to several gateways: what finds no free slot is refused at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from bentod.wire.entries import FREE, PASS, REFUSED, Entry, EntryPacker
+from bentod.wire.orders import Setup
+from bentod.worker.batches import CALLS
+from bentod.worker.coroutines import AsyncCaller
+from bentod.worker.tasks import Connection, TaskServer
+from bentod.worker.turns import TICK_S, Turns
+
+
+class SharedTaskServer(TaskServer):
+    """Runs calls of several gateways as tasks of `loop` until it is drained. Each kind of slot has turns of its own."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, listener: socket.socket, caller: Callable[[], AsyncCaller], setup: Setup
+    ) -> None:
+        super().__init__(loop, listener, caller, setup)
+        self._turns: dict[bool, Turns[Connection]] = {False: Turns(setup.threads), True: Turns(setup.concurrency)}
+        self._packer = EntryPacker()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection(self) -> Connection:
+        return _SharingConnection(self)
+
+    def turns(self, method: int) -> Turns[Connection]:
+        """Those of the slots that a method needs."""
+        return self._turns[self.methods[method].is_async]
+
+    def say(self, gateway: Connection, entry: Entry) -> None:
+        """Send something short."""
+        gateway.send(self._packer.frames([self._packer.entry(entry)]))
+
+    def refuse(self, gateway: Connection, number: int) -> None:
+        """No slot is free for a call or batch."""
+        self.say(gateway, (REFUSED, number))
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.offer()
+        if any(turns.contended for turns in self._turns.values()):
+            self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def ended(self, turns: Turns[Connection], ticket: int, _: asyncio.Future[Any]) -> None:
+        """A slot is free again."""
+        turns.end(ticket, time.monotonic())
+        self.offer()
+
+    def offer(self) -> None:
+        """Tell who was refused of a slot that is kept for them."""
+        for turns in self._turns.values():
+            if turns.contended:
+                for gateway in turns.offers(time.monotonic()):
+                    self.say(gateway, (FREE, 0))
+
+    def passed(self, gateway: Connection) -> None:
+        """A gateway does not want what was offered."""
+        for turns in self._turns.values():
+            turns.give_back(gateway)
+        self.offer()
+
+    def joined(self) -> None:
+        """A gateway has connected."""
+        for turns in self._turns.values():
+            turns.gateways = len(self.connections)
+
+    def left(self, gateway: Connection) -> None:
+        """A gateway is gone."""
+        for turns in self._turns.values():
+            turns.leave(gateway)
+        self.joined()
+        self.offer()
+
+
+class _SharingConnection(Connection):
+    """One of several gateways, and its calls."""
+
+    def __init__(self, server: SharedTaskServer) -> None:
+        super().__init__(server)
+        self._shared = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._shared.joined()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._shared.left(self)
+
+    def _take(self, entry: Entry, attachments: Sequence[Any]) -> None:
+        if self._assembly is not None:
+            self._assemble(entry, attachments)
+        elif entry[0] in CALLS:
+            turns = self._shared.turns(entry[2])
+            ticket = turns.take(self, time.monotonic())
+            if ticket is None:
+                self._shared.refuse(self, entry[1])
+            else:
+                self._start(entry, attachments).add_done_callback(partial(self._shared.ended, turns, ticket))
+        elif entry[0] == PASS:
+            self._shared.passed(self)
+        else:
+            super()._take(entry, attachments)
+
+    def _assemble(self, entry: Entry, attachments: Sequence[Any]) -> None:
+        """One more call of a batch. Whether it is refused is known with its first, and told at once."""
+        assembly = self._assembly
+        assert assembly is not None
+        batch = assembly.add(entry, attachments)
+        turns = self._shared.turns(assembly.method)
+        if assembly.first and not turns.reserve(self, time.monotonic()):
+            assembly.refused = True
+            self._shared.refuse(self, assembly.id)
+        if batch is None:
+            return
+        self._assembly = None
+        if assembly.refused:
+            return
+        ticket = turns.take(self, time.monotonic())
+        if ticket is None:  # it took so long to come that its slot was given to another
+            self._shared.refuse(self, assembly.id)
+            return
+        self._start_batch(batch).add_done_callback(partial(self._shared.ended, turns, ticket))
