@@ -12,6 +12,7 @@ _EXACT = 64
 _MEMORY = 16.0
 _FORGET = 500.0
 _REBUILD = 16
+_CACHED = 512
 _STREAK = 3
 _LEAST_S = 1e-9
 
@@ -89,6 +90,8 @@ class Cost:
             self._rebuild()
         found = self._cached.get(size)
         if found is None and self._sizes:
+            if len(self._cached) >= _CACHED:
+                self._cached.clear()
             found = self._cached[size] = self._estimate(size)
         return found
 
