@@ -93,7 +93,7 @@ def test_what_waits_while_a_worker_is_busy_is_its_next_batch():
     run(main())
 
 
-def test_no_batch_is_larger_than_may_be_and_none_is_sent_ahead():
+def test_no_batch_is_larger_than_may_be_and_no_part_is_sent_ahead():
     async def main():
         workers, dispatcher, queue = await bench(1)
         calls = await submitted(dispatcher, queue, 20)
@@ -101,6 +101,24 @@ def test_no_batch_is_larger_than_may_be_and_none_is_sent_ahead():
             assert workers[1].batches[number:] == [batch]
             workers[1].answer_batch(batch, run_s=1e-6)  # so quick that lone calls were sent ahead
         assert counts(queue) == (0, 0, 0)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("seconds", "ahead"), [(0.001, 1), (0.1, 0)])
+def test_one_full_batch_is_ahead_where_batches_are_short(monkeypatch, seconds, ahead):
+    async def main():
+        clock = SimpleNamespace(now=1e6)
+        for module in (dispatcher_module, worker_module):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        workers, dispatcher, queue = await bench(1)
+        for _ in range(5):
+            calls = await submitted(dispatcher, queue, 1, now=clock.now)
+            clock.now += seconds
+            workers[1].answer_batch(ids(calls))
+        before = len(workers[1].batches)
+        await submitted(dispatcher, queue, 40, now=clock.now)
+        assert len(workers[1].batches) == before + 1 + ahead
 
     run(main())
 
@@ -131,8 +149,8 @@ def test_groups_rows_and_apis_never_mix():
             dispatcher.submit(each)
         sizes = {}
         workers[1].answer_batch([first.id])
-        for _ in range(5):
-            batch = workers[1].batches[-1]
+        for number in range(1, 6):
+            batch = workers[1].batches[number]
             sizes[tuple(batch)] = sum(each.weight for each in one if each.id in batch)
             workers[1].answer_batch(batch)
         found = [set(batch) for batch in workers[1].batches[1:]]
@@ -152,7 +170,7 @@ def test_what_is_not_batched_is_sent_one_by_one(takes, max_size):
         workers, dispatcher, queue = await bench(1, limits=Limits(takes=takes, max_size=max_size))
         calls = await submitted(dispatcher, queue, 3)
         for one in calls:
-            assert workers[1].calls[-1] == one.id
+            assert one.id in workers[1].calls
             workers[1].answer(one.id)
         assert workers[1].calls == ids(calls)
         lone = takes == "item" and not max_size
