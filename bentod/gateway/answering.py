@@ -28,6 +28,13 @@ class Answering(HttpToolsProtocol):
         self._current: RequestResponseCycle | None = None
         """The request that is being answered; `cycle` is the last one that was parsed."""
         self._write_timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """The client takes less than there is: from now on it must take something now and then."""
@@ -137,6 +144,33 @@ class Answering(HttpToolsProtocol):
         if not cycle.keep_alive:
             cycle.transport.close()
         self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """uvicorn starts and cancels a timer for every request. Here one looks now and then when the last one ended."""
+        if self._lingering or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self._shared.config.timeout_keep_alive, self._check_idle)
+
+    def _check_idle(self) -> None:
+        self._idle_timer = None
+        if self._arriving or (self._current is not None and not self._current.response_complete):
+            return  # the next answer's end starts it again
+        left_s = self._idle_since + self._shared.config.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._idle_timer = self.loop.call_later(left_s, self._check_idle)
+        else:
+            self.transport.close()
+
+    @property
+    def _arriving(self) -> bool:
+        """Whether a part of a request has come."""
+        raise NotImplementedError
 
     def abort(self) -> None:
         """Cut the connection off; reset it where its end would be the end of the answer (HTTP/1.0)."""

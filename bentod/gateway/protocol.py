@@ -24,6 +24,7 @@ _MAX_HEAD = 64 * 1024
 _BODY_AHEAD = 1024 * 1024
 _MOST_PIPELINED = 16
 _VERSIONS = ("1.1", "1.0")
+_SMALL, _AT_ONCE_S = 64 * 1024, 0.02
 
 
 class HttpProtocol(Answering):
@@ -38,11 +39,10 @@ class HttpProtocol(Answering):
         self._found: Head | None = None
         """The head of a request that can be answered directly, while its body arrives: `_body`."""
         self._body = b""
+        self._body_timer: asyncio.TimerHandle | None = None
         self._between = True
         """Whether the parser has had nothing since the last request was complete."""
         self._taken: tuple[Head, bytes] | None = None
-        self._idle_since = 0.0
-        self._idle_timer: asyncio.TimerHandle | None = None
         self.on_gone: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -51,8 +51,8 @@ class HttpProtocol(Answering):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        if self._found is not None:
+            self._go_ordinary_way()
         super().connection_lost(exc)
         current = self._current  # uvicorn tells only the last one that was parsed
         if current is not None and not current.response_complete:
@@ -74,7 +74,7 @@ class HttpProtocol(Answering):
             return
         self._parse(data)
         if self._found is not None:
-            self._go_ordinary_way()
+            self._await_body()
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD:
@@ -133,33 +133,13 @@ class HttpProtocol(Answering):
 
     def on_response_complete(self) -> None:
         self.on_gone = None
-        if self._lingering:
-            return
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self._idle_since = self.loop.time()
-            if self._idle_timer is None:
-                self._await_next(self._shared.config.timeout_keep_alive)
-        if self._refusal is not None:
+        super().on_response_complete()
+        if self._refusal is not None and not self._lingering and not self.transport.is_closing():
             self._refuse(self._refusal)
 
-    def _await_next(self, timeout_s: float) -> None:
-        """uvicorn starts and cancels a timer for every request; this one looks now and then when the last one ended."""
-        self._idle_timer = self.loop.call_later(timeout_s, self._check_idle)
-
-    def _check_idle(self) -> None:
-        self._idle_timer = None
-        if self._in_head or self._found is not None or (self._current and not self._current.response_complete):
-            return  # the next answer's end starts it again
-        left_s = self._idle_since + self._shared.config.timeout_keep_alive - self.loop.time()
-        if left_s > 0:
-            self._await_next(left_s)
-        else:
-            self.transport.close()
+    @property
+    def _arriving(self) -> bool:
+        return self._in_head or self._found is not None
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self._shared.header_timeout_s, self._head_late)
@@ -232,6 +212,9 @@ class HttpProtocol(Answering):
             return
         self._taken = found, body = self._found, self._body
         self._found, self._body = None, b""
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
         self._begin_direct(found, body)
 
     def _begin_direct(self, found: Head, body: bytes) -> None:
@@ -239,13 +222,27 @@ class HttpProtocol(Answering):
         self._current = self.cycle = cast(RequestResponseCycle, direct)  # it has all that uvicorn asks for
         direct.begin(body)
 
+    def _await_body(self) -> None:
+        """Only a part of the body has come. Many clients send it after the head: if it is small, it is here at once."""
+        if len(self._body) > _SMALL:
+            self._go_ordinary_way()
+        elif self._body_timer is None:
+            self._body_timer = self.loop.call_later(_AT_ONCE_S, self._go_ordinary_way)
+
     def _go_ordinary_way(self) -> None:
-        """Only a part of the body has come: it will take a while, and have to be waited for."""
+        """The body will take a while, or not come at all."""
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
         body, self._body, self._found = self._body, b"", None
-        if not self.transport.is_closing():
-            self._begin_asgi()
-            if body:
-                self.on_body(body)
+        self._begin_asgi()
+        if body:
+            self.on_body(body)
+
+    def shutdown(self) -> None:
+        if self._found is not None:
+            self._go_ordinary_way()
+        super().shutdown()
 
     def cut_off(self) -> None:
         """The time to drain is over."""
