@@ -60,17 +60,17 @@ class SharedThreadServer(ThreadServer):
             return False
         gateway, entry, attachments = waiting
         if isinstance(entry, Batch):
-            self._run_batch(together, gateway, entry)
-            self._ended()
-            return True
-        outlet = None if entry[6] is None else self._streams.get((gateway, entry[1]))
-        answer = together.caller.run(entry, attachments, outlet)
-        if small := isinstance(answer, bytes) and len(answer) < _SMALL:
+            answer = self._run_batch(together, gateway, entry)
+        else:
+            outlet = None if entry[6] is None else self._streams.get((gateway, entry[1]))
+            answer = together.caller.run(entry, attachments, outlet)
+        small = isinstance(answer, bytes) and len(answer) < _SMALL
+        if small:
             self._ended()  # first, so that who has this answer finds the slot free
         gateway.send(answer)
         if not small:  # this thread may have been stuck with it
             self._ended()
-        if outlet is not None:
+        if not isinstance(entry, Batch) and entry[6] is not None:
             with self.lock:
                 self._streams.pop((gateway, entry[1]), None)
         return True

@@ -118,7 +118,7 @@ class TaskServer:
 
     def _run_batch_here(self, batch: Batch, send: Send) -> None:
         if batch.takes != ITEM:
-            self._callers().run(batch, send)
+            send(self._callers().run(batch, send))
             return
         while (taken := batch.take()) is not None:
             send(self._callers().caller.run(*taken))

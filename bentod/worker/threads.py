@@ -84,7 +84,7 @@ class ThreadServer:
             return False
         gateway, entry, attachments = waiting
         if isinstance(entry, Batch):
-            self._run_batch(together, gateway, entry)
+            gateway.send(self._run_batch(together, gateway, entry))
         elif entry[6] is None:
             gateway.send(together.caller.run(entry, attachments))
         else:
@@ -93,21 +93,25 @@ class ThreadServer:
                 self._streams.pop((gateway, entry[1]), None)
         return True
 
-    def _run_batch(self, together: Together, gateway: Gateway, batch: Batch) -> None:
+    def _run_batch(self, together: Together, gateway: Gateway, batch: Batch) -> Sendable:
+        """Run a batch. Returns what is to be sent last."""
         if batch.takes != ITEM:
-            together.run(batch, gateway.send)
-            return
+            return together.run(batch, gateway.send)
         begun, looked = (gateway, batch), time.monotonic()
+        answer: Sendable = b""
         with self.lock:
             self._begun.append(begun)
         while (taken := batch.take()) is not None:
-            gateway.send(together.caller.run(*taken))
+            if answer:
+                gateway.send(answer)
+            answer = together.caller.run(*taken)
             if time.monotonic() - looked > _LOOK_S:
                 with self.lock:
                     self.look()
                 looked = time.monotonic()
         with self.lock:
             self._begun.remove(begun)
+        return answer
 
     def _next(self) -> Waiting | None:
         """The next call, waiting for it as the leader or behind one; None when all is done."""

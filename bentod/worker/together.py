@@ -56,13 +56,13 @@ class Together:
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
 
-    def run(self, batch: Batch, send: Send) -> None:
-        """Run what waits of a batch that does not take its calls one by one, and send the answers."""
+    def run(self, batch: Batch, send: Send) -> Sendable:
+        """Run what waits of a batch that does not take its calls one by one. Returns the answers that are to be sent
+        last, mostly all of them; the others are sent before."""
         taken = batch.take_all()
-        if taken:
-            self._run(taken, batch.takes, send, apart=batch.apart)
+        return self._run(taken, batch.takes, send, apart=batch.apart) if taken else b""
 
-    def _run(self, taken: Sequence[Taken], how: str, send: Send, *, apart: bool) -> None:
+    def _run(self, taken: Sequence[Taken], how: str, send: Send, *, apart: bool) -> Sendable:
         run, again = self.prepared(taken, how), False
         if run.calls:
             try:
@@ -71,11 +71,13 @@ class Together:
                 again = self.raised(run, error, apart=apart)
             else:
                 self.finished(run, value)
-        if run.answers:
-            send(joined(run.answers))
+        answer = joined(run.answers)
         if again:  # no longer while the first exception is handled
             for one in run.taken:
-                self._run([one], how, send, apart=False)
+                if answer:
+                    send(answer)
+                answer = self._run([one], how, send, apart=False)
+        return answer
 
     def prepared(self, taken: Sequence[Taken], how: str) -> Run:
         """What may run of these calls: not those that are too late, nor those that cannot be read."""
