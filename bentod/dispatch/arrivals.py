@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
 from math import frexp
 
 _GROWTH = 1.02  # what each gap counts more than the one before it: about the last hundred count
@@ -16,6 +15,8 @@ _EDGES = (0.0, *(2.0 ** (i // _PARTS) * (1 + i % _PARTS / _PARTS) / _PER_S for i
 """Bucket i has the gaps from _EDGES[i] to _EDGES[i + 1]: four to an octave, up to eight seconds."""
 _MOST = 128  # so many outstanding calls are told apart
 _FEW = 8
+_KEPT = 16
+_AT_ONCE_S = 0.0001
 _REBUILD = 128
 _RARE = 0.02
 
@@ -30,7 +31,7 @@ def _bucket(gap: float) -> int:
 class _Gaps:
     """How long it took until a call came, and for how long none had come when something else happened."""
 
-    __slots__ = ("count", "cut", "ended", "sum_s", "total", "unit")
+    __slots__ = ("count", "cut", "due", "ended", "found", "sum_s", "total", "unit")
 
     def __init__(self) -> None:
         self.ended = array("f", bytes(4 * _BUCKETS))
@@ -38,7 +39,8 @@ class _Gaps:
         self.unit = 1.0
         self.total = 0.0
         self.sum_s = 0.0
-        self.count = 0
+        self.count = self.due = 0
+        self.found: dict[tuple[float, ...], list[tuple[float, float]]] = {}
 
     def add(self, gap: float, ended: bool) -> None:
         unit = self.unit = self.unit * _GROWTH
@@ -53,7 +55,19 @@ class _Gaps:
             self.sum_s /= unit
             self.unit = 1.0
 
-    def ahead(self, silence_s: float, waits: Sequence[float]) -> list[tuple[float, float]]:
+    def ahead(self, silence_s: float, waits: tuple[float, ...]) -> list[tuple[float, float]]:
+        """See `Arrivals.ahead`. What is found for the time after an event is kept for some gaps more."""
+        if silence_s >= _AT_ONCE_S:
+            return self.after(silence_s, waits)
+        if self.count >= self.due or len(self.found) > _FEW:
+            self.due = self.count + min(_KEPT, 1 + self.count // 8)
+            self.found.clear()
+        found = self.found.get(waits)
+        if found is None:
+            found = self.found[waits] = self.after(0.0, waits)
+        return found
+
+    def after(self, silence_s: float, waits: tuple[float, ...]) -> list[tuple[float, float]]:
         """The product-limit estimate (Kaplan and Meier, 1958), with one gap among the others that never ends."""
         ended, cut, at = self.ended, self.cut, _bucket(silence_s)
         low, high = max(silence_s, _EDGES[at]), _EDGES[at + 1]
@@ -148,7 +162,7 @@ class Arrivals:
 
     def left(self, now: float, calls: int = 1) -> None:
         """So many calls were answered, or are outstanding no longer for another reason."""
-        if self._last is not None:
+        if now > self._event and self._last is not None:
             self._gaps.add(max(0.0, now - self._event), False)
         self.outstanding = max(0, self.outstanding - calls)
         self._enter(now, -1 - min(self.outstanding, _MOST))
@@ -170,7 +184,7 @@ class Arrivals:
         """The place in a flow that one more arrival leads to."""
         return min(self.outstanding + 1, _MOST)
 
-    def ahead(self, silence_s: float, waits: Sequence[float]) -> list[tuple[float, float]]:
+    def ahead(self, silence_s: float, waits: tuple[float, ...]) -> list[tuple[float, float]]:
         """For each of these waits, in rising order, after such a time without an arrival: how likely it is that a call
         comes within it, and the mean time until it comes or the wait is over."""
         if self._gaps.count < _FEW or self._last is None:

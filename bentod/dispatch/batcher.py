@@ -25,6 +25,7 @@ costs one and a half.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from math import ceil, sqrt
 
@@ -82,7 +83,7 @@ def hold_s(  # noqa: PLR0913 - each is a fact of its own
     if gain <= 0.0:
         return 0.0
     calls, best, hold = waiting / each, 0.0, 0.0
-    waits = [wait for wait in _WAITS if wait < limit_s] or [limit_s]
+    waits = _WAITS[: bisect_left(_WAITS, limit_s)] or (limit_s,)
     for wait, (chance, gap) in zip(waits, arrivals.ahead(silence_s, waits), strict=True):
         late = gap + (1 - chance) * _TICK_S / 2
         worse = (calls + chance * later + (1 - chance) * rate * now) * late - chance * gain

@@ -124,7 +124,7 @@ def test_chances_are_chances_whatever_the_clock_does(events, silence_s, waits):
         else:
             arrivals.left(now)
     waits.sort()
-    found = arrivals.ahead(silence_s, waits)
+    found = arrivals.ahead(silence_s, tuple(waits))
     chances = [chance for chance, _ in found]
     assert all(-1e-9 <= chance <= 1 + 1e-9 for chance in chances)
     assert chances == sorted(chances)
