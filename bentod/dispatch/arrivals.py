@@ -161,9 +161,10 @@ class Arrivals:
         self._enter(now, min(self.outstanding, _MOST))
 
     def left(self, now: float, calls: int = 1) -> None:
-        """So many calls were answered, or are outstanding no longer for another reason."""
-        if now > self._event and self._last is not None:
-            self._gaps.add(max(0.0, now - self._event), False)
+        """So many calls were answered, or are outstanding no longer for another reason. That nobody came for a moment,
+        as between the departures of one batch, is not worth learning."""
+        if now - self._event >= _AT_ONCE_S and self._last is not None:
+            self._gaps.add(now - self._event, False)
         self.outstanding = max(0, self.outstanding - calls)
         self._enter(now, -1 - min(self.outstanding, _MOST))
 

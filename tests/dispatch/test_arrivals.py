@@ -107,10 +107,14 @@ def test_new_traffic_replaces_the_old():
     assert arrivals.ahead(0.0, (0.002,))[0][0] > 0.9
 
 
-def test_more_never_leave_than_came():
+def test_what_is_outstanding_is_counted():
     arrivals = Arrivals()
     arrivals.came(0.0)
-    arrivals.left(1.0, 5)
+    arrivals.came(0.0)
+    assert arrivals.outstanding == 2
+    arrivals.left(1.0)
+    assert arrivals.outstanding == 1
+    arrivals.left(2.0, 5)
     assert arrivals.outstanding == 0
 
 
@@ -122,7 +126,7 @@ def test_chances_are_chances_whatever_the_clock_does(events, silence_s, waits):
         if is_arrival:
             arrivals.came(now)
         else:
-            arrivals.left(now)
+            arrivals.left(now, 2)
     waits.sort()
     found = arrivals.ahead(silence_s, tuple(waits))
     chances = [chance for chance, _ in found]

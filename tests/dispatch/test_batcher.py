@@ -143,7 +143,10 @@ def test_a_hold_is_never_longer_than_it_may(events, ran, waiting, most, others_f
     arrivals, cost, now = Arrivals(), Cost(), 0.0
     for is_arrival, gap in events:
         now += gap
-        (arrivals.came if is_arrival else arrivals.left)(now)
+        if is_arrival:
+            arrivals.came(now)
+        else:
+            arrivals.left(now)
     for size, seconds in ran:
         cost.learn(size, seconds)
     found = hold_s(waiting, most, others_free, silence_s, arrivals, cost, limit_s, each)
