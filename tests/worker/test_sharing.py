@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -376,3 +378,93 @@ def test_draining_ends_when_all_gateways_have_gone(kind):
         assert b.answer()[3] == "b2"
         b.socket.close()
         assert worker.ended()
+
+
+class Peer:
+    """A gateway that sends calls and batches, gives some up, passes when it likes, and counts what it gets."""
+
+    def __init__(self, gate, name, seed):
+        self.gate, self.name, self.random = gate, name, random.Random(seed)
+        self.units = {}  # the calls that were sent together, by the number with which they would be refused
+        self.open = {}  # what each call is to be answered
+        self.given_up = set()
+        self.answered = 0
+        self.free = True
+
+    def send(self):
+        count = self.random.choice([1, 1, 1, 2, 5])
+        calls = [self.gate.entry(f"{self.name}-{self.random.random()}") for _ in range(count)]
+        number = calls[0][1]
+        if count == 1:
+            self.gate.send(*calls)
+        else:
+            self.gate.send((BATCH, number, count, self.random.choice(["item", "items"]), True), *calls)
+        self.units[number] = [call[1] for call in calls]
+        self.open |= {call[1]: call[4] for call in calls}
+
+    def receive(self):
+        answer = self.gate.answer()
+        if answer == [FREE, 0]:
+            self.free = True
+        elif answer[0] == REFUSED:
+            self.free = False
+            for call in self.units.pop(answer[1]):
+                del self.open[call]
+                self.given_up.discard(call)
+        else:
+            value = self.open.pop(answer[1])
+            assert answer[3] == value or (answer[3] == CANCELLED and answer[1] in self.given_up)
+            self.answered += 1
+
+    def step(self):
+        act = self.random.random()
+        if act < 0.4 and self.free and len(self.open) < 20:
+            self.send()
+        elif act < 0.5 and self.open:
+            call = self.random.choice(list(self.open))
+            self.given_up.add(call)
+            self.gate.cancel(call)
+        elif act < 0.55:
+            self.gate.give_back()
+        elif self.open or not self.free:
+            self.receive()
+
+    def run(self, answers):
+        """Go on until so many have come."""
+        while self.answered < answers:
+            self.step()
+        while self.open or not self.free:
+            self.receive()
+        self.gate.give_back()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_several_gateways_at_random(kind, seed):
+    """Each call is answered once, by its own answer, or refused; and who was refused is told when there is room."""
+
+    def take(x):
+        if hash(str(x)) % 7 == 0:
+            threading.Event().wait(0.002)
+        return x
+
+    async def take_async(x):
+        await asyncio.sleep(0.002 if hash(str(x)) % 7 == 0 else 0)
+        return x
+
+    function = take_async if kind == "tasks" else take
+    with (
+        serving(function, tasks=kind != "threads", threads=2, concurrency=2, gateways=3) as worker,
+        worker.gate() as leaving,
+        worker.gate() as one,
+        worker.gate() as other,
+    ):
+        peers = [Peer(gate, name, f"{seed}{name}") for gate, name in ((one, "a"), (other, "b"), (leaving, "c"))]
+        with ThreadPoolExecutor(3) as pool:
+            running = [pool.submit(peer.run, 100) for peer in peers[:2]]
+            for _ in range(60):
+                peers[2].step()
+            leaving.socket.close()
+            for future in running:
+                future.result(WAIT_S)
+        assert one.silent()
+        assert other.silent()
