@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
@@ -49,9 +50,9 @@ class Call:
     streams = False
 
     __slots__ = (
-        "admitted", "alone", "batch", "deadline", "done", "entry", "given_up", "group", "id", "idle_s", "is_async",
-        "level", "losses", "memory", "on_finished", "on_released", "outcome", "place", "queue", "released", "retry",
-        "sent", "timeless", "weight",
+        "admitted", "alone", "batch", "counted", "deadline", "done", "entry", "given_up", "group", "id", "idle_s",
+        "is_async", "level", "losses", "memory", "on_finished", "on_released", "outcome", "place", "queue", "released",
+        "retry", "sent", "timeless", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +76,7 @@ class Call:
         self.timeless = False  # its deadline was met: a stream that has begun
         self.idle_s = 0.0  # how long it may be silent once it has begun
         self.place: Place | None = None  # while it waits in its queue
+        self.counted = False  # among those that its queue expects to leave
         self.given_up = False
         self.released = False
         self.done = False
@@ -88,9 +90,16 @@ class Call:
             return False
         self.done = True
         self.outcome = outcome
+        self.depart()
         if self.on_finished is not None:
             self.on_finished()
         return True
+
+    def depart(self) -> None:
+        """Its place is free for another call of the same client."""
+        if self.counted:
+            self.counted = False
+            self.queue.traffic_of(self.group).left(time.monotonic())
 
     async def wait(self) -> Answer:
         """The answer. Raises the CallError that the call was finished with."""

@@ -70,6 +70,7 @@ class Dispatcher:
         queue.admit(call, now)
         if queue.limits.max_delay_s:
             queue.traffic_of(call.group).came(now)
+            call.counted = True
             queue.held_until = 0.0
         lane.put(call, now)
         self._fill_soon()
@@ -186,6 +187,7 @@ class Dispatcher:
             self._learn(call, outcome.run_s)
         call.batch = None
         worker.answered += 1
+        call.depart()  # before anything is decided that depends on who will come back
         return outcome
 
     def _learn(self, call: Call, run_s: float) -> None:

@@ -12,6 +12,7 @@ from bentod.dispatch.window import window, window_of_batches
 
 _SMOOTHING = 0.1  # of the average time of a slot: about the last ten
 _OLDEST_EVERY = 8
+_WHOLE_EVERY = 64  # batches; that one takes all that waits, whatever is known
 _UNKNOWN_S = 1e-4  # what a call of unknown cost is charged
 
 
@@ -116,6 +117,8 @@ def _portion(turn: Turn, free: int) -> int:
     waiting = queue.weight(head)
     if waiting <= head.weight:
         return head.weight
+    if queue.batches % _WHOLE_EVERY == _WHOLE_EVERY - 1:  # what was slow once is not for ever
+        return queue.limits.max_size
     return portion(waiting, queue.limits.max_size, free, lambda size: queue.tried_cost(head.group, size))
 
 

@@ -59,6 +59,10 @@ class Traffic:
         self.arrivals.came(now)
         self.last = now
 
+    def left(self, now: float) -> None:
+        """A call has its answer, or needs none any more."""
+        self.arrivals.left(now)
+
 
 class Queue:
     """One API's waiting calls, in the order of their level, then of their arrival; what the API holds; what is known of

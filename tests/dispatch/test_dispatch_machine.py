@@ -96,7 +96,11 @@ class Process:
             for unit in self.units:
                 self.bench.come_back(unit)
             self.units.clear()
+            worker_ = self.bench.dispatcher._crew._workers.get(self.pid)
+            held = {one: one.losses for one in worker_.held.values()} if worker_ is not None else {}
             self.lost()
+            for one, losses in held.items():
+                self.bench.begun[one] -= one.losses == losses  # it was only ahead
 
     def over(self, one: Call) -> None:
         """Forget a call that is answered."""
