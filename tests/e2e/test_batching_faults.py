@@ -165,12 +165,12 @@ def test_a_thousand_callers_that_leave_while_they_wait(app, tmp_path):
         for n in range(1000):
             connection = stack.enter_context(Connection(app.url))
             connection.send(request("/leaving", {"token": n, "log": log}))
-        eventually(lambda: waiting(app) == 1000, what="all wait")
+        eventually(lambda: waiting(app, 1) == 1000, what="all wait")
         stack.close()
-        eventually(lambda: waiting(app) == 0, what="none waits")
+        eventually(lambda: waiting(app, 1) == 0, what="none waits")
         with Connection(app.url) as last:
             last.send(request("/leaving", {"token": -1, "log": log}))
-            eventually(lambda: waiting(app) == 1)
+            eventually(lambda: waiting(app, 1) == 1)
             (gate / "open").touch()
             assert last.answer().json == -1
             assert holder.answer().status == 200
@@ -185,8 +185,9 @@ def test_a_killer_in_the_middle_of_a_batch_is_lost_and_its_neighbours_are_answer
     answers, runs = crowd(path, tokens)
     for value, answer in zip(tokens, answers, strict=True):
         assert (answer.code or answer.json) == ("worker-lost" if value == how else value)
-    assert sum(how in run for run in runs) == 2
-    eventually(lambda: len(app.events("worker.lost")) == lost + 2)
+    deaths = sum(how in run for run in runs)
+    assert deaths in (2, 3)  # three if the batch was ahead, and the answer before it was cut off
+    eventually(lambda: len(app.events("worker.lost")) == lost + deaths)
 
 
 def test_a_stalled_worker_with_a_full_queue(app, tmp_path):
@@ -195,20 +196,23 @@ def test_a_stalled_worker_with_a_full_queue(app, tmp_path):
         assert app.post("/stalled", {"token": n, "log": log})[2] == n
     [stalled] = app.pids()
     with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(Connection(app.url)) for _ in range(9)]
         os.kill(stalled, signal.SIGSTOP)
         stack.callback(os.kill, stalled, signal.SIGCONT)
-        connections[0].send(request("/stalled", {"token": 100, "log": log}))
-        eventually(lambda: app.control()["apis"]["stalled"]["running"] == 1)
-        for n, connection in enumerate(connections[1:]):
-            connection.send(request("/stalled", {"token": 101 + n, "log": log}))
-        eventually(lambda: waiting(app) == 8)
+        connections = []
+        while app.control()["apis"]["stalled"]["waiting"] < 8:  # one batch may be ahead
+            assert len(connections) < 20
+            connection = stack.enter_context(Connection(app.url))
+            connection.send(request("/stalled", {"token": 100 + len(connections), "log": log}))
+            connections.append(connection)
+            eventually(lambda: waiting(app) == len(connections))
         for _ in range(3):
             status, headers, body = app.post("/stalled", {"token": 1, "log": log})
             assert (status, body["code"]) == (503, "queue-full")
             assert 1 <= int(headers["retry-after"]) <= 120
         os.kill(stalled, signal.SIGCONT)
-        assert sorted(connection.answer().json for connection in connections) == list(range(100, 109))
+        assert sorted(connection.answer().json for connection in connections) == list(
+            range(100, 100 + len(connections))
+        )
     assert max(map(len, note(tmp_path, "log"))) <= 4
 
 

@@ -12,9 +12,9 @@ from tests.support.daemon import App, eventually
 from tests.support.http import Answer, Connection, request
 
 
-def waiting(app: App) -> int:
-    """How many calls wait in all queues."""
-    return sum(api["waiting"] for api in app.control()["apis"].values())
+def waiting(app: App, running: int = 0) -> int:
+    """How many calls of all APIs wait, those included that a worker has ahead; so many others are known to run."""
+    return sum(api["waiting"] + api["running"] for api in app.control()["apis"].values()) - running
 
 
 @contextlib.contextmanager
@@ -47,8 +47,8 @@ def together(
             for number, (connection, data) in enumerate(zip(connections, requests, strict=True)):
                 connection.send(data)
                 if in_order:
-                    eventually(lambda number=number: waiting(app) > number)
-            eventually(lambda: waiting(app) == len(requests), what=f"{len(requests)} calls wait")
+                    eventually(lambda number=number: waiting(app, 1) > number)
+            eventually(lambda: waiting(app, 1) == len(requests), what=f"{len(requests)} calls wait")
             leave()
         return [connection.answer() for connection in connections]
 
