@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 from compare.summary import Spread
 
 COLOURS = ("#1a6fb5", "#d1495b", "#edae49", "#66a182", "#8d6a9f", "#5f6b73", "#b9c0c5")
-BAR, GAP, LEFT, TOP, HEIGHT, BOTTOM = 22, 26, 70, 64, 260, 46
+BAR, GAP, LEFT, TOP, HEIGHT, BOTTOM = 22, 26, 92, 64, 260, 46
 STYLE = "font-family: system-ui, sans-serif; font-size: 12px"
 
 

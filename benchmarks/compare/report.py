@@ -83,7 +83,7 @@ def drawings(seen: list[Seen], workload: str) -> dict[str, str]:
         if one.offered:
             tails[f"{one.load}: {one.offered:.0f}/s"][one.peer] = one.p99
         else:
-            rates[f"{one.load} connections"][one.peer] = one.rate
+            rates[f"{one.load} connection{'s' * (one.load != '1')}"][one.peer] = one.rate
     title = WORKLOADS[workload].title
     drawn = {}
     if rates:
