@@ -50,9 +50,9 @@ class Call:
     streams = False
 
     __slots__ = (
-        "admitted", "alone", "batch", "counted", "deadline", "done", "entry", "given_up", "group", "id", "idle_s",
-        "is_async", "level", "losses", "memory", "on_finished", "on_released", "outcome", "place", "queue", "released",
-        "retry", "sent", "timeless", "weight",
+        "admitted", "alone", "batch", "charged_s", "counted", "deadline", "done", "entry", "given_up", "group", "id",
+        "idle_s", "is_async", "level", "losses", "memory", "on_finished", "on_released", "outcome", "place", "queue",
+        "released", "retry", "sent", "timeless", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,7 @@ class Call:
         self.timeless = False  # its deadline was met: a stream that has begun
         self.idle_s = 0.0  # how long it may be silent once it has begun
         self.place: Place | None = None  # while it waits in its queue
+        self.charged_s = 0.0  # time of a slot that its queue was charged for its batch
         self.counted = False  # among those that its queue expects to leave
         self.given_up = False
         self.released = False

@@ -64,15 +64,17 @@ class Crew:
         for calls such as these, unless a stream holds it."""
         best = None
         for worker in self.open:
-            busy, slots = worker.busy[is_async], worker.slots[is_async]
+            slots = worker.slots[is_async]
             room = slots if worker.streams[is_async] else lane.window(slots, turn)
-            if busy < room and not worker.refuses and (best is None or busy < best.busy[is_async]):
+            if worker.free(room, is_async=is_async) > 0 and (
+                best is None or worker.busy[is_async] < best.busy[is_async]
+            ):
                 best = worker
         return best
 
     def slots(self, is_async: bool) -> int:
         """How many slots are free."""
-        return sum(max(0, one.slots[is_async] - one.busy[is_async]) for one in self.open if not one.refuses)
+        return sum(max(0, worker.free(worker.slots[is_async], is_async=is_async)) for worker in self.open)
 
     async def _join(self, route: WorkerRoute) -> None:
         worker = self._workers[route.pid] = Worker(route)

@@ -158,9 +158,9 @@ class Dispatcher:
             for entry in entries:
                 kind = entry[0]
                 if kind == REFUSED:
-                    self._wait_again(worker.take_back(entry[1]))
+                    self._refused(worker.take_back(entry[1]))
                 elif kind == FREE:
-                    worker.refuses, worker.offers = False, True
+                    worker.offers[bool(entry[1])] = entry[2]
                 elif kind in (CHUNK, CHUNK_WITH):
                     call = worker.held[entry[1]]
                     call.chunk(answers.chunk(entry, call.sent - call.admitted))
@@ -176,6 +176,11 @@ class Dispatcher:
                 call.release()
                 call.finish(outcome)
         self._crew.let_go(worker)
+
+    def _refused(self, calls: Sequence[Call]) -> None:
+        """Others have the slots."""
+        self._lanes[calls[0].is_async].untaken(calls)
+        self._wait_again(calls)
 
     def _over(self, worker: Worker, call: Call, entry: Entry) -> Answer | TargetFailure:
         """A call has its answer, and maybe its slot is free."""

@@ -32,6 +32,10 @@ class Drain:
         self._took = self._took * _KEEP + took
         self._times = self._times * _KEEP + 1.0
 
+    def came_back(self, calls: int) -> None:
+        """So many have not been served after all."""
+        self._calls = max(0.0, self._calls - calls)
+
     @property
     def rate(self) -> float:
         """Calls a second; 0 while too little is known."""

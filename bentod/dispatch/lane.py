@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bentod.dispatch.batcher import hold_s
@@ -81,13 +82,18 @@ class Lane:
         queue.overdue = False
         self._turns += 1
         self._clock = max(self._clock, queue.used)
-        self.charge(queue, turn.head, sum(call.weight for call in calls))
+        turn.head.charged_s = queue.cost(turn.head.group, sum(call.weight for call in calls)) or _UNKNOWN_S
+        queue.used += turn.head.charged_s
         self._dropped(queue)
         return calls
 
-    def charge(self, queue: Queue, head: Call, size: int) -> None:
-        """Count the time of a slot that a batch will probably take."""
-        queue.used += queue.cost(head.group, size) or _UNKNOWN_S
+    def untaken(self, calls: Sequence[Call]) -> None:
+        """A worker had no slot for these: if it was their turn, it is again, and nothing was used."""
+        head, queue = calls[0], calls[0].queue
+        if head.charged_s:
+            self._turns -= 1
+            queue.used -= head.charged_s
+            queue.drain.came_back(len(calls))
 
     def take_all(self) -> list[Call]:
         """All that wait, none left."""

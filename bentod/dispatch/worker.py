@@ -15,9 +15,12 @@ Unit = list[Call]
 
 
 class Worker:
-    """A connected worker. `held` are its calls, oldest first; `busy` are its slots that are taken, `streams` those of
-    them that streams hold. `refuses`: it has no slot for this gateway, because others have them; `offers`: it keeps one
-    for this gateway."""
+    """A connected worker. `held` are its calls, oldest first; by kind of slot, `busy` are those that are taken,
+    `streams` those of them that streams hold.
+
+    Where other gateways have calls there, a worker may refuse: then this one gets slots by `offers`, until it declines.
+    `refusals` is how many there were.
+    """
 
     def __init__(self, route: WorkerRoute) -> None:
         self.pid = route.pid
@@ -26,8 +29,9 @@ class Worker:
         self.held: dict[int, Call] = {}
         self.busy = {False: 0, True: 0}
         self.streams = {False: 0, True: 0}
-        self.refuses = False
-        self.offers = False
+        self.refuses = {False: False, True: False}
+        self.offers = {False: 0, True: 0}
+        self.refusals = {False: 0, True: 0}
         self.link: Link | None = None
         self.leaving = False
         self.answered = 0
@@ -45,7 +49,8 @@ class Worker:
             self.link.send(packer.entry((BATCH, first.id, len(calls), queue.limits.takes, first.retry)))
             for call in calls:
                 call.batch = batch
-        self.offers = False
+        if self.offers[is_async]:
+            self.offers[is_async] -= 1
         self.busy[is_async] += 1
         self.streams[is_async] += first.streams
         queue.slots += 1
@@ -55,11 +60,16 @@ class Worker:
             self.held[call.id] = call
             call.sent = now
 
+    def free(self, room: int, *, is_async: bool) -> int:
+        """How many units more it may get, if it may hold `room`."""
+        return self.offers[is_async] if self.refuses[is_async] else room - self.busy[is_async]
+
     def decline(self, packer: EntryPacker) -> None:
-        """Say so if a slot that is kept is not wanted."""
-        if self.offers and self.link is not None:
-            self.offers = False
-            self.link.send(packer.entry((PASS, 0)))
+        """Say so if slots that are kept are not wanted."""
+        for is_async, offered in self.offers.items():
+            if offered and self.link is not None:
+                self.offers[is_async], self.refuses[is_async] = 0, False
+                self.link.send(packer.entry((PASS, int(is_async), self.refusals[is_async])))
 
     def over(self, call: Call) -> bool:
         """A call is held no more. True if its slot is free with it."""
@@ -82,7 +92,8 @@ class Worker:
         for one in calls:
             self.over(one)
             one.batch = None
-        self.refuses = True
+        self.refuses[call.is_async] = True
+        self.refusals[call.is_async] += 1
         return calls
 
     def units(self) -> Iterator[Unit]:

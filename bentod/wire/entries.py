@@ -3,12 +3,12 @@
 Gateway → worker: `(NAMED | POSITIONAL, id, method, deadline, argument, context, terms)`, `(CANCEL, id)` and
 `(TAKEN, id, chunks)`: so many more chunks of a stream have found their reader. `(BATCH, id, count, takes, apart)`: the
 next `count` calls run together, in one slot; `takes` says how the callable wants them, and `apart` whether they run one
-by one if it raises. `(PASS, 0)`: a slot that was offered is not wanted.
+by one if it raises. `(PASS, kind, refusals)`: slots that were offered are not wanted, by who knows of so many refusals.
 Worker → gateway: `(DONE, id, run_s, value)`, `(DONE_WITH, id, run_s, value, status, headers)`,
 `(RAISED, id, run_s, code, detail, log, about)`, and before a stream's end `(CHUNK, id, run_s, value)` and
 `(CHUNK_WITH, id, run_s, value, status, headers)`. Where several gateways share a worker: `(REFUSED, id)`, a batch or a
-call that was not begun, because no slot is free; and later `(FREE, 0)`, a slot is kept for this gateway until it sends
-something or passes.
+call that was not begun, because no slot is free; and later `(FREE, kind, slots)`: so many are kept for this gateway,
+which sends no more than was offered until it passes. A slot's kind is 0 for synchronous methods, 1 for `async def`.
 
 `method` is an index into the service's methods; `deadline` is a time of the host's monotonic clock, which all of its
 processes share; `context` is None or `(request id, headers)`; `terms` is None for a call of plain JSON, else `Terms`;

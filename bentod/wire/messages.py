@@ -29,8 +29,8 @@ class ApiRoute:
     them (`$ref: "#/types/NAME"` points into the table's `types`); `errors` maps `module:Class` to a status;
     `stream` is `sse`, `ndjson`, `raw` or empty; `stream_idle_s` bounds the time between two chunks.
 
-    `takes` is what the callable expects: `item`, `columns`, `items` or `rows`. `max_size` is 0 if calls are not batched;
-    `max_delay_s` is how long a part of a batch may be held. `concurrency` slots of the service at once, 0 for all.
+    `takes` is what the callable expects: `item`, `columns`, `items` or `rows`. `max_size` is 0 if calls are not
+    batched; `max_delay_s` is how long a part of a batch may be held. `concurrency` slots at once, 0 for all.
     `priority` is the level of its calls, 1 first; a client's header may ask for any from `highest` on."""
 
     name: str

@@ -58,15 +58,14 @@ class SharedTaskServer(TaskServer):
 
     def offer(self) -> None:
         """Tell who was refused of a slot that is kept for them."""
-        for turns in self._turns.values():
+        for is_async, turns in self._turns.items():
             if turns.contended:
-                for gateway in turns.offers(time.monotonic()):
-                    self.say(gateway, (FREE, 0))
+                for gateway, slots in turns.offers(time.monotonic()):
+                    self.say(gateway, (FREE, int(is_async), slots))
 
-    def passed(self, gateway: Connection) -> None:
-        """A gateway does not want what was offered."""
-        for turns in self._turns.values():
-            turns.give_back(gateway)
+    def passed(self, gateway: Connection, refusals: int, *, is_async: bool) -> None:
+        """A gateway does not want what was offered, or no more of it."""
+        self._turns[is_async].give_back(gateway, refusals)
         self.offer()
 
     def joined(self) -> None:
@@ -107,8 +106,9 @@ class _SharingConnection(Connection):
                 self._shared.refuse(self, entry[1])
             else:
                 self._start(entry, attachments).add_done_callback(partial(self._shared.ended, turns, ticket))
+                self._shared.offer()  # there may be more
         elif entry[0] == PASS:
-            self._shared.passed(self)
+            self._shared.passed(self, entry[2], is_async=bool(entry[1]))
         else:
             super()._take(entry, attachments)
 
@@ -131,3 +131,4 @@ class _SharingConnection(Connection):
             self._shared.refuse(self, assembly.id)
             return
         self._start_batch(batch).add_done_callback(partial(self._shared.ended, turns, ticket))
+        self._shared.offer()

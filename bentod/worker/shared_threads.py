@@ -98,8 +98,8 @@ class SharedThreadServer(ThreadServer):
 
     def _offer(self) -> None:
         """Tell who was refused of a slot that is kept for them."""
-        for gateway in self._turns.offers(time.monotonic()):
-            self._say(gateway, (FREE, 0))
+        for gateway, slots in self._turns.offers(time.monotonic()):
+            self._say(gateway, (FREE, 0, slots))
             _sharing(gateway).flush()
 
     def _say(self, gateway: Gateway, entry: Entry) -> None:
@@ -120,7 +120,7 @@ class SharedThreadServer(ThreadServer):
             super()._take(gateway, entry, attachments)
             self._tickets[id(self._waiting[-1])] = ticket
         elif entry[0] == PASS:
-            self._turns.give_back(gateway)
+            self._turns.give_back(gateway, entry[2])
             self._offer()
         else:
             super()._take(gateway, entry, attachments)

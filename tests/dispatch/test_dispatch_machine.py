@@ -32,8 +32,10 @@ class Process:
         self.bench, self.pid, self.received, self.lost = bench, pid, received, lost
         self.units: list[list[Call]] = []
         self.missing = 0
-        self.gone = self.refuses = False
-        self.offered = 0
+        self.gone = False
+        self.refuses: set[bool] = set()  # kinds of slots
+        self.refusals = {False: 0, True: 0}
+        self.offered = {False: 0, True: 0}
 
     def send(self, entry: bytes, memory: Any = ()) -> None:
         assert not self.gone
@@ -46,12 +48,32 @@ class Process:
             one = self.bench.calls[first]
             assert (takes, apart) == (one.queue.limits.takes, one.retry)
             assert not one.queue.limits.lone
+            self.use(one)
         elif kind == NAMED:
-            self.begin(self.bench.calls[rest[0]])
+            one = self.bench.calls[rest[0]]
+            if not self.missing:
+                self.use(one)
+            self.begin(one)
+        elif kind == PASS:
+            slot = bool(rest[0])
+            assert self.offered[slot]
+            assert rest[1] == self.refusals[slot]
+            self.offered[slot] = 0
+            self.refuses.discard(slot)
         else:
-            assert kind in (CANCEL, PASS)
-        if kind != CANCEL:
-            self.offered = 0
+            assert kind == CANCEL
+
+    def use(self, one: Call) -> None:
+        """Who was refused sends what it was offered, and no more."""
+        if one.is_async in self.refuses:
+            assert self.offered[one.is_async], "others have its slots"
+            self.offered[one.is_async] -= 1
+
+    def offer(self, slot: bool, slots: int) -> None:
+        """Keep slots. They are used or passed at once."""
+        self.offered[slot] = slots
+        self.bench.act(lambda: self.tell([FREE, int(slot), slots]))
+        assert self.gone or not self.offered[slot]
 
     def begin(self, one: Call) -> None:
         """A call was sent: that is when a worker may start it."""
@@ -59,7 +81,6 @@ class Process:
         assert one.deadline > now, "begun too late"
         assert not one.done, "nobody waits for it"
         assert one not in self.bench.held, "it runs already"
-        assert not self.refuses, "others have its slots"
         if self.missing:
             self.missing -= 1
             self.units[-1].append(one)
@@ -73,7 +94,7 @@ class Process:
         assert len(unit) == 1 or not any(each.losses for each in unit), "with what may have killed a worker"
         kinds = [each for each in self.units if each[0].is_async == one.is_async]
         ahead = sum(each[0].queue.limits.lone for each in kinds)
-        assert len(kinds) <= SLOTS + 1 or ahead, "one batch is ahead at most"
+        assert len(kinds) <= SLOTS + 1 or ahead or self.refusals[one.is_async], "one batch is ahead at most"
         self.bench.begun[one] = self.bench.begun.get(one, 0) + 1
 
     def flush(self) -> None:
@@ -318,21 +339,20 @@ class Machine(RuleBasedStateMachine):
         if unit[0].timeless:
             process.units.append(unit)
             return
-        process.refuses = True
+        process.refuses.add(unit[0].is_async)
+        process.refusals[unit[0].is_async] += 1
         self.come_back(unit)
         for one in unit:
             self.begun[one] -= 1
         self.act(lambda: process.tell([REFUSED, unit[0].id]))
 
-    @rule(number=st.integers(0, 100))
-    def offer(self, number: int) -> None:
-        """A slot for a gateway that was refused one: it is used, or passed, at once."""
-        refusing = [each for each in self.alive if each.refuses]
+    @rule(number=st.integers(0, 100), slots=st.integers(1, 3))
+    def offer(self, number: int, slots: int) -> None:
+        """Slots for a gateway that was refused some."""
+        refusing = [(each, slot) for each in self.alive for slot in sorted(each.refuses)]
         if refusing:
-            process = refusing[number % len(refusing)]
-            process.refuses, process.offered = False, 1
-            self.act(lambda: process.tell([FREE, 0]))
-            assert process.gone or not process.offered
+            process, slot = refusing[number % len(refusing)]
+            process.offer(slot, slots)
 
     @precondition(lambda self: self.alive)
     @rule(number=st.integers(0, 100), lie=st.integers(0, 3))
@@ -458,7 +478,7 @@ class Machine(RuleBasedStateMachine):
             head = queue.head()
             assert head is not None
             for process in self.alive:
-                if process.refuses or process.pid not in self.named:
+                if head.is_async in process.refuses or process.pid not in self.named:
                     continue
                 busy = sum(unit[0].is_async == head.is_async for unit in process.units)
                 assert busy >= SLOTS, "a worker stands idle"
@@ -481,8 +501,8 @@ class Machine(RuleBasedStateMachine):
         for _ in range(300):
             self.stop_holding()
             for process in self.alive:
-                process.refuses = False
-                self.act(lambda process=process: process.tell([FREE, 0]))
+                for slot in sorted(process.refuses):
+                    process.offer(slot, 1)
                 if process.units:
                     entries = [self.entry(one, ok=True) for unit in process.units for one in unit]
                     process.units.clear()

@@ -64,7 +64,7 @@ def test_what_is_given_back_is_the_whole_batch_and_nothing_else():
     one, _, queue = made()
     first, second = sent(one, queue, 3), sent(one, queue, 2)
     assert one.take_back(first[0].id) == first
-    assert one.refuses
+    assert one.refuses == {False: True, True: False}
     assert list(one.held.values()) == second
     assert (one.busy[False], queue.slots, queue.running) == (1, 1, 2)
     assert all(call.batch is None for call in first)
@@ -92,14 +92,18 @@ def test_a_slot_that_was_offered_is_declined_once_or_used():
     packer = EntryPacker()
     one.decline(packer)
     assert link.passes == 0
-    one.offers = True
+    one.take_back(sent(one, queue, 1)[0].id)
+    one.offers[False] = 1
+    assert one.free(1, is_async=False) == 1
     one.decline(packer)
     one.decline(packer)
-    assert link.passes == 1
-    one.offers = True
+    assert (link.passes, one.refuses[False]) == (1, False)
+    one.take_back(sent(one, queue, 1)[0].id)
+    one.offers[False] = 1
     sent(one, queue, 1)
+    assert one.free(8, is_async=False) == 0
     one.decline(packer)
-    assert link.passes == 1
+    assert (link.passes, one.refuses[False]) == (1, True)
 
 
 def test_a_batch_behind_another_teaches_nothing():

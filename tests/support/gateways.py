@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from bentod.codec.parcels import opener
-from bentod.wire.entries import BATCH, CANCEL, CHUNK, NAMED, PASS, POSITIONAL, TAKEN, EntryPacker, Terms, unpack
+from bentod.wire.entries import (
+    BATCH,
+    CANCEL,
+    CHUNK,
+    FREE,
+    NAMED,
+    PASS,
+    POSITIONAL,
+    REFUSED,
+    TAKEN,
+    EntryPacker,
+    Terms,
+    unpack,
+)
 from bentod.wire.intake import Frame, Intake, Memory
 from bentod.wire.messages import Setup
 from bentod.worker import target
@@ -66,6 +79,7 @@ class Gate:
         self._intake = Intake()
         self._ids = itertools.count(1)
         self._answers: list[Any] = []
+        self._slot, self._refusals = 0, 0
 
     def __enter__(self) -> Gate:
         return self
@@ -108,8 +122,8 @@ class Gate:
         return [int(call[1]) for call in calls]
 
     def give_back(self) -> None:
-        """A slot that was offered is not wanted."""
-        self.send((PASS, 0))
+        """What was offered last is not wanted."""
+        self.send((PASS, self._slot, self._refusals))
 
     def cancel(self, call: int) -> None:
         self.send((CANCEL, call))
@@ -126,7 +140,11 @@ class Gate:
                 return None
             for payload, attachments in self._intake.received(count):
                 self._answers += unpack(payload, opener(attachments))
-        return self._answers.pop(0)
+        answer = self._answers.pop(0)
+        if answer[0] == FREE:
+            self._slot = answer[1]
+        self._refusals += answer[0] == REFUSED
+        return answer
 
     def stream(self, call: int, *, take: bool = True) -> tuple[list[Any], Any]:
         """The chunks of a stream and its end; each chunk is taken."""
@@ -152,10 +170,11 @@ class Gate:
     def answers(self, count: int) -> dict[int, Any]:
         """That many answers, by id."""
         found = {}
-        for _ in range(count):
+        while len(found) < count:
             answer = self.answer()
             assert answer is not None, "the worker hung up"
-            found[answer[1]] = answer
+            if answer[0] != FREE:
+                found[answer[1]] = answer
         return found
 
 

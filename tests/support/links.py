@@ -140,7 +140,7 @@ class FakeLink:
 
     def free(self) -> None:
         """Offer a slot."""
-        self.tell([FREE, 0])
+        self.tell([FREE, 0, 1])
 
     def die(self) -> None:
         """The worker is gone."""

@@ -24,7 +24,7 @@ def test_as_many_as_there_are_slots_are_taken_and_then_none():
     assert turns.take("a", 0.0) is turns.take("b", 0.0) is turns.take("b", 0.0) is None
     assert turns.offers(1.0) == []
     turns.end(one, 1.0)
-    assert turns.offers(1.0) == ["a"]
+    assert turns.offers(1.0) == [("a", 1)]
     assert turns.take("b", 1.0) is None
     assert turns.take("a", 1.0) is not None
 
@@ -38,7 +38,7 @@ def test_with_one_gateway_nothing_is_refused():
     for second, ticket in enumerate(tickets, 1):
         assert turns.offers(float(second)) == []
         turns.end(ticket, float(second))
-    assert turns.offers(100.0) == ["b"]
+    assert turns.offers(100.0) == [("b", 1)]
 
 
 def test_who_was_refused_first_is_first_and_is_remembered_once():
@@ -46,13 +46,53 @@ def test_who_was_refused_first_is_first_and_is_remembered_once():
     ticket = turns.take("x", 0.0)
     for who in "abacab":
         assert turns.take(who, 0.0) is None
-    for who in "abc":
+    for who in "abcab":
         turns.end(ticket, 1.0)
-        assert turns.offers(1.0) == [who]
-        ticket = turns.take(who, 1.0)
+        assert turns.offers(1.0) == [(who, 1)]
+        ticket = turns.take(who, 1.0)  # and stands at the end of the line again
     turns.end(ticket, 1.0)
+    for who, refusals in (("c", 1), ("a", 3), ("b", 2)):
+        assert turns.offers(1.0) == [(who, 1)]
+        turns.give_back(who, refusals)
     assert turns.offers(1.0) == []
     assert not turns.contended
+
+
+def test_who_passes_without_knowing_of_a_refusal_stays_in_line():
+    turns = turns_of()
+    ticket = turns.take("x", 0.0)
+    assert turns.take("a", 0.0) is None
+    turns.end(ticket, 1.0)
+    assert turns.offers(1.0) == [("a", 1)]
+    ticket = turns.take("a", 1.0)  # it was on its way already
+    assert turns.take("a", 1.0) is None  # and so was this
+    turns.give_back("a", 1)
+    turns.end(ticket, 2.0)
+    assert turns.offers(2.0) == [("a", 1)]
+
+
+def test_silence_ends_the_offers_until_something_is_heard():
+    turns = turns_of()
+    ticket = turns.take("x", 0.0)
+    assert turns.take("a", 0.0) is None
+    turns.end(ticket, 1.0)
+    for turn in range(3):
+        assert turns.offers(1.0 + turn) == [("a", 1)]
+    assert turns.offers(4.0) == []
+    ticket = turns.take("a", 5.0)
+    assert ticket is not None
+    turns.end(ticket, 6.0)
+    assert turns.offers(6.0) == [("a", 1)]
+
+
+def test_several_slots_are_offered_at_once_and_shared():
+    turns = turns_of(slots=6, gateways=3)
+    tickets = [turns.take("x", 0.0) for _ in range(6)]
+    assert turns.take("a", 0.0) is turns.take("b", 0.0) is None
+    for ticket in tickets:
+        turns.end(ticket, 1.0)
+    assert turns.offers(1.0) == [("a", 3), ("b", 3)]
+    assert taken(turns, "a", 1.0) == 3
 
 
 @pytest.mark.parametrize("how", ["passes", "leaves", "is silent"])
@@ -61,16 +101,16 @@ def test_a_slot_that_is_not_wanted_goes_to_the_next(how):
     ticket = turns.take("x", 0.0)
     assert turns.take("a", 0.0) is turns.take("b", 0.0) is None
     turns.end(ticket, 1.0)
-    assert turns.offers(1.0) == ["a"]
+    assert turns.offers(1.0) == [("a", 1)]
     assert turns.offers(1.0 + KEEP_S / 2) == []
     now = 1.01
     if how == "passes":
-        turns.give_back("a")
+        turns.give_back("a", 1)
     elif how == "leaves":
         turns.leave("a")
     else:
         now = 1.0 + KEEP_S
-    assert turns.offers(now) == ["b"]
+    assert turns.offers(now) == [("b", 1)]
     assert turns.take("a", now) is None
     assert turns.take("b", now) is not None
 
@@ -80,10 +120,10 @@ def test_to_pass_without_an_offer_changes_nothing():
     ticket = turns.take("x", 0.0)
     turns.take("a", 0.0)
     for who in "xab":
-        turns.give_back(who)
+        turns.give_back(who, 0)
     turns.end(ticket, 1.0)
-    assert turns.offers(1.0) == ["a"]
-    turns.give_back("b")
+    assert turns.offers(1.0) == [("a", 1)]
+    turns.give_back("b", 0)
     assert turns.take("b", 1.0) is None
 
 
@@ -133,7 +173,7 @@ def test_who_was_refused_gets_the_next_place_in_the_queue():
     assert turns.take("b", 1.0) is None
     turns.end(tickets[0], 1.0001)
     assert turns.take("a", 1.0001) is None
-    assert turns.offers(1.0001) == ["b"]
+    assert turns.offers(1.0001) == [("b", 1)]
     assert turns.take("b", 1.0002) is not None
 
 
@@ -147,27 +187,29 @@ class Machine(RuleBasedStateMachine):
         self.turns = turns_of(slots=2, gateways=3)
         self.now = 0.0
         self.tickets = []
-        self.waiting = []  # refused and not offered since, in that order
-        self.offered = {}
+        self.relying = {}  # refused, and has not passed since: how often
+        self.offered = {}  # how many, until when
 
     def offers(self):
-        for who in self.turns.offers(self.now):
-            others = [one for one in self.waiting if one not in self.offered]
-            assert others[0] == who
-            self.waiting.remove(who)
-            self.offered[who] = self.now
+        for who, slots in self.turns.offers(self.now):
+            assert who in self.relying
+            assert slots >= 1
+            self.offered[who] = [slots, self.now + KEEP_S]
 
     @rule(who=WHO)
     def send(self, who):
         ticket = self.turns.take(who, self.now)
-        if ticket is not None:
+        if ticket is None:
+            assert who not in self.offered, "what was offered is refused"
+            self.relying[who] = self.relying.get(who, 0) + 1
+        else:
             assert ticket not in self.tickets
             self.tickets.append(ticket)
-            self.offered.pop(who, None)
-        else:
-            assert who not in self.offered
-            if who not in self.waiting:
-                self.waiting.append(who)
+            if who in self.offered:
+                self.offered[who] = [self.offered[who][0] - 1, self.now + KEEP_S]
+                if not self.offered[who][0]:
+                    del self.offered[who]
+        self.offers()
 
     @precondition(lambda self: self.tickets)
     @rule(data=st.data())
@@ -177,45 +219,41 @@ class Machine(RuleBasedStateMachine):
         self.turns.end(ticket, self.now)
         self.offers()
 
-    @rule(who=WHO)
-    def give_back(self, who):
-        self.turns.give_back(who)
-        self.offered.pop(who, None)
+    @rule(who=WHO, knows=st.booleans())
+    def give_back(self, who, knows):
+        refusals = self.turns._refusals.get(who, 0)
+        self.turns.give_back(who, refusals if knows else refusals - 1)
+        if knows:
+            self.offered.pop(who, None)
+            self.relying.pop(who, None)
         self.offers()
 
     @rule(who=WHO)
     def leave(self, who):
         self.turns.leave(who)
         self.offered.pop(who, None)
-        if who in self.waiting:
-            self.waiting.remove(who)
+        self.relying.pop(who, None)
         self.offers()
 
     @rule(seconds=st.sampled_from([0.0001, 0.001, 0.05, 0.2]))
     def go_on(self, seconds):
         self.now += seconds
-        self.offered = {who: since for who, since in self.offered.items() if since + KEEP_S > self.now}
+        self.offered = {who: offer for who, offer in self.offered.items() if offer[1] > self.now}
         self.offers()
 
     @invariant()
-    def nobody_waits_while_a_slot_is_free(self):
-        if [who for who in self.waiting if who not in self.offered]:
-            assert len(self.tickets) + len(self.offered) >= 2
+    def nobody_stands_in_line_while_a_slot_is_free(self):
+        kept = sum(slots for slots, _ in self.offered.values())
+        assert not self.turns._line or len(self.tickets) + kept >= 2
+
+    @invariant()
+    def who_was_refused_is_not_forgotten(self):
+        for who in self.relying:
+            assert who in self.turns._line or who in self.offered or who in self.turns._silent
 
     @invariant()
     def no_more_is_taken_than_there_are_slots_and_what_will_soon_begin(self):
         assert len(self.tickets) <= 2 + 64 + 1
-
-    def teardown(self):
-        """In the end everybody has had a turn."""
-        while self.tickets:
-            self.turns.end(self.tickets.pop(), self.now)
-        for _ in range(20):
-            self.now += KEEP_S * 1.01
-            self.offered.clear()
-            self.offers()
-        assert self.waiting == []
-        assert not self.turns.contended
 
 
 TestMachine = Machine.TestCase
