@@ -21,7 +21,7 @@ from bentod.wire.messages import (
     Unusable,
 )
 
-_ACKNOWLEDGE_S = 10.0
+_ACKNOWLEDGE_S = 30.0
 _STATS_S = 1.0
 _END_S = 2.0
 _RESTART_DELAY_S = (0.0, 0.0, 0.1, 0.5, 1.0, 5.0)
