@@ -124,6 +124,21 @@ def test_a_call_of_any_level_is_served_under_any_load():
 # ── fair shares ──────────────────────────────────────────────────────────────────────────────────
 
 
+def test_what_a_worker_had_no_slot_for_has_its_turn_again():
+    lane, a = Lane(), queue(0.1)
+    late = put(lane, a, level=9)[0]
+    put(lane, a, 100, level=1)
+    for _ in range(7):
+        assert turn(lane) != [late]
+    used = a.used
+    for _ in range(20):  # refused, and refused again
+        assert turn(lane) == [late]
+        lane.untaken([late])
+        lane.put(late, NOW)
+        assert a.used == pytest.approx(used)
+    assert turn(lane) == [late]
+
+
 @pytest.mark.parametrize("ratio", [1, 2, 5, 20])
 def test_apis_share_the_time_and_not_the_number_of_turns(ratio):
     lane, quick, slow = Lane(), queue(0.01), queue(0.01 * ratio)
