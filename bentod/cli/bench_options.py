@@ -73,7 +73,7 @@ def _rates(text: str) -> tuple[float, ...]:
 
 def _duration(least_s: float) -> Callable[[str], float]:
     def read(text: str) -> float:
-        found = seconds(text)
+        found = 0.0 if text == "0" else seconds(text)
         if found is None or not least_s <= found <= 24 * 3600 or not math.isfinite(found):
             raise argparse.ArgumentTypeError(f"{text!r} is no duration from {least_s:g}s to 24h, such as 500ms or 10s")
         return found

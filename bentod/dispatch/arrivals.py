@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from math import frexp
 
 _GROWTH = 1.02  # what each gap counts more than the one before it: about the last hundred count
@@ -13,6 +12,7 @@ _PARTS = 4
 _BUCKETS = 20 * _PARTS + 1
 _EDGES = (0.0, *(2.0 ** (i // _PARTS) * (1 + i % _PARTS / _PARTS) / _PER_S for i in range(_BUCKETS)))
 """Bucket i has the gaps from _EDGES[i] to _EDGES[i + 1]: four to an octave, up to eight seconds."""
+_NEVER = 1e-6  # chances below count for nothing
 _MOST = 128  # so many outstanding calls are told apart
 _FEW = 8
 _KEPT = 16
@@ -92,23 +92,14 @@ class _Gaps:
 class Flow:
     """The arrivals to expect one after the other, while no call leaves.
 
-    Place k stands for the time after an arrival that made k calls outstanding. All lists are sums up to there, so that
-    a stretch of arrivals costs two look-ups. `ends[k]` is the first place from k on where probably none follows soon.
-    `gains` is for who asks: what was found with this flow.
+    Place k stands for the time after an arrival that made k calls outstanding. `ends[k]` is the first place from k on
+    where probably none follows soon. `gains` is for who asks: what was found with this flow.
     """
 
-    __slots__ = ("_alive", "_counts", "_delays", "_times", "_weighted", "ends", "gains", "last")
+    __slots__ = ("_steps", "ends", "gains", "last")
 
     def __init__(self, steps: list[tuple[float, float]]) -> None:
-        self._alive, self._times, self._counts = [1.0], [0.0], [0.0]
-        self._delays, self._weighted = [0.0], [0.0]
-        for k, (chance, gap) in enumerate(steps):
-            alive = self._alive[-1]
-            self._delays.append(self._delays[-1] + alive * gap)
-            self._weighted.append(self._weighted[-1] + alive * gap * k)
-            self._times.append(self._times[-1] + gap)
-            self._alive.append(alive * chance)
-            self._counts.append(self._counts[-1] + alive * chance)
+        self._steps = steps
         self.last = len(steps)
         self.ends = [self.last] * (self.last + 1)
         for k in range(self.last - 1, -1, -1):
@@ -117,18 +108,27 @@ class Flow:
 
     def count(self, after: int, within_s: float) -> float:
         """How many arrivals to expect within this time."""
-        times = self._times
-        upto = bisect_right(times, times[after] + within_s) - 1
-        return (self._counts[upto] - self._counts[after]) / self._alive[after]
+        alive, count, time = 1.0, 0.0, 0.0
+        for chance, gap in self._steps[after:]:
+            time += gap
+            alive *= chance
+            if time > within_s or alive < _NEVER:
+                break
+            count += alive
+        return count
 
     def gather(self, after: int, upto: int, calls: float) -> tuple[float, float, float]:
         """Wait from one arrival until another, or until they end: the arrivals to expect, the time it takes, and the
         time that they and `calls` wait, summed."""
-        alive = self._alive[after]
-        count = (self._counts[upto] - self._counts[after]) / alive
-        time = (self._delays[upto] - self._delays[after]) / alive
-        each = (self._weighted[upto] - self._weighted[after]) / alive
-        return count, time, (calls - after) * time + each
+        alive, count, time, waited = 1.0, 0.0, 0.0, 0.0
+        for more, (chance, gap) in enumerate(self._steps[after:upto]):
+            time += alive * gap
+            waited += alive * gap * (calls + more)
+            alive *= chance
+            if alive < _NEVER:
+                break
+            count += alive
+        return count, time, waited
 
 
 class Arrivals:

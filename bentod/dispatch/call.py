@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
@@ -93,7 +95,10 @@ class Call:
         self.outcome = outcome
         self.depart()
         if self.on_finished is not None:
-            self.on_finished()
+            try:
+                self.on_finished()
+            except Exception:  # noqa: BLE001 - a bug of ours must not cost other calls their answers
+                sys.stderr.write(traceback.format_exc())
         return True
 
     def depart(self) -> None:

@@ -62,11 +62,13 @@ class Deadlines:
 
     def _ring(self) -> None:
         now = time.monotonic()
-        while self._calls and (_met(self._calls[0]) or self._calls[0].deadline <= now):
-            call = self._calls.popleft()
-            if not _met(call):
-                self._expire(call)
-        self._arm()
+        try:
+            while self._calls and (_met(self._calls[0]) or self._calls[0].deadline <= now):
+                call = self._calls.popleft()
+                if not _met(call):
+                    self._expire(call)
+        finally:
+            self._arm()
 
 
 def _met(call: Call) -> bool:

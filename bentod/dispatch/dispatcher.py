@@ -120,7 +120,13 @@ class Dispatcher:
         """Fill the workers when all that came in this turn of the loop is there: it can share batches."""
         if not self._filling:
             self._filling = True
-            self._loop.call_soon(self._fill)
+            self._loop.call_soon(self._fill_now, time.monotonic())
+
+    def _fill_now(self, since: float) -> None:
+        now = time.monotonic()
+        for lane in self._lanes.values():
+            lane.turned(max(0.0, now - since))
+        self._fill()
 
     def _fill(self) -> None:
         self._filling = False

@@ -38,6 +38,7 @@ class Lane:
         self._clock = 0.0
         self._turns = 0
         self._run_s: float | None = None
+        self._turn_s = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._queues)
@@ -110,12 +111,16 @@ class Lane:
         """Learn from a slot that was held for `run_s` seconds."""
         self._run_s = run_s if self._run_s is None else self._run_s + _SMOOTHING * (run_s - self._run_s)
 
+    def turned(self, turn_s: float) -> None:
+        """Learn how long a turn of the event loop takes while calls come."""
+        self._turn_s += _SMOOTHING * (turn_s - self._turn_s)
+
     def window(self, slots: int, turn: Turn | None = None) -> int:
         """How many calls, or batches, a worker that runs `slots` at once may hold, if it gets these."""
         if turn is None or turn.queue.limits.lone:
-            return window(slots, self._run_s)
+            return window(slots, self._run_s, self._turn_s)
         full = turn.queue.limits.max_size and turn.queue.weight(turn.head) >= turn.queue.limits.max_size
-        return window_of_batches(slots, self._run_s) if full else slots
+        return window_of_batches(slots, self._run_s, self._turn_s) if full else slots
 
 
 def _portion(turn: Turn, free: int) -> int:

@@ -89,6 +89,10 @@ class Direct(Record):
     def _fail(self, error: CallError) -> None:
         """The answer comes later: a parser may be in the middle of what follows."""
         self._error = error
+        self._connection.on_gone = None
+        if self._call is not None:
+            self._call.on_finished = None
+            self._call = None
         self._connection.loop.call_soon(self.answer)
 
     def _left(self) -> None:

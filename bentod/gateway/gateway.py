@@ -34,6 +34,7 @@ class Gateway:
         await asyncio.gather(*(self._dispatchers[service.name].update(service) for service in table.services))
         operations = {api.path: self._operation(api, table) for api in table.apis}
         self._operations = {operation.api.name: operation for operation in operations.values()}
+        self._seen = {name: key for name, key in self._seen.items() if name in self._operations}
         self._app.use(Routes(table, operations, pages(table)), self._dispatchers)
         self.table = table
 

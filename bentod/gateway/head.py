@@ -68,17 +68,21 @@ def chosen(answer: Answer) -> tuple[int, list[Header]]:
         return 200, []
     status = 200 if answer.status is None else answer.status
     if type(status) is not int or not 200 <= status <= 599 or status in _BODILESS:
-        raise InvalidOutput("the callable set a status that an answer with a body cannot have")
+        raise _unsettable("the callable set a status that an answer with a body cannot have")
     headers: list[Header] = []
     given: Any = answer.headers  # from the user's code: any type is possible
     if not isinstance(given, dict):
-        raise InvalidOutput("the callable set headers that are no dict")
+        raise _unsettable("the callable set headers that are no dict")
     for name, value in given.items():
         if not (isinstance(name, str) and isinstance(value, str | int)):
-            raise InvalidOutput("the callable set a header that is no text")
+            raise _unsettable("the callable set a header that is no text")
         if not (_NAME.fullmatch(name) and _VALUE.fullmatch(str(value))):
-            raise InvalidOutput("the callable set a header that cannot be sent")
+            raise _unsettable("the callable set a header that cannot be sent")
         if name.lower() in _OURS:
-            raise InvalidOutput(f"the callable set the header {name}, which the server sets")
+            raise _unsettable(f"the callable set the header {name}, which the server sets")
         headers.append((name.lower().encode(), str(value).encode("latin-1")))
     return status, headers
+
+
+def _unsettable(fault: str) -> InvalidOutput:
+    return InvalidOutput(fault, log=fault)

@@ -10,13 +10,12 @@ from bentod.codec.bodies import JSON_FORM
 from bentod.errors import CallError
 from bentod.gateway import head
 from bentod.gateway.app import App
-from bentod.gateway.record import Header, given_id
+from bentod.gateway.record import Header, decimal, given_id
 from bentod.gateway.routes import Operation
 from bentod.iotypes.media_types import JSON
 
 _ELSEWHERE = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 _END = b"\r\n\r\n"
-_METHOD = b"POST "
 _LONGEST, _MOST = 2048, 1024
 
 
@@ -45,7 +44,7 @@ class Heads:
             return None
         found = dict(headers)
         length = found.get(b"content-length", b"")
-        if len(found) != len(headers) or not _ELSEWHERE.isdisjoint(found) or not length.isdigit():
+        if len(found) != len(headers) or not _ELSEWHERE.isdisjoint(found) or not decimal(length):
             return None
         try:
             form, media_type = head.forms(operation, found)
@@ -62,12 +61,15 @@ class Heads:
         found = self._seen.get(data[:end])
         if found is None or len(data) - end != found.length:
             return None
-        return found if self._app.plain(found.target) is found.operation else None
+        if self._app.plain(found.target) is not found.operation:
+            self._seen.clear()  # the routes have changed
+            return None
+        return found
 
     def remember(self, data: bytes, found: Head, body: bytes) -> None:
         """A parser has found this head, and this body, in `data`, which begins with the head."""
         end = data.find(_END) + 4
-        if end <= _LONGEST and data.startswith(_METHOD) and data[end:] == body:
+        if end <= _LONGEST and data.startswith(b"POST %b " % found.target) and data[end:] == body:
             if len(self._seen) >= _MOST:
                 self._seen.clear()
             self._seen[data[:end]] = found

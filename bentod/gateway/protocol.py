@@ -93,7 +93,7 @@ class HttpProtocol(Answering):
     def on_message_begin(self) -> None:
         """uvicorn makes the ASGI scope now; here that waits until it is known to be wanted."""
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._in_head = True
+        self._in_head, self._between = True, False
 
     def on_headers_complete(self) -> None:
         self._in_head = False

@@ -15,7 +15,7 @@ Header = tuple[bytes, bytes]
 
 _PREFIX = os.urandom(6).hex()
 _COUNTER = itertools.count(1)
-_LONGEST_ID = 128
+_LONGEST_ID, _MOST_DIGITS = 128, 19
 
 
 class Problem(NamedTuple):
@@ -49,7 +49,7 @@ class Record:
         length = self.headers.get(b"content-length")
         if length is None:
             return None
-        if not length.isdigit():
+        if not decimal(length):
             raise MalformedBody("Content-Length is not a number")
         return int(length)
 
@@ -105,3 +105,8 @@ def given_id(given: bytes | None) -> str:
 def new_request_id() -> str:
     """An id that no other request has."""
     return f"{_PREFIX}{next(_COUNTER):08x}"
+
+
+def decimal(length: bytes) -> bool:
+    """Whether this is a length in digits, and not so many of them that reading it would be work."""
+    return length.isdigit() and len(length) <= _MOST_DIGITS

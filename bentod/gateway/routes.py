@@ -41,7 +41,9 @@ class Counts:
         """The queue for calls of this kind. If they were of another kind before, it is another: those that wait
         in it are served as they were meant, and never together with new ones."""
         if self._kind not in ((), kind):
-            self.queue = Queue(self.queue.limits)
+            before = self.queue
+            self.queue = Queue(before.limits)
+            self.queue.batches, self.queue.batched = before.batches, before.batched
         self._kind = kind
         return self.queue
 

@@ -331,11 +331,11 @@ def test_a_first_batch_that_was_slow_does_not_speak_against_batches():
     assert batches(queue(seconds(1), takes="columns", max_size=32), 50, first_s=10.0) == [32] * 50
 
 
-def test_smaller_batches_that_serve_as_many_are_found_out():
+def test_smaller_batches_that_serve_more_are_found_out():
     api = queue(takes="columns", max_size=32)
     for size in range(1, 33):
         for _ in range(3):
-            api.learn(None, size, 0.01 * size)
+            api.learn(None, size, 0.01 * size**1.5)
     lane = Lane()
     put(lane, api, 64)
     assert len(turn(lane)) < 8

@@ -37,6 +37,15 @@ def test_slower_calls_never_widen_it(slots, one, other):
     assert window(slots, max(one, other)) <= window(slots, min(one, other))
 
 
+def test_a_gateway_in_a_flood_gives_more_ahead():
+    assert window(1, 0.001, 0.001) == 1
+    assert window(1, 0.001, 0.03) == 61
+    assert window(1, 0.1, 0.03) == 1
+    assert window_of_batches(1, 0.003, 0.03) == 9
+    assert window_of_batches(1, 0.01, 0.03) == 7
+    assert window_of_batches(1, 0.1, 0.03) == 1
+
+
 def test_one_full_batch_is_ahead_where_batches_are_short():
     assert window_of_batches(2, None) == 2
     assert window_of_batches(2, 0.002) == 3

@@ -332,6 +332,25 @@ def test_a_head_is_of_the_routes_that_it_was_seen_with(loop):
     run(main(), loop)
 
 
+def test_a_head_that_came_in_parts_is_none_that_others_are_told_by(loop):
+    """What a client sends of one request may look like a whole other one."""
+    victim = request("/g", b"[1]", headers={"content-type": "application/json"})
+
+    async def main():
+        async with connected() as (bench, evil):
+            await evil.send(request("/f", b"[1]") + b"POST /f HTTP/1.1\r\nhost: h\r\nx-a: ")
+            assert (await answered(evil))[0] == 200
+            await evil.send(victim)
+            await turns(20)
+            assert bench.app.plain(b"/f") is not None
+            await evil.send(b"\r\n\r\n")
+            async with Reader(evil.port) as other:
+                await other.send(victim)
+                assert (await answered(other))[0] == 404
+
+    run(main(), loop)
+
+
 def test_heads_are_remembered_within_bounds(monkeypatch):
     async def main():
         async with serving(api(input=LIST)) as bench:

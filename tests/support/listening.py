@@ -36,7 +36,7 @@ class Reader:
     """A client that sends what it is told and reads when it is told."""
 
     def __init__(self, port: int, *, small: bool = False) -> None:
-        self._port = port
+        self.port = port
         self._small = small
 
     async def __aenter__(self) -> Reader:
@@ -44,7 +44,7 @@ class Reader:
         if self._small:  # what the kernel holds for a slow reader is little
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self._port))
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self.port))
         self.reader, self.writer = await asyncio.open_connection(sock=client, limit=4096 if self._small else 65536)
         return self
 
