@@ -15,7 +15,7 @@ Header = tuple[bytes, bytes]
 
 _PREFIX = os.urandom(6).hex()
 _COUNTER = itertools.count(1)
-_LONGEST_ID, _MOST_DIGITS = 128, 19
+_LONGEST_ID, _MOST_DIGITS = 128, 4096
 
 
 class Problem(NamedTuple):

@@ -227,7 +227,7 @@ def test_a_cost_that_jumps_tenfold_loses_no_call(app, tmp_path):
     assert set(clients.answers) == {"200"}, clients.answers
     sizes = [len(run) for run in note(tmp_path, "log")]
     assert max(sizes) <= 8
-    assert sum(sizes) == clients.done
+    assert clients.done <= sum(sizes) <= clients.done + 16  # some had left when their batch ran
     assert sum(sizes) / len(sizes) > 2
 
 
