@@ -112,7 +112,8 @@ def test_batches_are_made_of_the_first_level_before_others(order):
     assert sorted(token for run in runs for token in run) == list(range(8))
     assert max(map(len, runs)) <= 3
     tokens = [token for run in runs for token in run]
-    assert sum(token < 4 for token in tokens[: tokens.index(7)]) <= LATER
+    ahead = 3  # a full batch may have been sent before the others came
+    assert sum(token < 4 for token in tokens[: tokens.index(7)]) <= LATER + ahead
 
 
 def test_a_late_level_does_not_starve(app, tmp_path):
