@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 import uvloop
 
@@ -28,7 +27,7 @@ from bentod.cli.bench_tally import Row
 from bentod.cli.call_answer import UnusableOutput, check
 from bentod.cli.call_input import UnusableInput, header
 from bentod.cli.call_stream import readable
-from bentod.cli.client import Client
+from bentod.cli.client import Client, UnknownApi
 from bentod.cli.options import add_files
 from bentod.cli.project import located
 
@@ -60,11 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The exit codes are in the epilog. Raises NotRunning, SpecError."""
-    api = asyncio.run(Client(located(args).control).get(f"/apis/{quote(args.api, safe='')}"))
-    if "path" not in api:
-        print(f"the daemon serves no API {args.api!r}; it serves: {', '.join(api['apis'])}", file=sys.stderr)
-        return _UNUSABLE
     try:
+        api = asyncio.run(Client(located(args).control).api(args.api))
         options = bench_options.options(args)
         check(args.report)
         sent = asyncio.run(payloads(api, only_json=args.body == "json"))
@@ -72,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         requests = [request(one, api["path"], where.name, [header(text) for text in args.header]) for one in sent]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_Bench(args, api, options, sent).run(requests))
-    except (UnusableInput, UnusableOutput) as error:
+    except (UnknownApi, UnusableInput, UnusableOutput) as error:
         print(error, file=sys.stderr)
         return _UNUSABLE
 

@@ -7,13 +7,12 @@ import asyncio
 import sys
 from contextlib import ExitStack
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 
 from bentod.cli.call_answer import UnusableOutput, check, show
 from bentod.cli.call_input import Body, Content, UnusableInput, body, header
-from bentod.cli.client import Client, NotRunning
+from bentod.cli.client import Client, NotRunning, UnknownApi
 from bentod.cli.options import add_files
 from bentod.cli.project import located
 
@@ -41,17 +40,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: answered. 2: no such API, or an input or output that cannot be used. 4: a problem. Raises NotRunning."""
-    api = asyncio.run(Client(located(args).control).get(f"/apis/{quote(args.api, safe='')}"))
-    if "path" not in api:
-        print(f"the daemon serves no API {args.api!r}; it serves: {', '.join(api['apis'])}", file=sys.stderr)
-        return _UNUSABLE
     try:
+        api = asyncio.run(Client(located(args).control).api(args.api))
         with ExitStack() as files:
             headers = _headers(args)
             check(args.output)
             sent = body(args.words, api, sys.stdin.buffer.read, files)
             return asyncio.run(_post(api["url"], api["path"], sent, headers, args.output))
-    except (UnusableInput, UnusableOutput) as error:
+    except (UnknownApi, UnusableInput, UnusableOutput) as error:
         print(error, file=sys.stderr)
         return _UNUSABLE
 

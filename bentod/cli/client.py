@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -12,6 +13,10 @@ from bentod.errors import BentodError
 
 class NotRunning(BentodError):
     """No daemon answers on the control socket."""
+
+
+class UnknownApi(BentodError):
+    """The daemon serves no API of this name."""
 
 
 class Client:
@@ -23,6 +28,13 @@ class Client:
     async def get(self, route: str) -> dict[str, Any]:
         """What the daemon answers. Raises NotRunning."""
         return await self._ask("GET", route)
+
+    async def api(self, name: str) -> dict[str, Any]:
+        """How an API is called. Raises NotRunning, UnknownApi."""
+        found = await self.get(f"/apis/{quote(name, safe='')}")
+        if "path" not in found:
+            raise UnknownApi(f"the daemon serves no API {name!r}; it serves: {', '.join(found['apis'])}")
+        return found
 
     async def post(self, route: str) -> dict[str, Any]:
         """What the daemon answers. Raises NotRunning."""

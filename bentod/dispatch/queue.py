@@ -141,7 +141,7 @@ class Queue:
     def take(self, head: Call, most: int, now: float) -> list[Call]:
         """A batch: `head` and those after it that fit, weighing at most `most`; they wait no more."""
         group = self._groups[head.group]
-        self._remove(head)
+        self.leave(head)
         calls = [head]
         if head.alone or not self.limits.max_size:
             return calls
@@ -150,15 +150,12 @@ class Queue:
             if call.alone or call.weight > room or call.deadline <= now:
                 break
             room -= call.weight
-            self._remove(call)
+            self.leave(call)
             calls.append(call)
         return calls
 
     def leave(self, call: Call) -> None:
-        """A waiting call has finished: expired or abandoned. Its place counts no more at once."""
-        self._remove(call)
-
-    def _remove(self, call: Call) -> None:
+        """A call waits no more: it is sent, expired or abandoned. Its place counts no more at once."""
         call.place = None
         self.waiting -= 1
         level = self._levels[call.level]
@@ -173,7 +170,7 @@ class Queue:
     def take_all(self) -> Iterator[Call]:
         """All that wait, none left."""
         while (call := self.head()) is not None:
-            self._remove(call)
+            self.leave(call)
             yield call
 
     def traffic_of(self, group: Hashable) -> Traffic:

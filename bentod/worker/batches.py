@@ -104,6 +104,11 @@ class Assembly:
         return None if self._left else self._whole()
 
     @property
+    def complete(self) -> bool:
+        """Whether all calls have come."""
+        return not self._left
+
+    @property
     def first(self) -> bool:
         """Whether exactly one call has come."""
         return self._left == self._count - 1

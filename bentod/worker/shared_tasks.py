@@ -14,7 +14,7 @@ from bentod.wire.orders import Setup
 from bentod.worker.batches import CALLS
 from bentod.worker.coroutines import AsyncCaller
 from bentod.worker.tasks import Connection, TaskServer
-from bentod.worker.turns import TICK_S, Turns
+from bentod.worker.turns import TICK_S, Turns, arriving
 
 
 class SharedTaskServer(TaskServer):
@@ -113,22 +113,14 @@ class _SharingConnection(Connection):
             super()._take(entry, attachments)
 
     def _assemble(self, entry: Entry, attachments: Sequence[Any]) -> None:
-        """One more call of a batch. Whether it is refused is known with its first, and told at once."""
+        """One more call of a batch."""
         assembly = self._assembly
         assert assembly is not None
         batch = assembly.add(entry, attachments)
+        if assembly.complete:
+            self._assembly = None
         turns = self._shared.turns(assembly.method)
-        if assembly.first and not turns.reserve(self, time.monotonic()):
-            assembly.refused = True
-            self._shared.refuse(self, assembly.id)
-        if batch is None:
-            return
-        self._assembly = None
-        if assembly.refused:
-            return
-        ticket = turns.take(self, time.monotonic())
-        if ticket is None:  # it took so long to come that its slot was given to another
-            self._shared.refuse(self, assembly.id)
-            return
-        self._start_batch(batch).add_done_callback(partial(self._shared.ended, turns, ticket))
-        self._shared.offer()
+        ticket = arriving(assembly, batch, turns, self, partial(self._shared.refuse, self))
+        if batch is not None and ticket is not None:
+            self._start_batch(batch).add_done_callback(partial(self._shared.ended, turns, ticket))
+            self._shared.offer()

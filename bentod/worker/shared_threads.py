@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bentod.wire.entries import FREE, PASS, REFUSED, Entry
@@ -17,7 +18,7 @@ from bentod.worker.calls import Caller, cancelled
 from bentod.worker.gateway import Gateway, SharingGateway
 from bentod.worker.threads import ThreadServer, Waiting
 from bentod.worker.together import Together
-from bentod.worker.turns import TICK_S, Turns
+from bentod.worker.turns import TICK_S, Turns, arriving
 
 _SMALL = 64 * 1024
 
@@ -115,7 +116,7 @@ class SharedThreadServer(ThreadServer):
         elif entry[0] in CALLS:
             ticket = self._turns.take(gateway, time.monotonic())
             if ticket is None:
-                self._say(gateway, (REFUSED, entry[1]))
+                self._refuse(gateway, entry[1])
                 return
             super()._take(gateway, entry, attachments)
             self._tickets[id(self._waiting[-1])] = ticket
@@ -126,25 +127,22 @@ class SharedThreadServer(ThreadServer):
             super()._take(gateway, entry, attachments)
 
     def _assemble(self, gateway: Gateway, entry: Entry, attachments: Sequence[Any]) -> None:
-        """One more call of a batch. Whether it is refused is known with its first, and told at once."""
+        """One more call of a batch."""
         assembly = gateway.assembly
         assert assembly is not None
         batch = assembly.add(entry, attachments)
-        if assembly.first and not self._turns.reserve(gateway, time.monotonic()):
-            assembly.refused = True
-            self._say(gateway, (REFUSED, assembly.id))
-        if batch is None:
-            return
-        gateway.assembly = None
-        if assembly.refused:
-            return
-        ticket = self._turns.take(gateway, time.monotonic())
-        if ticket is None:  # it took so long to come that its slot was given to another
-            self._say(gateway, (REFUSED, assembly.id))
+        if assembly.complete:
+            gateway.assembly = None
+        ticket = arriving(assembly, batch, self._turns, gateway, partial(self._refuse, gateway))
+        if batch is None or ticket is None:
             return
         waiting: Waiting = (gateway, batch, ())
         self._waiting.append(waiting)
         self._tickets[id(waiting)] = ticket
+
+    def _refuse(self, gateway: Gateway, number: int) -> None:
+        """No slot is free for a call or batch."""
+        self._say(gateway, (REFUSED, number))
 
     def _cancel(self, gateway: Gateway, call: int) -> None:
         super()._cancel(gateway, call)

@@ -12,7 +12,11 @@ begin within half a millisecond: by the average run time, and unless something h
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from bentod.worker.batches import Assembly, Batch
 
 KEEP_S = 0.1
 _MOST_SILENT = 3
@@ -146,3 +150,19 @@ class Turns(Generic[T]):
         if now - next(iter(self._running.values()), now) >= _LONG_S:
             return 0
         return min(_MOST_AHEAD, int(self._slots * _AHEAD_S / max(self._run_s, 1e-6)))
+
+
+def arriving(
+    assembly: Assembly, batch: Batch | None, turns: Turns[T], who: T, refuse: Callable[[int], None]
+) -> int | None:
+    """The ticket of a batch, if it is complete and taken; `refuse` is told its number once if it is not. Whether it is
+    refused is known with its first call, and told at once; its other calls come all the same."""
+    if assembly.first and not turns.reserve(who, time.monotonic()):
+        assembly.refused = True
+        refuse(assembly.id)
+    if batch is None or assembly.refused:
+        return None
+    ticket = turns.take(who, time.monotonic())
+    if ticket is None:  # it took so long to come that its slot was given to another
+        refuse(assembly.id)
+    return ticket
