@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bentod.wire.messages import ApiRoute
 
@@ -19,6 +19,27 @@ class RestartPolicy:
     max_delay_s: float
     window_s: float
     limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecyclePolicy:
+    """When a worker is replaced although nothing is wrong with it: after so many calls, so long (with some jitter),
+    or with so much memory (proportional set size in bytes). None: never for that reason."""
+
+    max_calls: int | None
+    max_age_s: float | None
+    max_memory: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadPlan:
+    """What is watched besides the spec, its `env_files` and what the workers import, and how soon a change is acted
+    on. `include` and `exclude` are patterns as in a `.gitignore`."""
+
+    watch: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    debounce_s: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,8 @@ class ServicePlan:
     restart: RestartPolicy
     workers: tuple[WorkerPlan, ...]
     gateways: int = 1
+    recycle: RecyclePolicy | None = None
+    reload: Literal["auto", "overlap", "stop_first"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +99,4 @@ class Plan:
     services: tuple[ServicePlan, ...]
     apis: tuple[ApiRoute, ...]
     server: ServerPlan
+    reload: ReloadPlan = ReloadPlan()

@@ -6,7 +6,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any
 
-from bentod.wire.orders import Drain, Failed, Method, Order, Parameter, Probe, Probed, Ready, Setup
+from bentod.wire.orders import Drain, Failed, Imported, Method, Order, Parameter, Probe, Probed, Ready, Setup
 from bentod.wire.values import pack, unpack
 
 # ── daemon → gateway ─────────────────────────────────────────────────────────────────────────────
@@ -73,7 +73,12 @@ class WorkerRoute:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRoute:
-    """One service as the gateways see it. `admit`: whether calls may wait for a worker although none is ready."""
+    """The pool of one service as the gateways see it. `admit`: whether calls may wait for a worker although none is
+    ready.
+
+    `pool` tells apart the pools that a service had over time: workers of one pool run the same code with the same
+    settings. A pool that is `retiring` gets no new calls: it finishes what waits for it, then its workers are let go.
+    """
 
     name: str
     state: str
@@ -83,11 +88,14 @@ class ServiceRoute:
     methods: tuple[Method, ...] = ()
     reason: str = ""
     stop_timeout_s: float = 30.0
+    pool: str = ""
+    retiring: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """All that a gateway needs. `number` grows with every push; `generation` with every applied plan."""
+    """All that a gateway needs. `number` grows with every push; `generation` with every applied plan. `services` are
+    the pool that each service has now, and those that are retiring."""
 
     number: int
     generation: int
@@ -104,7 +112,8 @@ class RouteTable:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """A gateway's orders, sent once, together with the listening sockets: the limits of its connections.
+    """A gateway's orders, sent together with the listening sockets: the limits of its connections. Sent again, they
+    change these limits only: the time-outs.
 
     It is number `index` of `gateways`. `access_log` is `text`, `json` or `off`; `access_file` is where its lines go,
     stderr if it is empty. `files` is the folder, for all gateways, of calls that have files.
@@ -127,7 +136,47 @@ class StatsRequest:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearse:
+    """Have each worker of `table` answer the examples of its service's APIs: before it gets calls, so that a worker
+    that cannot answer never does, and no caller waits for what is slow only once. Nothing else of the gateway
+    changes."""
+
+    number: int
+    table: RouteTable
+
+
 # ── gateway → daemon ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleFailure:
+    """An example that a worker did not answer as it says; `text` are the lines that say how."""
+
+    api: str
+    example: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """The answer to Rehearse `number`: `examples` were tried, these failed."""
+
+    number: int
+    examples: int
+    failures: tuple[ExampleFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """A worker died while it ran this call, and nothing besides it that is known; `deaths` are the workers that this
+    call has met its end with so far."""
+
+    service: str
+    pid: int
+    api: str
+    request_id: str
+    deaths: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +225,19 @@ class Stats:
     connections: int
 
 
-Message = Order | RouteTable | ServerLimits | StatsRequest | Acknowledged | Drained | Unusable | Stats
+Message = (
+    Order
+    | RouteTable
+    | ServerLimits
+    | StatsRequest
+    | Rehearse
+    | Acknowledged
+    | Drained
+    | Rehearsed
+    | Killed
+    | Unusable
+    | Stats
+)
 _CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Message)}
 
 
@@ -198,13 +259,18 @@ __all__ = [
     "Drain",
     "Drained",
     "Example",
+    "ExampleFailure",
     "Failed",
+    "Imported",
+    "Killed",
     "Message",
     "Method",
     "Parameter",
     "Probe",
     "Probed",
     "Ready",
+    "Rehearse",
+    "Rehearsed",
     "RouteTable",
     "ServerLimits",
     "ServiceRoute",

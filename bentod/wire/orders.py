@@ -17,6 +17,10 @@ class Setup:
 
     `expected` are exceptions, as `module:Class`, that need no traceback in the log. `inspect` asks only for an import
     and the methods' signatures: nothing is constructed, no socket is opened. `gateways` will connect.
+
+    `objects` is a folder of files named by the SHA-256 of their content. What the worker imports from the project is
+    kept there. `pins` maps project files to such names: these are imported as they were then, whatever the project's
+    folder holds by now.
     """
 
     service: str
@@ -32,6 +36,8 @@ class Setup:
     gateways: int = 1
     expected: tuple[str, ...] = ()
     inspect: bool = False
+    objects: str = ""
+    pins: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +78,30 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker listens on its socket and can serve."""
+    """The worker listens on its socket and can serve. `files` are the project's files that it has imported, as paths
+    from the project's folder, each with the SHA-256 of its content."""
 
     methods: tuple[Method, ...]
     seconds: float
+    files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The worker cannot start. `stage`: `import`, `construct`, `method` or `start hook`; `traceback`: the user's."""
+    """The worker cannot start. `stage`: `import`, `construct`, `method` or `start hook`; `traceback`: the user's;
+    `files`: see Ready, with those whose import failed."""
 
     stage: str
     error: str
     traceback: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The worker has imported more since: all its `files`, see Ready."""
+
+    files: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +112,7 @@ class Probed:
     reason: str = ""
 
 
-Order = Setup | Drain | Probe | Ready | Failed | Probed
+Order = Setup | Drain | Probe | Ready | Failed | Imported | Probed
 _CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Order)}
 
 
