@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bentod.plan.model import Plan, RestartPolicy, ServerPlan, ServicePlan, WorkerPlan
+from bentod.plan.model import Plan, RecyclePolicy, ReloadPlan, RestartPolicy, ServerPlan, ServicePlan, WorkerPlan
 from bentod.spec.interpolate import expand_worker
 from bentod.spec.model import Api, Service, Spec
 from bentod.wire.messages import ApiRoute, Example
@@ -23,6 +23,7 @@ def build(spec: Spec, project: Path, environ: Mapping[str, str]) -> Plan:
         services=tuple(_service(name, spec, environ) for name in spec.services),
         apis=tuple(_route(name, api, spec) for name, api in spec.apis.items()),
         server=_server(spec),
+        reload=ReloadPlan(**dict(spec.reload)),
     )
 
 
@@ -56,13 +57,15 @@ def _service(name: str, spec: Spec, environ: Mapping[str, str]) -> ServicePlan:
         restart=RestartPolicy(**dict(service.restart)),
         workers=tuple(_worker(index, name, service, spec, environ) for index in range(service.workers)),
         gateways=spec.server.gateways,
+        recycle=RecyclePolicy(**dict(service.recycle)) if service.recycle else None,
+        reload=service.reload,
     )
 
 
 def _worker(index: int, name: str, service: Service, spec: Spec, environ: Mapping[str, str]) -> WorkerPlan:
     own = {"BENTOD_NAME": spec.name, "BENTOD_SERVICE": name, "BENTOD_WORKER_INDEX": str(index)}
     wanted = expand_worker({**spec.env, **service.env}, index)
-    return WorkerPlan(index, expand_worker(service.init, index), {**environ, **wanted, **own})
+    return WorkerPlan(index, expand_worker(service.init, index), {**environ, **wanted, **own}, wanted)
 
 
 def _route(name: str, api: Api, spec: Spec) -> ApiRoute:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,11 +44,13 @@ class ReloadPlan:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """What differs between the workers of one service. `environ` is complete."""
+    """What differs between the workers of one service. `environ` is complete; `own` are those of its variables that
+    the spec's `env` gives."""
 
     index: int
     init: Mapping[str, Any]
     environ: Mapping[str, str]
+    own: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

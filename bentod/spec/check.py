@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bentod.spec import together
+from bentod.spec.explain import keys_of
 from bentod.spec.found import did_you_mean
-from bentod.spec.model import Api, Service, Spec
+from bentod.spec.model import Api, Recycle, Service, Spec
 from bentod.spec.node import Path as Route
 from bentod.spec.python_target import Finder, Found, TargetError
 from bentod.spec.report import Report
@@ -51,6 +52,10 @@ def _find(target: str, path: Route, finder: Finder, report: Report) -> Found | N
 def _check_service(service: Service, path: Route, found: Found | None, report: Report) -> None:
     if service.restart.max_delay_s < service.restart.delay_s:
         report.at_value((*path, "restart", "max_delay"), "wrong-value", "`max_delay` is shorter than `delay`")
+    at = (*path, "recycle")
+    if service.recycle and not report.broken(at) and not any(value for _, value in service.recycle):
+        hint = f"at least one of {', '.join(f'`{key}`' for key in keys_of(Recycle))}, or leave it out"
+        report.at_key(at, "missing-key", "`recycle` does not say when", hint)
     if found is None:
         return
     if service.init and found.kind in ("module", "function"):

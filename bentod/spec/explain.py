@@ -15,9 +15,11 @@ from bentod.spec.report import Report
 SECTIONS: dict[Path, type[model.Section]] = {
     (): model.Spec,
     ("server",): model.Server,
+    ("reload",): model.Reload,
     ("services", "*"): model.Service,
     ("services", "*", "hooks"): model.Hooks,
     ("services", "*", "restart"): model.Restart,
+    ("services", "*", "recycle"): model.Recycle,
     ("apis", "*"): model.Api,
     ("apis", "*", "batching"): model.Batching,
     ("apis", "*", "priority"): model.Priority,

@@ -19,6 +19,7 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ROUTE = r"^/([A-Za-z0-9._~!$&'()*+,;=:@-]+/?)*$"
 PREFIX = r"^(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)*$"
+PATTERN = r"^(?!#|!?[/\s]*$).*[^\\]$"
 EXCEPTION = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 REFERENCE = {"type": "string", "pattern": r"\$\{"}
 """What a JSON Schema allows beside a number: text that interpolation makes a number of."""
@@ -207,6 +208,7 @@ RoutePath = Annotated[
     str, Grammar(ROUTE, "a route", "a path such as `/embed`: starts with `/`, without spaces, `//`, `?`, `#` or `%`")
 ]
 Prefix = Annotated[str, Grammar(PREFIX, "a path prefix", "a path such as `/v1`, which does not end with `/`")]
+Pattern = Annotated[str, Grammar(PATTERN, "a pattern", "as in a .gitignore, such as `data/*.json` or `words/`")]
 ExceptionName = Annotated[str, Grammar(EXCEPTION, "an exception's import string", "such as `builtins:ValueError`")]
 Flag = Annotated[bool, BeforeValidator(_read_flag), WithJsonSchema({"anyOf": [{"type": "boolean"}, REFERENCE]})]
 Factor = Annotated[
@@ -229,3 +231,4 @@ Given = BeforeValidator(_given)
 Data = Annotated[Any, BeforeValidator(plain)]
 List = BeforeValidator(_list)
 Lines = Annotated[tuple[Line, ...], List]
+Patterns = Annotated[tuple[Pattern, ...], List]

@@ -23,6 +23,7 @@ from bentod.spec.fields import (
     Lines,
     List,
     Name,
+    Patterns,
     Prefix,
     Prose,
     RoutePath,
@@ -68,6 +69,20 @@ class Restart(Section):
     )
 
 
+class Recycle(Section):
+    """When a worker is replaced although nothing is wrong with it; its replacement is ready first."""
+
+    max_calls: Annotated[Annotated[int, Whole(1, 1_000_000_000)] | None, Given] = Field(
+        default=None, description="After so many calls."
+    )
+    max_age_s: Annotated[Duration | None, Given] = Field(
+        default=None, alias="max_age", description="When it is so old, give or take some: not all of them at once."
+    )
+    max_memory: Annotated[Size | None, Given] = Field(
+        default=None, description="When it has more memory than this; what processes share counts in part."
+    )
+
+
 class Service(Section):
     """A pool of worker processes and the Python callable that each runs."""
 
@@ -92,6 +107,14 @@ class Service(Section):
     )
     restart: Restart = Field(
         default_factory=Restart, description="Whether and when a worker that ended is started again."
+    )
+    recycle: Annotated[Recycle | None, Given] = Field(
+        default=None, description="When a worker is replaced by a new one. At least one key; default: never."
+    )
+    reload: Literal["auto", "overlap", "stop_first"] = Field(
+        default="auto",
+        description="How a changed service is replaced: `overlap`: the new workers are ready before the old ones stop; "
+        "`stop_first`: the other way round; `auto`: `overlap` where there is memory for both.",
     )
 
 
@@ -222,6 +245,24 @@ class Server(Section):
     docs: Flag = Field(default=True, description="Whether `/docs` and `/openapi.json` are served.")
 
 
+class Reload(Section):
+    """What is watched, and how soon a change of it is acted on."""
+
+    watch: Flag = Field(
+        default=True,
+        description="Whether changes of the spec, its `env_files` and the files that workers imported are applied.",
+    )
+    include: Patterns = Field(
+        default=(), description="More files of the project that are watched: patterns as in a .gitignore."
+    )
+    exclude: Patterns = Field(
+        default=(), description="Files of the project that are not watched: patterns as in a .gitignore."
+    )
+    debounce_s: DurationOrZero = Field(
+        default=0.3, alias="debounce", description="How long nothing more must change, before a change is acted on."
+    )
+
+
 class Spec(Section):
     """A bentofile, complete."""
 
@@ -236,3 +277,4 @@ class Spec(Section):
     services: dict[Name, Service] = Field(default={}, description="Pools of worker processes and what they run.")
     apis: dict[Name, Api] = Field(description="The public operations; at least one.")
     server: Server = Field(default_factory=Server, description="Where to listen, and what is too much or too slow.")
+    reload: Reload = Field(default_factory=Reload, description="What is watched while the daemon runs.")

@@ -27,6 +27,7 @@ def bentofile_schema() -> dict[str, Any]:
     root["properties"]["types"]["patternProperties"][f"^(?!x-){fields.NAME.removeprefix('^')}"] = _JSON_SCHEMA
     root["properties"]["types"]["additionalProperties"] = False
     root["properties"]["apis"]["minProperties"] = 1
+    definitions["Recycle"]["anyOf"] = [{"required": [key]} for key in definitions["Recycle"]["properties"]]
     definitions["Api"]["dependentRequired"] = {"stream_idle": ["stream"]}
     for key in ("input", "output"):
         definitions["Api"]["properties"][key] |= _JSON_SCHEMA
@@ -75,11 +76,11 @@ def _property(schema: dict[str, Any]) -> dict[str, Any]:
 def _written(default: Any, choices: list[dict[str, Any]], section: bool) -> Any:
     """The default as it would be written; None if there is nothing to write."""
     patterns = {choice.get("pattern") for choice in choices}
-    if section or default in ("", [], {}):
+    if section or default in (None, "", [], {}):
         return None
     if quantities.DURATION_PATTERN in patterns:
         return quantities.duration_text(default)
-    if quantities.SIZE_PATTERN in patterns and default is not None:
+    if quantities.SIZE_PATTERN in patterns:
         return quantities.size_text(default)
     return default[0] if isinstance(default, list) and len(default) == 1 else default
 

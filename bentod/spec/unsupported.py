@@ -9,8 +9,8 @@ from bentod.spec.node import Path
 from bentod.spec.report import Report
 
 KEYS: tuple[Path, ...] = (
-    *((key,) for key in ("models", "reload", "build")),
-    *(("services", "*", key) for key in ("resources", "recycle", "reload")),
+    *((key,) for key in ("models", "build")),
+    ("services", "*", "resources"),
     *(("server", key) for key in ("cors", "tls", "auth", "rate_limit")),
 )
 VALUES: dict[Path, tuple[str, ...]] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bentod.plan.build import build
+from bentod.plan.model import RecyclePolicy, ReloadPlan
 from bentod.wire.messages import Example
 from tests.support.specs import BASE, laid_over, loaded
 
@@ -153,3 +154,21 @@ def test_an_example_tells_no_output_from_null(tmp_path):
         Example("a", 1),
         Example("b", 1, None, has_output=True, tolerance=0.5),
     )
+
+
+def test_recycling_and_reloading_are_as_the_spec_says_and_off_by_default(tmp_path):
+    (service,) = planned(tmp_path).services
+    assert (service.recycle, service.reload, planned(tmp_path).reload) == (None, "auto", ReloadPlan())
+    over = {
+        "services": {"s": {"recycle": {"max_age": "24h", "max_memory": "2GiB"}, "reload": "stop_first"}},
+        "reload": {"watch": False, "include": ["data/*.json"], "exclude": ["!keep"], "debounce": 0},
+    }
+    plan = planned(tmp_path, over)
+    assert plan.services[0].recycle == RecyclePolicy(None, 24 * 3600.0, 2 << 30)
+    assert plan.services[0].reload == "stop_first"
+    assert plan.reload == ReloadPlan(False, ("data/*.json",), ("!keep",), 0.0)
+
+
+def test_a_worker_knows_which_variables_the_spec_gives(tmp_path):
+    (service,) = planned(tmp_path, {"env": {"A": "1"}}, {"HOME": "/root"}).services
+    assert dict(service.workers[0].own) == {"A": "1"}

@@ -372,3 +372,9 @@ def test_loading_a_good_spec_imports_nothing_that_is_slow():
         "print([m for m in ('jsonschema', 'dotenv', 'pydantic_settings', 'asyncio', 'hello') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_recycle_must_say_when(tmp_path):
+    [problem] = problems(tmp_path, laid_over(BASE, {"services": {"s": {"recycle": {}}}}))
+    assert (problem.code, problem.message) == ("missing-key", "`recycle` does not say when")
+    assert problem.hint == "at least one of `max_calls`, `max_age`, `max_memory`, or leave it out"

@@ -50,6 +50,23 @@ BAD = {
     "duration with a strange unit": ({"services": {"s": {"stop_timeout": "5 days"}}}, "services.s.stop_timeout"),
     "factor below one": ({"services": {"s": {"restart": {"factor": 0.5}}}}, "services.s.restart.factor"),
     "negative limit": ({"services": {"s": {"restart": {"limit": -1}}}}, "services.s.restart.limit"),
+    "recycle without when": ({"services": {"s": {"recycle": {}}}}, "services.s.recycle"),
+    "null for recycle": ({"services": {"s": {"recycle": None}}}, "services.s.recycle"),
+    "recycled after no call": ({"services": {"s": {"recycle": {"max_calls": 0}}}}, "services.s.recycle.max_calls"),
+    "age without unit": ({"services": {"s": {"recycle": {"max_age": 60}}}}, "services.s.recycle.max_age"),
+    "memory without unit": ({"services": {"s": {"recycle": {"max_memory": 9}}}}, "services.s.recycle.max_memory"),
+    "unknown key of recycle": ({"services": {"s": {"recycle": {"max_call": 9}}}}, "services.s.recycle.max_call"),
+    "another way to reload": ({"services": {"s": {"reload": "rolling"}}}, "services.s.reload"),
+    "service's reload is a map": ({"services": {"s": {"reload": {}}}}, "services.s.reload"),
+    "reload is no map": ({"reload": "auto"}, "reload"),
+    "unknown key of reload": ({"reload": {"wach": True}}, "reload.wach"),
+    "text for watch": ({"reload": {"watch": "no"}}, "reload.watch"),
+    "include is a string": ({"reload": {"include": "*.json"}}, "reload.include"),
+    "pattern is empty": ({"reload": {"include": ["a", ""]}}, "reload.include[1]"),
+    "pattern is a comment": ({"reload": {"exclude": ["# data"]}}, "reload.exclude[0]"),
+    "pattern excludes nothing": ({"reload": {"exclude": ["!"]}}, "reload.exclude[0]"),
+    "pattern ends with nothing escaped": ({"reload": {"include": ["a\\"]}}, "reload.include[0]"),
+    "debounce without unit": ({"reload": {"debounce": 300}}, "reload.debounce"),
     "no api": ({"apis": None}, "apis"),
     "name of an api": ({"apis": {"a/b": {"service": "s"}}}, "apis.a/b"),
     "route without slash": ({"apis": {"greet": {"route": "greet"}}}, "apis.greet.route"),
@@ -114,10 +131,10 @@ BAD = {
     "address is a number": ({"server": {"listen": ["127.0.0.1:1", 3000]}}, "server.listen[1]"),
     "prefix ends with a slash": ({"server": {"path_prefix": "/v1/"}}, "server.path_prefix"),
     "no gateway": ({"server": {"gateways": 0}}, "server.gateways"),
-    **{f"{key} comes later": ({key: {}}, key) for key in ("models", "reload", "build")},
+    **{f"{key} comes later": ({key: {}}, key) for key in ("models", "build")},
     **{
         f"services' {key} comes later": ({"services": {"s": {key: value}}}, f"services.s.{key}")
-        for key, value in {"resources": {}, "recycle": {}, "reload": "auto", "workers": "auto"}.items()
+        for key, value in {"resources": {}, "workers": "auto"}.items()
     },
     **{
         f"server's {key} comes later": ({"server": {key: {}}}, f"server.{key}")
