@@ -61,7 +61,7 @@ class Bindings:
 
 def read_bindings(file: Path) -> Bindings:
     """What the module in `file` binds. Raises UnparsableError."""
-    tree = _parse(file)
+    tree = parse(file)
     names: dict[str, Bound] = {}
     dynamic = False
     for name, bound in _bound(tree.body):
@@ -75,7 +75,8 @@ def read_bindings(file: Path) -> Bindings:
     return Bindings(names, dynamic, classes)
 
 
-def _parse(file: Path) -> ast.Module:
+def parse(file: Path) -> ast.Module:
+    """The syntax tree of `file`. Raises UnparsableError."""
     try:
         with file.open("rb") as stream:
             source = stream.read(MAX_BYTES + 1)

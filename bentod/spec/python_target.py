@@ -52,7 +52,7 @@ class Finder:
         location, colon, attribute = target.partition(":")
         if colon and not _DOTTED.fullmatch(attribute):
             raise TargetError("wrong-value", f"{shown(target)} names nothing after the colon", _HINT)
-        source = self._file(location) if _is_file(location) else self._module(location)
+        source = self._file(location) if is_file(location) else self._module(location)
         first, _, rest = attribute.partition(".")
         found = self._attribute(source, location, first) if first else self._whole(source)
         for name in rest.split(".") if rest else ():
@@ -112,14 +112,14 @@ class Finder:
         if not _DOTTED.fullmatch(name):
             raise TargetError("wrong-value", f"{shown(name)} is not an import string", _HINT)
         parts = name.split(".")
-        spec = _search(parts[0], [str(self._project)])
+        spec = search(parts[0], [str(self._project)])
         local = spec is not None
-        spec = spec or _search(parts[0], sys.path) or _by_finders(parts[0])
+        spec = spec or search(parts[0], sys.path) or _by_finders(parts[0])
         for index, part in enumerate(parts):
             if index and spec is not None:
                 if spec.submodule_search_locations is None and not local:
                     return _Source(None, "")  # such as `os.path`: a module that another one puts into sys.modules
-                spec = _search(part, list(spec.submodule_search_locations or ()))
+                spec = search(part, list(spec.submodule_search_locations or ()))
             if spec is None:
                 missing = ".".join(parts[: index + 1])
                 raise TargetError(
@@ -156,11 +156,12 @@ class Finder:
         return self._read[source.file]
 
 
-def _is_file(location: str) -> bool:
+def is_file(location: str) -> bool:
+    """Whether a target is written as a file, not as a module."""
     return "/" in location or location.endswith(".py")
 
 
-def _search(name: str, folders: Iterable[str]) -> ModuleSpec | None:
+def search(name: str, folders: Iterable[str]) -> ModuleSpec | None:
     """The module in the first folder that has it; folders without `__init__.py` add up, as Python does it."""
     portions: list[str] = []
     for folder in filter(None, folders):
