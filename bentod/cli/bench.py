@@ -26,10 +26,10 @@ from bentod.cli.bench_sweep import Sweep, Trial
 from bentod.cli.bench_tally import Row
 from bentod.cli.call_answer import UnusableOutput, check
 from bentod.cli.call_input import UnusableInput, header
-from bentod.cli.call_stream import readable
 from bentod.cli.client import Client, UnknownApi
 from bentod.cli.options import add_files
 from bentod.cli.project import located
+from bentod.codec.chunks import readable
 
 _MEASURED, _UNUSABLE, _GONE, _FAILED, _INTERRUPTED = 0, 2, 3, 4, 130
 _EPILOG = """Calls start at random moments (a Poisson process), whether those before have been answered or not, and

@@ -14,7 +14,7 @@ from typing import cast
 
 import httptools
 
-from bentod.cli.call_stream import DECODERS, Decoder, StreamFailed
+from bentod.codec.chunks import DECODERS, Decoder, StreamFailed
 
 _MOST_OF_A_PROBLEM = 64 * 1024
 _TIMING = re.compile(rb'(queue|run|batch);(?:dur|desc)="?([0-9]+(?:\.[0-9]+)?)')

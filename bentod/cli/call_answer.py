@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import aiohttp
 
-from bentod.cli.call_stream import DECODERS, Decoder, StreamFailed, readable
+from bentod.codec.chunks import DECODERS, Decoder, StreamFailed, readable
 from bentod.errors import BentodError
 
 _ANSWERED, _UNSHOWN, _PROBLEM = 0, 2, 4

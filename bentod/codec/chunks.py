@@ -1,4 +1,4 @@
-"""Streams as `bentod call` reads them: pieces of bytes → the chunks' values. No I/O."""
+"""Streams as their readers see them: pieces of bytes → the chunks' values. No I/O."""
 
 from __future__ import annotations
 
