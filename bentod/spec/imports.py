@@ -19,7 +19,7 @@ MOST_FILES = 10_000
 
 _LONGEST = 500
 _CALLS = frozenset(("import_module", "__import__"))
-_FOREIGN = frozenset(("site-packages", "__pycache__", ".git"))
+_FOREIGN = frozenset(("site-packages", "dist-packages", "__pycache__", "node_modules", ".git"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class _Closure:
 
     def add_script(self, location: str) -> None:
         """A target that is a file; its own folder is importable too, as the worker has it."""
-        path = (self._project / location).resolve()
+        path = self._project / location
         self._roots.append(str(path.parent))
         parts = Path(location).with_suffix("").parts
         self._take(path, _Module(".".join(parts), None))
@@ -84,7 +84,7 @@ class _Closure:
         found = _Module(name, None if spec.submodule_search_locations is None else tuple(_folders(spec)))
         self._known[name] = found
         if spec.origin:
-            self._take(Path(spec.origin).resolve(), found)
+            self._take(Path(spec.origin), found)
         return found
 
     def follow(self) -> None:
@@ -113,10 +113,13 @@ class _Closure:
             self._waiting.append((path, module))
 
     def _within(self, path: Path) -> str | None:
-        """The path from the project's folder; None for what is not the project's own, such as a virtual environment."""
-        try:
-            relative = path.resolve().relative_to(self._project)
-        except (OSError, ValueError):
+        """The path from the project's folder; None for what is not the project's own, such as a virtual environment. A
+        link inside the project counts by its own name, wherever it leads."""
+        for one in (path, path.resolve()):
+            if one.is_relative_to(self._project):
+                relative = one.relative_to(self._project)
+                break
+        else:
             return None
         if _FOREIGN & set(relative.parts):
             return None

@@ -98,11 +98,11 @@ def test_what_is_not_the_projects_does_not_count(tmp_path, monkeypatch):
     assert found(tmp_path, files) == ["main.py", "own/mine.py"]
 
 
-def test_links_out_of_the_project_do_not_count(tmp_path):
+def test_a_link_counts_by_its_own_name(tmp_path):
     outside = write(tmp_path / "outside", {"x.py": "import a"})
     write(tmp_path / "p", {"main.py": "import x", "a.py": ""})
     (tmp_path / "p/x.py").symlink_to(outside / "x.py")
-    assert found(tmp_path / "p", {}) == ["main.py"]
+    assert found(tmp_path / "p", {}) == ["a.py", "main.py", "x.py"]
 
 
 @pytest.mark.parametrize("name", ["", ".", "a..b", "/", "x" * 5000, "a." * 5000])
