@@ -27,7 +27,7 @@ NAMES = ("bentofile.yaml", "bentofile.yml", "bentofile.toml")
 @dataclass(frozen=True)
 class Loaded:
     """A spec with where it came from. `resolved` is plain data: merged, interpolated, with defaults, and with `@path`
-    where the spec's examples hold what is in the file."""
+    where the spec's examples hold what is in the file. `as_written` is merged only: it holds `${…}` and no secrets."""
 
     spec: Spec
     directory: Path
@@ -35,6 +35,7 @@ class Loaded:
     origins: Mapping[str, Place]
     env_file_values: dict[str, str]
     resolved: dict[str, Any]
+    as_written: dict[str, Any]
 
     def environ(self, process: Mapping[str, str]) -> dict[str, str]:
         """What lies beneath the spec's `env` in a worker: the variables of `process`, and what only `env_files` say."""
@@ -61,9 +62,12 @@ def find(directory: Path) -> Path:
     raise SpecError([problem])
 
 
-def load(files: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
-    """The spec that `files` say together, merged left to right. Raises SpecError with every problem."""
-    root, problems = _merged(files)
+def load(files: Sequence[Path], environ: Mapping[str, str], texts: Mapping[Path, str] | None = None) -> Loaded:
+    """The spec that `files` say together, merged left to right. Raises SpecError with every problem.
+
+    `texts` are what some of the files shall be taken to say, by the same paths, whatever is there by now.
+    """
+    root, problems = _merged(files, texts or {})
     directory = resolve.absolute(files[0]).parent
     report = Report(root)
     for problem in problems:
@@ -75,23 +79,23 @@ def load(files: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     finder = Finder(directory)
     project = Project(directory, root)
     rebased_folders(data, project)
-    as_written = plain(data)
-    for file in io_schemas.check(as_written, project, report):
+    meant = plain(data)
+    for file in io_schemas.check(meant, project, report):
         put(data, file.path, file.value)
-        put(as_written, file.path, file.text)
+        put(meant, file.path, file.text)
     spec = complete.complete(settle(data, report), directory, root, finder, report)
-    check.check(spec, as_written, finder, report)
+    check.check(spec, meant, finder, report)
     if report.problems:
         raise SpecError(report.problems)
     origins = {dotted(path): place for path, place in places(root)}
-    return Loaded(spec, directory, tuple(files), origins, env_values, written(spec, as_written))
+    return Loaded(spec, directory, tuple(files), origins, env_values, written(spec, meant), root.plain())
 
 
-def _merged(files: Sequence[Path]) -> tuple[Node, list[Problem]]:
+def _merged(files: Sequence[Path], texts: Mapping[Path, str]) -> tuple[Node, list[Problem]]:
     roots: list[Node] = []
     problems: list[Problem] = []
     for file in files:
-        root, found = source.read(file)
+        root, found = source.read(file) if file not in texts else source.parse(texts[file].encode(), str(file))
         problems += found
         if root is not None:
             roots.append(root)
