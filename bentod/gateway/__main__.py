@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -17,12 +18,22 @@ from bentod.gateway.app import App
 from bentod.gateway.files import own_folder
 from bentod.gateway.gateway import Gateway
 from bentod.gateway.infer import Limits
+from bentod.gateway.rehearsal import Rehearsals
 from bentod.gateway.server import Server
 from bentod.gateway.shared import shared
 from bentod.observe.access import access_log
 from bentod.wire.channel import Channel
 from bentod.wire.frames import Splitter
-from bentod.wire.messages import Acknowledged, Drain, Drained, RouteTable, ServerLimits, StatsRequest, decode
+from bentod.wire.messages import (
+    Acknowledged,
+    Drain,
+    Drained,
+    Rehearse,
+    RouteTable,
+    ServerLimits,
+    StatsRequest,
+    decode,
+)
 
 _COLLECT_EVERY = 50_000  # objects; at Python's 700 a twentieth of a gateway's time goes into looking for cycles
 _FIRST, _MOST_SOCKETS = 65536, 64
@@ -39,8 +50,10 @@ async def main() -> int:
     channel = await Channel.open(end)
     log = access_log(limits.access_log, limits.access_file)
     files = own_folder(Path(limits.files), limits.index)
-    app = App(Limits(limits.body_timeout_s, files), log.add if log is not None else None)
+    bounds = Limits(limits.body_timeout_s, files)
+    app = App(bounds, log.add if log is not None else None)
     gateway = Gateway(app, channel.send, limits.index, limits.gateways)
+    rehearsals = Rehearsals(bounds, channel.send)
     server = Server(app, shared(app, limits.header_timeout_s, limits.keep_alive_s, limits.body_timeout_s))
     draining: asyncio.Task[None] | None = None
     while (message := await channel.receive()) is not None:
@@ -54,13 +67,15 @@ async def main() -> int:
             channel.send(Acknowledged(message.number))
         elif isinstance(message, StatsRequest):
             channel.send(gateway.stats(message.number, server.connections))
+        elif isinstance(message, Rehearse):
+            rehearsals.begin(message)
         elif isinstance(message, Drain):
             draining = asyncio.create_task(_drain(server, channel, message.timeout_s))
     if log is not None:
         log.close()
     if draining is not None and draining.done():
         return 0
-    _end_workers(gateway)
+    _end_workers([*([gateway.table] if gateway.table is not None else []), *rehearsals.tables])
     return 1
 
 
@@ -87,12 +102,11 @@ def _orders(end: socket.socket) -> tuple[ServerLimits, list[int]] | None:
     return limits, sockets
 
 
-def _end_workers(gateway: Gateway) -> None:
+def _end_workers(tables: Sequence[RouteTable]) -> None:
     """The daemon is gone: a worker whose user code holds the interpreter cannot notice by itself."""
-    for service in gateway.table.services if gateway.table is not None else ():
-        for worker in service.workers:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(worker.pid, signal.SIGKILL)
+    for worker in [worker for table in tables for service in table.services for worker in service.workers]:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(worker.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
