@@ -59,7 +59,10 @@ _DIM, _END = "\x1b[2m", "\x1b[0m"
 def text_line(event: Event, *, colour: bool, clock: str = "") -> bytes:
     """One event for a person; `clock` stands in for the time of day now."""
     keys = {name: value for name, value in event.items() if name not in {"time", "level", "event"}}
-    text = _SENTENCES.get(event["event"], _plain)(keys)
+    try:
+        text = _SENTENCES.get(event["event"], _plain)(keys)
+    except (KeyError, TypeError, ValueError):  # an event that another version wrote
+        text = _plain(keys)
     clock = clock or time.strftime("%H:%M:%S")
     if colour:
         clock = f"{_DIM}{clock}{_END}"
@@ -95,6 +98,12 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "worker.backing_off": lambda k: f"{_worker(k)} restarts in {k['delay_s']:.1f} s (restart {k['attempt']})",
     "worker.failed": lambda k: f"{_worker(k)} failed: {k['reason']}",
     "worker.replaced": lambda k: f"{k['service']}: worker {k['pid']} is replaced: {k['reason']}",
+    "watch.changed": lambda k: f"changed: {', '.join(k['files'][:5])}{', …' if len(k['files']) > 5 else ''}",
+    "watch.polling": lambda k: (
+        f"files are looked at every {k['interval_s']:g} s, for they cannot be watched: {k['reason']}"
+    ),
+    "watch.limited": lambda k: f"only {k['folders']} folders are watched, there are more: see `reload` in the spec",
+    "watch.failed": lambda k: f"files cannot be watched, this is tried again: {k['reason']}",
     "call.finished": lambda k: (
         f"{k['status']}  {k['api']}  {k['seconds'] * 1e3:.1f} ms  {k['code']}  {k.get('error', '')}".rstrip()
     ),
