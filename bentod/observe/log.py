@@ -97,6 +97,12 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "worker.lost": lambda k: f"{_worker(k)} (pid {k['pid']}) died: {k['reason']}",
     "worker.backing_off": lambda k: f"{_worker(k)} restarts in {k['delay_s']:.1f} s (restart {k['attempt']})",
     "worker.failed": lambda k: f"{_worker(k)} failed: {k['reason']}",
+    "worker.rehearsal_failed": lambda k: f"{_worker(k)} serves, but does not answer its examples: {k['reason']}",
+    "worker.recycling": lambda k: f"{_worker(k)} (pid {k['pid']}) is recycled: {k['reason']}",
+    "worker.recycled": lambda k: f"{_worker(k)} recycled: pid {k['successor']} instead of {k['pid']}",
+    "worker.recycle_failed": lambda k: f"{_worker(k)} (pid {k['pid']}) is not recycled: {k['reason']}",
+    "service.failed": lambda k: f"{k['service']} has failed: {k['reason']}",
+    "service.recovered": lambda k: f"{k['service']} serves again after {k['seconds']:.1f} s",
     "worker.replaced": lambda k: f"{k['service']}: worker {k['pid']} is replaced: {k['reason']}",
     "watch.changed": lambda k: f"changed: {', '.join(k['files'][:5])}{', …' if len(k['files']) > 5 else ''}",
     "watch.polling": lambda k: (

@@ -1,137 +1,288 @@
-"""The workers of one service, and what they amount to."""
+"""The workers of one service that run the same code with the same settings, and what they amount to."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 from bentod.plan.model import ServicePlan
+from bentod.supervise.exit import KillCounter, kernel_kills
+from bentod.supervise.files import Files
+from bentod.supervise.life import Launcher
+from bentod.supervise.outage import Outage
+from bentod.supervise.recycler import Recycler
+from bentod.supervise.seats import Seats
 from bentod.supervise.state import ServiceState, WorkerState, service_state
-from bentod.supervise.worker import Launcher, SupervisedWorker, WorkerStatus
+from bentod.supervise.status import ServiceStatus
+from bentod.supervise.surroundings import History, Surroundings
+from bentod.supervise.worker import SupervisedWorker
 from bentod.wire.messages import Method, ServiceRoute, WorkerRoute
+
+Rehearse = Callable[[ServicePlan, ServiceRoute], Awaitable[str]]
+"""Has the one worker of a route answer the examples. Returns why it is not fit, empty if it is."""
 
 _SOON_S = 5.0
 """A service whose next start is nearer than this lets its calls wait; otherwise they are refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceStatus:
-    """One service as `status` shows it."""
-
-    name: str
-    state: ServiceState
-    ready: int
-    wanted: int
-    reason: str
-    workers: tuple[WorkerStatus, ...]
-
-
 class Pool:
-    """Runs and supervises a service's workers. `changed` is called whenever a worker changed state."""
+    """Runs and supervises workers. `changed` is called whenever a worker changed state or has imported more.
 
-    def __init__(
+    `key` tells the pools of a service apart. `pins` are files that the workers must import as they were, `objects` is
+    the folder with their contents. A pool is on probation until `accept`: then a worker that cannot start has failed.
+    """
+
+    def __init__(  # noqa: PLR0913 - four of them are what a pool is made of, the others what it is made for
         self,
         plan: ServicePlan,
         project: Path,
         launcher: Launcher,
         changed: Callable[[], None],
         log: Callable[..., None],
+        *,
+        key: str = "",
+        objects: str = "",
+        pins: Mapping[str, str] | None = None,
+        rehearse: Rehearse | None = None,
+        kills: KillCounter = kernel_kills,
     ) -> None:
         self.plan = plan
+        self.key = key
         self._outside = changed
-        self._settled = asyncio.Event()
-        self._workers = [
-            SupervisedWorker(plan, worker, launcher, self._changed, log, random.random)  # jitter, not a secret
-            for worker in plan.workers
-        ]
-        for worker in self._workers:
-            worker.project = str(project)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._rehearse_with = rehearse
+        self._pinned = dict(pins or {})
+        self._files = Files()
+        self._seats = Seats()
+        self._recycler = Recycler(self._seats, self._make, self._changed, log)
+        self._moved = asyncio.Event()
+        self._live = False
+        self._outage = Outage(log)
+        self._around = Surroundings(
+            launcher=launcher,
+            project=str(project),
+            objects=objects,
+            pins=self._pins,
+            rehearse=self._rehearse,
+            live=lambda: self._live,
+            changed=self._changed,
+            log=log,
+            jitter=random.random,  # not a secret
+            kills=kills,
+        )
 
-    def start(self) -> None:
-        """Start all workers at once; see `settled`."""
-        self._tasks = [asyncio.create_task(worker.run()) for worker in self._workers]
+    # ── from start to stop ───────────────────────────────────────────────────────────────────────
+
+    def start(self, indexes: Collection[int] | None = None) -> None:
+        """Start all workers that do not run, or these, at once; see `settled`."""
+        for worker in self.plan.workers:
+            if indexes is None or worker.index in indexes:
+                self._start(worker.index, proven=self._live)
 
     async def settled(self) -> bool:
-        """Wait until every worker is ready (True) or one has failed (False)."""
-        await self._settled.wait()
-        return not self._any(WorkerState.FAILED)
+        """Wait until every worker that was started is or has been ready (True), or one has failed (False)."""
+        while (verdict := self._verdict()) is None:
+            self._moved.clear()
+            await self._moved.wait()
+        return verdict
+
+    def accept(self) -> None:
+        """The pool has gone live: from now on its workers are started again whatever becomes of them, with the files
+        that they have now, and examples that they do not answer are a warning."""
+        self._live = True
+        self._files.keep()
+        for worker in self._seats.held.values():
+            worker.proven = True
+
+    def adopt(self, plan: ServicePlan) -> None:
+        """From now on other values that need no other process, and more or fewer workers. More are started, see
+        `settled`; those that are too many leave the route, and go on until `shrink`."""
+        before = {worker.index for worker in self.plan.workers}
+        self.plan = plan
+        wanted = {worker.index: worker for worker in plan.workers}
+        for worker in self._seats:
+            worker.adopt(plan, wanted.get(worker.plan.index))
+        for index in wanted.keys() - before:
+            self._start(index, proven=False)
+        self._changed()
+
+    @property
+    def surplus(self) -> tuple[int, ...]:
+        """The workers that are too many."""
+        wanted = {worker.index for worker in self.plan.workers}
+        return tuple(index for index in self._seats.held if index not in wanted)
+
+    async def shrink(self) -> None:
+        """Drain the workers that are too many, and forget them."""
+        surplus = self.surplus
+        await self._seats.clear(surplus, self.plan.stop_timeout_s)
+        for index in set(surplus) & set(self.surplus):
+            del self._seats.held[index]
+            self._files.forget(index)
+        self._changed()
 
     async def stop(self, timeout_s: float) -> None:
-        """Drain every worker for at most `timeout_s`, then kill."""
-        await asyncio.gather(*(worker.stop(timeout_s) for worker in self._workers))
-        await asyncio.gather(*self._tasks)
+        """Drain every worker for at most `timeout_s`, then kill. Those that are starting are killed at once."""
+        await self._seats.close(timeout_s)
+        await self._recycler.wait()
+
+    async def stop_workers(self, indexes: Collection[int], timeout_s: float) -> None:
+        """Drain these workers; they stay stopped until they are started."""
+        await self._seats.clear(indexes, timeout_s)
+
+    def revive(self) -> bool:
+        """Start the workers that have failed, with their past forgotten. Returns whether there were any."""
+        failed = [worker for worker in self._seats.held.values() if worker.state is WorkerState.FAILED]
+        for worker in [] if self._seats.closed else failed:
+            if not worker.told:
+                worker.revive()
+                self._seats.begin(worker)
+        return bool(failed)
 
     def replace(self, pid: int, reason: str) -> bool:
-        """Replace the worker with this process id. Returns whether it still lived."""
-        found = [worker for worker in self._workers if worker.status().pid == pid]
+        """Replace the worker with this process id. Returns whether it still lived, and was not about to go anyway."""
+        found = [one for one in self._seats if one.pid == pid and one.state is not WorkerState.DRAINING]
         for worker in found:
             worker.replace(reason)
         return bool(found)
 
+    def observe(self, calls: Mapping[int, int], memory: Callable[[int], int | None]) -> None:
+        """Told every few seconds how many calls each process has answered: replaces a worker whose time has come.
+        `memory` is asked only where it matters."""
+        for worker in self._seats:
+            worker.look()
+        if self._live:
+            self._recycler.observe(self.plan, calls, memory, asyncio.get_running_loop().time())
+
+    # ── what it amounts to ───────────────────────────────────────────────────────────────────────
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The project's files that its workers have imported, each with the SHA-256 of its content."""
+        return self._files.union
+
+    @property
+    def inconsistent(self) -> tuple[str, ...]:
+        """The files that its workers have imported with different contents."""
+        return self._files.inconsistent
+
     @property
     def methods(self) -> tuple[Method, ...]:
         """The methods, as the first worker that was ready reported them."""
-        return next((worker.methods for worker in self._workers if worker.methods), ())
+        return next((worker.methods for worker in self._seats if worker.methods), ())
+
+    @property
+    def start_s(self) -> float | None:
+        """How long the last start of a worker took, until it could take calls."""
+        known = [(worker.age_s or 0.0, worker.start_s) for worker in self._seats if worker.start_s is not None]
+        return min(known)[1] if known else None
 
     def status(self) -> ServiceStatus:
         """What the service does now."""
-        workers = tuple(worker.status() for worker in self._workers)
-        ready = sum(worker.state is WorkerState.READY for worker in workers)
-        lacking = [worker for worker in workers if worker.state is not WorkerState.READY]
+        holders = self._holders()
+        ready = sum(worker.state is WorkerState.READY for worker in holders)
+        lacking = [worker for worker in holders if worker.state is not WorkerState.READY]
         reason = next((worker.reason for worker in lacking if worker.reason), "")
-        return ServiceStatus(self.plan.name, self._state(), ready, len(workers), reason, workers)
+        others = [worker for worker in self._seats if worker not in holders]
+        workers = tuple(worker.status() for worker in (*holders, *others))
+        return ServiceStatus(self.plan.name, self._state(holders), ready, len(self.plan.workers), reason, workers)
 
     def failure(self) -> tuple[str, str]:
         """Reason and traceback of the first worker that failed."""
-        for worker in self._workers:
+        for worker in self._seats.held.values():
             if worker.state is WorkerState.FAILED:
                 return worker.reason, worker.traceback
         return "", ""
 
-    def route(self) -> ServiceRoute:
-        """What the gateways must know."""
+    def route(self, retiring: bool = False) -> ServiceRoute:
+        """What the gateways must know. Workers of a pool that is `retiring` are there until they have gone."""
         status = self.status()
-        slots = {"threads": self.plan.threads, "concurrency": self.plan.concurrency}
-        workers = tuple(
-            WorkerRoute(worker.index, worker.pid, worker.socket, **slots)
-            for worker in status.workers
-            if worker.state is WorkerState.READY and worker.pid is not None
-        )
+        shown = {WorkerState.READY, WorkerState.DRAINING} if retiring else {WorkerState.READY}
+        routes = [worker.route() for worker in self._holders() if worker.state in shown]
+        workers = tuple(route for route in routes if route is not None)
         return ServiceRoute(
             name=self.plan.name,
             state=status.state.value,
             wanted=status.wanted,
             workers=workers,
-            admit=bool(workers) or self._soon(),
+            admit=bool(workers) or (self._soon() and not retiring),
             methods=self.methods,
             reason=status.reason or ("" if status.ready == status.wanted else f"{status.state}"),
             stop_timeout_s=self.plan.stop_timeout_s,
+            pool=self.key,
+            retiring=retiring,
         )
 
-    def _state(self) -> ServiceState:
-        was_ready = any(worker.was_ready for worker in self._workers)
-        return service_state([worker.state for worker in self._workers], was_ready=was_ready)
+    def _holders(self) -> list[SupervisedWorker]:
+        """The workers that were started and are not too many."""
+        wanted = {worker.index for worker in self.plan.workers}
+        return [worker for index, worker in self._seats.held.items() if index in wanted]
+
+    def _state(self, holders: Collection[SupervisedWorker]) -> ServiceState:
+        missing = [WorkerState.STOPPED] * (len(self.plan.workers) - len(holders))
+        was_ready = any(worker.served or worker.proven for worker in holders)
+        return service_state([*(worker.state for worker in holders), *missing], was_ready=was_ready)
 
     def _soon(self) -> bool:
         """Whether a worker that has served before is about to be back."""
         now = asyncio.get_running_loop().time()
-        return any(
-            worker.was_ready
+        return self._recycler.renewing is not None or any(
+            (worker.served or worker.proven)
             and (
                 worker.state is WorkerState.STARTING
                 or (worker.state is WorkerState.BACKOFF and (worker.next_start or now) - now < _SOON_S)
             )
-            for worker in self._workers
+            for worker in self._holders()
         )
 
-    def _any(self, state: WorkerState) -> bool:
-        return any(worker.state is state for worker in self._workers)
+    def _verdict(self) -> bool | None:
+        started = [worker for worker in self._holders() if not worker.told]
+        if any(worker.state is WorkerState.FAILED and not (self._live and worker.served) for worker in started):
+            return False
+        if all(worker.state is WorkerState.READY or (self._live and worker.served) for worker in started):
+            return True
+        return None
+
+    # ── what its workers share ───────────────────────────────────────────────────────────────────
+
+    def _make(self, index: int, history: History) -> SupervisedWorker:
+        plan = next(worker for worker in self.plan.workers if worker.index == index)
+        return SupervisedWorker(self.plan, plan, self._around, history)
+
+    def _start(self, index: int, *, proven: bool) -> None:
+        held = self._seats.held.get(index)
+        if self._seats.closed or (held is not None and held.state is not WorkerState.STOPPED):
+            return
+        worker = self._make(index, held.history if held is not None else History())
+        worker.proven = proven
+        self._seats.seat(worker)
+        self._seats.begin(worker)
+
+    def _pins(self) -> Mapping[str, str]:
+        return {**self._pinned, **self._files.union} if self._live else self._pinned
+
+    async def _rehearse(self, worker: WorkerRoute, methods: tuple[Method, ...]) -> str:
+        if self._rehearse_with is None:
+            return ""
+        route = ServiceRoute(
+            name=self.plan.name,
+            state=ServiceState.READY.value,
+            wanted=1,
+            workers=(worker,),
+            admit=True,
+            methods=methods,
+            stop_timeout_s=self.plan.stop_timeout_s,
+            pool=self.key,
+        )
+        return await self._rehearse_with(self.plan, route)
 
     def _changed(self) -> None:
-        if self._any(WorkerState.FAILED) or all(worker.state is WorkerState.READY for worker in self._workers):
-            self._settled.set()
+        for index, worker in self._seats.held.items():
+            if worker.files:
+                self._files.report(index, worker.files)
+        self._moved.set()
+        if self._live and not self._seats.closed and self._recycler.renewing is None:
+            now = asyncio.get_running_loop().time()
+            self._outage.note(self._state(self._holders()), self.failure()[0], now)
         self._outside()

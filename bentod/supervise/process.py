@@ -20,12 +20,14 @@ Sink = Callable[[str, str], None]
 
 
 class ChildProcess:
-    """A running (or ended) child and the daemon's end of its control channel."""
+    """A running (or ended) child and the daemon's end of its control channel. `peak` is the most memory in bytes that
+    it had, once it has ended."""
 
     def __init__(self, popen: subprocess.Popen[bytes], channel: Channel) -> None:
         self._popen = popen
         self.channel = channel
         self.pid = popen.pid
+        self.peak: int | None = None
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pidfd = os.pidfd_open(popen.pid)
         asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
@@ -34,7 +36,17 @@ class ChildProcess:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
         self.signal_group(signal.SIGKILL)  # children that it left behind
-        self._ended.set_result(self._popen.wait())
+        self._ended.set_result(self._collect())
+
+    def _collect(self) -> int:
+        """The exit code of a process that has ended, and what it used."""
+        try:
+            _, status, usage = os.wait4(self.pid, 0)
+        except ChildProcessError:  # somebody else has asked before
+            return self._popen.wait()
+        self.peak = usage.ru_maxrss * 1024
+        self._popen.returncode = os.waitstatus_to_exitcode(status)
+        return self._popen.returncode
 
     async def wait(self) -> int:
         """The exit code, negative for a signal, once the process has ended."""
@@ -57,8 +69,14 @@ class ChildProcess:
 
 
 async def attach(spawned: Spawned, sink: Sink | None = None) -> ChildProcess:
-    """Follow a child from now on; its captured output goes to `sink` line by line."""
-    child = ChildProcess(spawned.popen, await Channel.open(spawned.end))
+    """Follow a child from now on; its captured output goes to `sink` line by line. Raises OSError, with the child
+    ended."""
+    try:
+        child = ChildProcess(spawned.popen, await Channel.open(spawned.end))
+    except OSError:
+        spawned.popen.kill()
+        spawned.abandon()
+        raise
     for name, pipe in (("stdout", spawned.popen.stdout), ("stderr", spawned.popen.stderr)):
         if pipe is not None and sink is not None:
             lines = partial(_Lines, name, sink)

@@ -9,7 +9,8 @@ class WorkerState(StrEnum):
     """What one supervised worker does now."""
 
     STARTING = "starting"
-    """The process runs; its target is being imported and constructed."""
+    """The process runs: its target is being imported and constructed, its `ready` hook has not said yes yet, or it
+    answers the examples."""
     READY = "ready"
     """It takes calls."""
     UNREADY = "unready"
@@ -17,7 +18,7 @@ class WorkerState(StrEnum):
     BACKOFF = "backoff"
     """It ended, and will be started again."""
     FAILED = "failed"
-    """It ended, and will not be started again."""
+    """It ended, and will not be started again unless somebody wants it to."""
     DRAINING = "draining"
     """It finishes what it took."""
     STOPPED = "stopped"
@@ -31,7 +32,7 @@ MOVES: dict[WorkerState, frozenset[WorkerState]] = {
     _S.UNREADY: frozenset({_S.READY, _S.BACKOFF, _S.FAILED, _S.DRAINING, _S.STOPPED}),
     _S.BACKOFF: frozenset({_S.STARTING, _S.STOPPED}),
     _S.DRAINING: frozenset({_S.STOPPED}),
-    _S.FAILED: frozenset({_S.STOPPED}),
+    _S.FAILED: frozenset({_S.STARTING, _S.STOPPED}),
     _S.STOPPED: frozenset(),
 }
 

@@ -1,286 +1,286 @@
-"""One supervised worker: started, watched, started again as the restart policy says, drained."""
+"""One supervised worker: started, tried, watched, started again as the restart policy says, drained."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping
 
-from bentod.errors import WireError
 from bentod.plan.model import ServicePlan, WorkerPlan
-from bentod.supervise.process import ChildProcess
+from bentod.supervise.exit import Exit, not_started
+from bentod.supervise.life import Life
 from bentod.supervise.restart import SETTLED_S, next_delay
 from bentod.supervise.state import WorkerState, move
-from bentod.wire.messages import Drain, Failed, Message, Method, Probe, Probed, Ready, Setup
-
-PROBE_INTERVAL_S = 1.0
-PROBE_TIMEOUT_S = 5.0
-_END_S = 1.0  # from the end of the control channel to the end of the process
-_CANNOT_START = 4
-
-
-class Launcher(Protocol):
-    """Starts worker processes; the seam at which tests put processes that never run."""
-
-    async def launch(self, service: ServicePlan, worker: WorkerPlan) -> ChildProcess:
-        """A new process for this worker, with its output captured. Raises OSError."""
-
-    def socket_path(self) -> Path:
-        """A fresh path for a worker's data socket."""
-
-    def remove_socket(self, path: str) -> None:
-        """Remove what a worker that is gone may have left at its path."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerStatus:
-    """One worker as `status` shows it."""
-
-    index: int
-    pid: int | None
-    state: WorkerState
-    restarts: int
-    reason: str
-    socket: str
-    started_s: float | None
+from bentod.supervise.status import WorkerStatus
+from bentod.supervise.surroundings import History, Surroundings
+from bentod.wire.messages import Failed, Imported, Method, Ready, Setup, WorkerRoute
 
 
 class SupervisedWorker:
-    """Keeps one worker alive. `changed` is called after every move, `log` with each event and its keys."""
+    """Keeps one worker alive. One that is `proven` is started again whatever becomes of it; one on `trial` never."""
 
     def __init__(
-        self,
-        service: ServicePlan,
-        plan: WorkerPlan,
-        launcher: Launcher,
-        changed: Callable[[], None],
-        log: Callable[..., None],
-        jitter: Callable[[], float],
+        self, service: ServicePlan, plan: WorkerPlan, around: Surroundings, history: History | None = None
     ) -> None:
-        self._service = service
-        self._plan = plan
-        self._launcher = launcher
-        self._changed = changed
-        self._log = log
-        self._jitter = jitter
-        self._restarts: list[float] = []
-        self._ready_at: float | None = None
-        self._unsettled = 0
-        self._child: ChildProcess | None = None
+        self.service = service
+        self.plan = plan
+        self._around = around
+        self.history = history or History()
+        self._life: Life | None = None
         self._stopping = asyncio.Event()
-        self._answered = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._decided = asyncio.Event()
         self._socket = ""
-        self._started_s: float | None = None
-        self.project = ""
+        self._born: float | None = None
+        self._ready_at: float | None = None
+        self._drain_note = ""
+        self.luck = around.jitter()
         self.state = WorkerState.STARTING
         self.reason = ""
-        self._verdict = ""
         self.traceback = ""
+        self.exit: Exit | None = None
         self.methods: tuple[Method, ...] = ()
-        self.was_ready = False
+        self.files: Mapping[str, str] = {}
+        self.started_s: float | None = None
+        self.start_s: float | None = None
+        self.served = False
+        self.proven = False
+        self.trial = False
         self.next_start: float | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        child = self._life.child if self._life is not None else None
+        return child.pid if child is not None and child.exit_code is None else None
+
+    @property
+    def age_s(self) -> float | None:
+        """For how long this process has been ready."""
+        return None if self._ready_at is None or self.pid is None else _now() - self._ready_at
+
+    @property
+    def told(self) -> bool:
+        """Whether it has been told to stop."""
+        return self._stopping.is_set()
 
     def status(self) -> WorkerStatus:
         """What it does now."""
-        pid = self._child.pid if self._child is not None and self._child.exit_code is None else None
         return WorkerStatus(
-            self._plan.index, pid, self.state, len(self._restarts), self.reason, self._socket, self._started_s
+            index=self.plan.index,
+            pid=self.pid,
+            state=self.state,
+            restarts=len(self.history.restarts),
+            reason=self.reason,
+            socket=self._socket,
+            started_s=self.started_s,
+            recycled=self.history.recycled,
+            exit=self.exit,
+            age_s=self.age_s,
         )
+
+    def route(self) -> WorkerRoute | None:
+        """Where gateways reach it, while there is a process."""
+        if (pid := self.pid) is None:
+            return None
+        return WorkerRoute(self.plan.index, pid, self._socket, self.service.threads, self.service.concurrency)
+
+    def adopt(self, service: ServicePlan, plan: WorkerPlan | None = None) -> None:
+        """From now on these values. A wait for the next start is no longer than they allow."""
+        self.service, self.plan = service, plan or self.plan
+        if self.next_start is not None:
+            self.next_start = min(self.next_start, _now() + service.restart.max_delay_s)
+            self._woken.set()
+
+    def look(self) -> None:
+        """Note what else goes on on this machine; see `Life.look`."""
+        if self._life is not None:
+            self._life.look()
+
+    async def decided(self) -> bool:
+        """Wait until it is ready (True), or has failed or stopped (False)."""
+        await self._decided.wait()
+        return self.state is WorkerState.READY
 
     async def run(self) -> None:
         """Supervise until stopped or given up."""
         while True:
-            final = await self._live()
+            found = await self._live()
             if self._stopping.is_set():
+                self.exit = Exit("told", self._drain_note or "stopped")
                 return self._move(WorkerState.STOPPED)
-            if final or not self.was_ready:
+            self.exit, self.reason = found, found.text
+            if self.trial or not (self.served or self.proven):
                 return self._give_up()
-            now = asyncio.get_running_loop().time()
-            settled = self._ready_at is not None and now - self._ready_at >= SETTLED_S
-            self._unsettled = 0 if settled else self._unsettled + 1
-            delay_s = next_delay(self._service.restart, self._restarts, self._unsettled, now, self._jitter())
+            delay_s = self._delay()
             if delay_s is None:
-                self.reason = f"gave up after {self._service.restart.limit} restarts: {self.reason}"
+                self.reason = f"gave up after {self.service.restart.limit} restarts: {self.reason}"
                 return self._give_up()
-            self._restarts.append(now)
+            self.history.restarts.append(_now())
             await self._back_off(delay_s)
             if self._stopping.is_set():
                 return self._move(WorkerState.STOPPED)
             self._move(WorkerState.STARTING)
 
+    def revive(self) -> None:
+        """After it has failed: its past is forgotten, and `run` may be called again."""
+        self.history = History(recycled=self.history.recycled)
+        self.served = False
+        self._decided.clear()
+        self._move(WorkerState.STARTING)
+
     async def stop(self, timeout_s: float) -> None:
         """Drain for at most `timeout_s`, then kill. `run` returns afterwards."""
         self._stopping.set()
-        child = self._child
-        if child is None or child.exit_code is not None:
+        self._woken.set()
+        life = self._life
+        if life is None or life.child.exit_code is not None:
             return
         if self.state in {WorkerState.READY, WorkerState.UNREADY}:
             self._move(WorkerState.DRAINING)
-            child.channel.send(Drain(timeout_s))
+            life.drain(timeout_s)
+        if self.state is WorkerState.DRAINING:
             try:
-                await asyncio.wait_for(child.wait(), timeout_s)
+                await asyncio.wait_for(life.child.wait(), timeout_s)
             except TimeoutError:
-                self.reason = f"killed: it did not drain within {timeout_s:g} s"
-        child.kill()
-        await child.wait()
+                self.reason = self._drain_note = f"killed: it did not drain within {timeout_s:g} s"
+        life.end()
+        await life.child.wait()
 
     def replace(self, reason: str) -> None:
         """Kill the process; the policy starts another."""
-        if self._child is not None:
-            self._verdict = reason
-            self._child.kill()
+        if self._life is not None:
+            self._life.end(Exit("stuck", reason))
+
+    def _delay(self) -> float | None:
+        settled = self._ready_at is not None and _now() - self._ready_at >= SETTLED_S
+        self.history.unsettled = 0 if settled else self.history.unsettled + 1
+        past = self.history
+        return next_delay(self.service.restart, past.restarts, past.unsettled, _now(), self._around.jitter())
 
     def _give_up(self) -> None:
         self._move(WorkerState.FAILED)
-        self._log("worker.failed", level="error", worker=self._plan.index, reason=self.reason)
+        if not self.trial:
+            self._around.log("worker.failed", level="error", worker=self.plan.index, reason=self.reason)
 
     async def _back_off(self, delay_s: float) -> None:
-        self.next_start = asyncio.get_running_loop().time() + delay_s
+        self.next_start = _now() + delay_s
         self._move(WorkerState.BACKOFF)
-        self._log(
+        self._around.log(
             "worker.backing_off",
             level="warning",
-            worker=self._plan.index,
+            worker=self.plan.index,
             delay_s=round(delay_s, 3),
-            attempt=len(self._restarts),
+            attempt=len(self.history.restarts),
             reason=self.reason,
         )
-        try:
-            await asyncio.wait_for(self._stopping.wait(), delay_s)
-        except TimeoutError:
+        while not self.told and (left_s := self.next_start - _now()) > 0:
+            self._woken.clear()
+            try:
+                await asyncio.wait_for(self._woken.wait(), left_s)
+            except TimeoutError:
+                break
+        if not self.told:
             self.next_start = None
 
-    async def _live(self) -> bool:
-        """One process from its start to its end. Returns whether there is no point in another."""
-        self._socket = str(self._launcher.socket_path())
-        self._verdict = ""
-        self._ready_at = None
+    async def _live(self) -> Exit:
+        """One process from its start to its end."""
+        around = self._around
+        self._socket = str(around.launcher.socket_path())
+        self._ready_at, self.traceback, self.luck = None, "", around.jitter()
+        self._life, self._born = None, _now()
         try:
-            self._child = child = await self._launcher.launch(self._service, self._plan)
+            child = await around.launcher.launch(self.service, self.plan)
         except OSError as error:
-            self.reason = f"cannot be started: {error}"
-            return False
-        self._log("worker.started", worker=self._plan.index, pid=child.pid)
-        self._changed()
+            return not_started(error, around.project)
+        self._life = life = Life(child, self.service, self, around.kills)
+        around.log("worker.started", worker=self.plan.index, pid=child.pid)
+        around.changed()
+        if self.told:
+            life.end()
         try:
-            return not self._stopping.is_set() and await self._follow(child)
+            found = await life.run(self._setup())
         finally:
-            child.kill()
-            await child.wait()
-            child.channel.close()
-            self._launcher.remove_socket(self._socket)
-
-    async def _follow(self, child: ChildProcess) -> bool:
-        child.channel.send(self._setup())
-        begun = asyncio.get_running_loop().time()
-        try:
-            first = await asyncio.wait_for(child.channel.receive(), self._service.start_timeout_s)
-        except TimeoutError:
-            self.reason = f"not ready after {self._service.start_timeout_s:g} s (start_timeout)"
-            return False
-        except WireError as error:
-            self.reason = f"broke the protocol: {error}"
-            return False
-        if isinstance(first, Failed):
-            self.reason, self.traceback = f"{first.stage}: {first.error}", first.traceback
-            return not self.was_ready
-        if isinstance(first, Ready):
-            self._ready(child, first, asyncio.get_running_loop().time() - begun)
-            await self._watch(child)
-        await self._ended(child)
-        return False
+            around.launcher.remove_socket(self._socket)
+        if not self.told:
+            keys = {"worker": self.plan.index, "pid": child.pid, "kind": found.kind, "reason": found.text}
+            around.log("worker.lost", level="warning", **keys)
+        return found
 
     def _setup(self) -> Setup:
-        service, plan = self._service, self._plan
+        service = self.service
         return Setup(
             service=service.name,
-            index=plan.index,
+            index=self.plan.index,
             target=service.target,
-            project=self.project,
+            project=self._around.project,
             methods=service.methods,
             socket=self._socket,
-            init=dict(plan.init),
+            init=dict(self.plan.init),
             hooks=dict(service.hooks),
             threads=service.threads,
             concurrency=service.concurrency,
             gateways=service.gateways,
             expected=service.expected,
+            objects=self._around.objects,
+            pins=dict(self._around.pins()),
         )
 
-    def _ready(self, child: ChildProcess, ready: Ready, seconds: float) -> None:
-        self.methods = ready.methods
-        self._started_s = seconds
-        self._ready_at = asyncio.get_running_loop().time()
-        self._log("worker.ready", worker=self._plan.index, pid=child.pid, seconds=round(seconds, 3))
-        if "ready" not in self._service.hooks:
-            self.was_ready = True
-            self._move(WorkerState.READY)
+    # ── what its process says ────────────────────────────────────────────────────────────────────
 
-    async def _watch(self, child: ChildProcess) -> None:
-        """Follow a process that has started until its channel ends, probing its `ready` hook if it has one."""
-        probing = asyncio.create_task(self._probe(child)) if "ready" in self._service.hooks else None
-        try:
-            while (message := await child.channel.receive()) is not None:
-                self._probed(message)
-        except WireError as error:
-            self._verdict = f"broke the protocol: {error}"
-            child.kill()
-        finally:
-            if probing is not None:
-                probing.cancel()
+    def heard(self, report: Ready | Failed | Imported) -> None:
+        """What it has imported, what its methods are, or why it cannot start."""
+        self.files = report.files
+        if isinstance(report, Ready):
+            self.methods = report.methods
+            self.started_s = report.seconds
+        elif isinstance(report, Failed):
+            self.traceback = report.traceback
+        self._around.changed()
 
-    async def _probe(self, child: ChildProcess) -> None:
-        """Ask the `ready` hook every second. No answer is a no; a worker that never says yes has not started."""
-        begun = asyncio.get_running_loop().time()
-        while True:
-            self._answered.clear()
-            child.channel.send(Probe())
-            try:
-                await asyncio.wait_for(self._answered.wait(), PROBE_TIMEOUT_S)
-            except TimeoutError:
-                self._probed(Probed(ok=False, reason="the ready hook does not answer"))
-            late = asyncio.get_running_loop().time() - begun > self._service.start_timeout_s
-            if late and self.state is WorkerState.STARTING:
-                self._verdict = (
-                    f"{self.reason or 'not ready'} after {self._service.start_timeout_s:g} s (start_timeout)"
-                )
-                child.kill()
-                return
-            await asyncio.sleep(min(PROBE_INTERVAL_S, self._service.start_timeout_s))
+    async def may_serve(self) -> bool:
+        """Have it answer the examples. In a pool that is live one that cannot serves all the same: the others of the
+        pool run the same code."""
+        life, route = self._life, self.route()
+        if life is None or route is None:
+            return False
+        reason = await self._around.rehearse(route, self.methods)
+        if not reason:
+            return True
+        if not (self._around.live() and (self.served or self.proven or self.trial)):
+            life.end(Exit("examples", f"examples: {reason}"))
+            return False
+        keys = {"worker": self.plan.index, "pid": route.pid, "reason": reason}
+        self._around.log("worker.rehearsal_failed", level="warning", **keys)
+        return True
 
-    def _probed(self, message: Message) -> None:
-        if not isinstance(message, Probed):
-            raise WireError(f"unexpected {type(message).__name__}")
-        self._answered.set()
-        wanted = WorkerState.READY if message.ok else WorkerState.UNREADY
-        if not message.ok or self.state is not wanted:
-            self.reason = message.reason
-        if self.state is WorkerState.STARTING and not message.ok:
+    def says(self, *, ok: bool, reason: str) -> None:
+        """It can take calls, or cannot."""
+        wanted = WorkerState.READY if ok else WorkerState.UNREADY
+        if self.told:
             return
-        if self.state is not wanted and self.state is not WorkerState.DRAINING:
-            self.was_ready = True
-            self._move(wanted)
+        if self.state is WorkerState.STARTING and not ok:
+            self.reason = reason
+            return
+        if "ready" in self.service.hooks and (not ok or self.state is not wanted):
+            self.reason = reason
+        if self.state is wanted:
+            return
+        if self.state is WorkerState.STARTING:
+            self._first_yes()
+        self._move(wanted)
 
-    async def _ended(self, child: ChildProcess) -> None:
-        """Say how the process ended; one that closed its channel without ending is killed."""
-        try:
-            reason = _exit_text(await asyncio.wait_for(child.wait(), _END_S))
-        except TimeoutError:
-            reason = "closed its control channel"
-        if not self._stopping.is_set():
-            self.reason = self._verdict or reason
-            self._log("worker.lost", level="warning", worker=self._plan.index, pid=child.pid, reason=self.reason)
+    def _first_yes(self) -> None:
+        now = self._ready_at = _now()
+        self.start_s = now - (self._born if self._born is not None else now)
+        self.served = True
+        self._around.log("worker.ready", worker=self.plan.index, pid=self.pid, seconds=round(self.start_s, 3))
 
     def _move(self, state: WorkerState) -> None:
         self.state = move(self.state, state)
-        self._changed()
+        if state in {WorkerState.READY, WorkerState.FAILED, WorkerState.STOPPED}:
+            self._decided.set()
+        self._around.changed()
 
 
-def _exit_text(code: int) -> str:
-    if code < 0:
-        known = {one.value: one.name for one in signal.Signals}
-        return f"killed by {known.get(-code, f'signal {-code}')}"
-    return "the target cannot start" if code == _CANNOT_START else f"exited with code {code}"
+def _now() -> float:
+    return asyncio.get_running_loop().time()

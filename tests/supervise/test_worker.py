@@ -11,20 +11,18 @@ from bentod.errors import WireError
 from bentod.supervise.state import WorkerState
 from bentod.supervise.worker import SupervisedWorker
 from bentod.wire.messages import Drain, Failed, Probe, Probed, Setup
-from tests.support.children import READY, Events, FakeLauncher, plan, policy
+from tests.support.children import READY, Events, FakeLauncher, around, plan, policy
 from tests.support.loops import run, turns, until
 
 
 class Bench:
     """A worker that is being supervised, and everything that it did."""
 
-    def __init__(self, launcher, service):
+    def __init__(self, launcher, service, **given):
         self.launcher = launcher
         self.events = Events()
         self.states: list[WorkerState] = []
-        self.worker = SupervisedWorker(
-            service, service.workers[0], launcher, self.note, self.events, jitter=lambda: 0.0
-        )
+        self.worker = SupervisedWorker(service, service.workers[0], around(launcher, self.note, self.events, **given))
 
     def note(self):
         if not self.states or self.states[-1] is not self.worker.state:
@@ -41,9 +39,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def supervised(launcher=None, **changed):
+async def supervised(launcher=None, given=None, **changed):
     """A worker that runs until the block ends; then it must be possible to stop it, and `run` must return."""
-    bench = Bench(launcher or FakeLauncher(), plan(**changed))
+    bench = Bench(launcher or FakeLauncher(), plan(**changed), **(given or {}))
     task = asyncio.create_task(bench.worker.run())
     try:
         await turns()
@@ -60,7 +58,6 @@ S = WorkerState
 def test_a_worker_gets_its_orders_and_becomes_ready():
     async def main():
         async with supervised() as bench:
-            bench.worker.project = "/project"
             await until(lambda: bench.child.channel.sent)
             (orders,) = bench.child.channel.sent
             assert isinstance(orders, Setup)

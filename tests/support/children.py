@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from bentod.errors import WireError
 from bentod.plan.model import RestartPolicy, ServicePlan, WorkerPlan
 from bentod.supervise.process import ChildProcess
+from bentod.supervise.surroundings import Surroundings
 from bentod.wire.messages import Message, Method, Ready
 
 READY = Ready((Method("f", "sync", ()),), 0.01)
@@ -51,6 +53,7 @@ class FakeChild:
         self.pid = next(self._pids)
         self.channel = FakeChannel()
         self.killed = False
+        self.peak: int | None = None
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if not stubborn:
             self.channel.send = self._obey  # type: ignore[method-assign]
@@ -135,6 +138,27 @@ def plan(workers: int = 1, **changed: Any) -> ServicePlan:
         "workers": tuple(WorkerPlan(index, {"device": index}, {}) for index in range(workers)),
     }
     return ServicePlan(**values | changed)
+
+
+def around(launcher: FakeLauncher, changed: Callable[[], None], log: Callable[..., None], **given: Any) -> Surroundings:
+    """What a worker is given; its pool has not gone live, and has nothing to try it with."""
+
+    async def fine(*_: Any) -> str:
+        return ""
+
+    values: dict[str, Any] = {
+        "launcher": launcher,
+        "project": "/project",
+        "objects": "",
+        "pins": dict,
+        "rehearse": fine,
+        "live": lambda: False,
+        "changed": changed,
+        "log": log,
+        "jitter": lambda: 0.0,
+        "kills": lambda: None,
+    }
+    return Surroundings(**values | given)
 
 
 class Events:
