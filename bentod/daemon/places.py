@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,9 @@ from bentod.daemon.patterns import Patterns
 MAX_FOLDERS = 4_000
 """The kernel gives a user some thousands of watches at the least, and others want some."""
 _MAX_LINKS = 40
+
+_Identity = tuple[int, int]
+_Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +32,21 @@ class Wanted:
     anything: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What has happened: the files that count, by their names from the project's folder; whether what was found on the
+    disk may be another by now; and whether a folder that is watched was made, removed or replaced, which ends its
+    watch, even if the new one is just like it."""
+
+    names: frozenset[str]
+    outdated: bool
+    rebuilt: bool
+
+
 class Places:
-    """All that follows from what is wanted, and from what links and folders there are just now. Folders are named by
-    their real paths: the kernel knows a folder once, however many names lead to it. Raises UnusablePattern."""
+    """All that follows from what is wanted, and from what links and folders there are just now: it reads the disk when
+    it is made. Folders are named by their real paths: the kernel knows a folder once, however many names lead to it.
+    Raises UnusablePattern, and FileNotFoundError if there is no project."""
 
     def __init__(self, project: Path, wanted: Wanted) -> None:
         self._project = project
@@ -38,28 +55,32 @@ class Places:
         ignored = {*wanted.ignored, *(_real(path) for path in wanted.ignored)}
         self._patterns = Patterns(self._real, wanted.include, wanted.exclude, ignored)
         self._files = {hop: path for path in wanted.files for hop in hops(path)}
+        self._stamps = {path: _stamp(path) for path in wanted.files}
         found = list(itertools.islice(self._all_folders(), MAX_FOLDERS + 1))
         self.limited = len(found) > MAX_FOLDERS
         """Whether there are more folders than can be watched."""
-        self.folders = frozenset(found[:MAX_FOLDERS])
+        self.folders = dict(found[:MAX_FOLDERS])
+        """The folders to watch, each with what tells it from another one of its name."""
+        if self._real not in self.folders:
+            raise FileNotFoundError(f"there is no folder {project}")
 
-    def counted(self, paths: Iterable[str]) -> frozenset[str]:
-        """The files that count among those that an event is about, named from the project's folder."""
-        named = (self._counts(Path(path)) for path in paths)
-        return frozenset(found for found in named if found is not None)
+    def seen(self, paths: Iterable[str]) -> Seen:
+        """What an event about these paths means. Reads the disk."""
+        found = [Path(path) for path in paths]
+        named = (self._counts(path) for path in found)
+        rebuilt = any(path in self.folders for path in found)
+        return Seen(
+            names=frozenset(one for one in named if one is not None),
+            outdated=rebuilt or any(path in self._files or _folder(path) is not None for path in found),
+            rebuilt=rebuilt,
+        )
 
-    def restructured(self, paths: Iterable[str]) -> bool:
-        """Whether a folder came or went that is, or should be, watched; or a link to one."""
-        return any(Path(path) in self.folders or self._is_new_folder(Path(path)) for path in paths)
-
-    def _is_new_folder(self, path: Path) -> bool:
-        if not path.is_dir() or not path.parent.is_relative_to(self._real):
-            return False
-        leads = any(hop.is_relative_to(path) for hop in self._files)
-        return leads or (self._watches_new_folders() and not self._patterns.excluded(path / "any"))
-
-    def _watches_new_folders(self) -> bool:
-        return bool(self._wanted.anything or self._wanted.include) and not self.limited
+    def missed(self) -> Seen:
+        """What has happened since this was made, whether or not there was an event. Reads the disk."""
+        touched = (path for path, stamp in self._stamps.items() if _stamp(path) != stamp)
+        names = frozenset(name(path, self._project) for path in touched)
+        rebuilt = any(_folder(path) != found for path, found in self.folders.items())
+        return Seen(names, outdated=rebuilt or bool(names), rebuilt=rebuilt)
 
     def _counts(self, path: Path) -> str | None:
         if path in self._files:
@@ -71,13 +92,17 @@ class Places:
             return name(path, self._real)
         return None
 
-    def _all_folders(self) -> Iterator[Path]:
+    def _all_folders(self) -> Iterator[tuple[Path, _Identity]]:
         """Each folder once, the most important ones first."""
         named = (folder for hop in self._files for folder in self._up(hop.parent))
         more = self._patterns.tree() if self._wanted.anything else self._patterns.folders()
-        yield from (folder for folder in dict.fromkeys(itertools.chain([self._real], named)) if folder.is_dir())
-        seen = {self._real, *(folder for hop in self._files for folder in self._up(hop.parent))}
-        yield from (folder for folder in more if folder not in seen)
+        seen = set()
+        for path in itertools.chain([self._real], named, more):
+            if path not in seen:
+                seen.add(path)
+                found = _folder(path)
+                if found is not None:
+                    yield path, found
 
     def _up(self, folder: Path) -> Iterator[Path]:
         """The folder and those around it, up to the project's; outside the project, up to one that exists."""
@@ -117,6 +142,24 @@ def _target(path: Path) -> str | None:
         return str(path.readlink())
     except OSError:
         return None
+
+
+def _folder(path: Path) -> _Identity | None:
+    """What tells a folder from all others; None for what is no folder, or cannot be watched."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    usable = stat.S_ISDIR(found.st_mode) and os.access(path, os.R_OK)
+    return (found.st_dev, found.st_ino) if usable else None
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _real(path: Path) -> Path:
