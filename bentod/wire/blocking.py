@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 from bentod.wire.frames import Splitter, frame
 from bentod.wire.orders import Order, decode, encode
@@ -11,16 +12,19 @@ _READ = 65536
 
 
 class BlockingChannel:
-    """Sends and receives orders and reports."""
+    """Sends and receives orders and reports. Any thread may send."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._splitter = Splitter()
         self._pending: list[bytes] = []
+        self._sending = threading.Lock()
 
     def send(self, message: Order) -> None:
         """Send a message. Raises OSError if the peer is gone."""
-        self._socket.sendall(frame(encode(message)))
+        data = frame(encode(message))
+        with self._sending:
+            self._socket.sendall(data)
 
     def receive(self) -> Order | None:
         """Wait for the next message; None once the peer is gone. Raises WireError."""

@@ -12,11 +12,14 @@ import time
 from typing import NoReturn
 
 from bentod.wire.blocking import BlockingChannel
-from bentod.wire.orders import Drain, Failed, Probe, Ready, Setup
+from bentod.wire.orders import Drain, Failed, Imported, Probe, Ready, Setup
+from bentod.worker.imports import Imports, Record
 from bentod.worker.serve import Served, Server, start
 
 CANNOT_START = 4
 """Exit code: the target cannot start."""
+
+_PAUSE_S = 0.2
 
 
 def main() -> int:
@@ -30,14 +33,17 @@ def main() -> int:
         return 1
     begun = time.monotonic()
     orders = _Orders(channel)
-    served = start(setup)
+    imports = Imports(setup.project, setup.objects, setup.pins)
+    served = start(setup, imports)
     if isinstance(served, Failed):
         sys.stderr.write(served.traceback or served.error + "\n")
         sys.stderr.flush()
         channel.send(served)
         return CANNOT_START
     with served.listening() as server:
-        channel.send(Ready(served.methods, time.monotonic() - begun))
+        files = imports.record.files
+        channel.send(Ready(served.methods, time.monotonic() - begun, files))
+        threading.Thread(target=_report, args=(channel, imports.record, files), name="imports", daemon=True).start()
         orders.obey(served, server)
         server.serve()
     served.stop()
@@ -82,6 +88,19 @@ class _Orders:
         """Ask the hook, away from the thread that watches for the daemon's end: it is user code, and may hang."""
         with self._probing:
             self._channel.send(served.probe())
+
+
+def _report(channel: BlockingChannel, record: Record, reported: dict[str, str]) -> None:
+    """Tell the daemon what is imported later, for as long as it listens: what comes in a burst is told together."""
+    pause = threading.Event()
+    with contextlib.suppress(OSError):
+        while True:
+            record.changed.get()
+            files = record.files
+            if files != reported:
+                channel.send(Imported(files))
+                reported = files
+                pause.wait(_PAUSE_S)
 
 
 def _abandon() -> NoReturn:

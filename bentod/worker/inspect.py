@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bentod.wire.orders import Failed, Method, Order, Ready, Setup, decode, encode
 from bentod.worker import target
+from bentod.worker.imports import Imports
 
 CONSTRUCTOR = "__init__"
 
@@ -25,17 +26,19 @@ def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as channel:
         setup = decode(_read(channel))
         if isinstance(setup, Setup):
-            for answer in look(setup):
+            imports = Imports(setup.project)
+            imports.install()
+            for answer in look(setup, imports):
                 data = encode(answer)
                 channel.sendall(len(data).to_bytes(4) + data)
     os._exit(0)
 
 
-def look(setup: Setup) -> Iterator[Order]:
-    """What the target is, without constructing anything."""
+def look(setup: Setup, imports: Imports | None = None) -> Iterator[Order]:
+    """What the target is, without constructing anything. `imports` sees to it that no stale bytecode runs."""
     start = time.monotonic()
     try:
-        found = target.load(setup.target, Path(setup.project))
+        found = target.load(setup.target, Path(setup.project), imports)
     except target.TargetFailed as failed:
         yield Failed(failed.stage, failed.error, failed.traceback)
         return

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bentod.wire.orders import Failed, Method, Probed, Setup
 from bentod.worker import target
 from bentod.worker.calls import Caller, bound
+from bentod.worker.imports import Imports
 from bentod.worker.shared_threads import SharedThreadServer
 from bentod.worker.threads import ThreadServer
 
@@ -35,15 +36,17 @@ class Server(Protocol):
         """End once the gateways have gone. From any thread."""
 
 
-def start(setup: Setup) -> Served | Failed:
-    """Import, construct and start the target, in this thread, which will also run its calls (or its event loop)."""
+def start(setup: Setup, imports: Imports) -> Served | Failed:
+    """Import, construct and start the target, in this thread, which will also run its calls (or its event loop).
+    `imports` follows what it imports from here on."""
     _import_before(Path(setup.project), setup.target)
+    imports.install()
     try:
-        instance = target.construct(target.load(setup.target, Path(setup.project)), setup.init)
+        instance = target.construct(target.load(setup.target, Path(setup.project), imports), setup.init)
         served = Served(instance, setup, tuple(target.methods(instance, setup.methods).values()))
         served.start()
     except target.TargetFailed as failure:
-        return Failed(failure.stage, failure.error, failure.traceback)
+        return Failed(failure.stage, failure.error, failure.traceback, imports.record.files)
     return served
 
 

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from bentod.wire.orders import Method, Parameter
+from bentod.worker.imports import Imports
 
 _MOST_WRAPPERS = 100
 
@@ -29,8 +30,9 @@ class TargetFailed(Exception):
         self.stage, self.error, self.traceback = stage, error, trace
 
 
-def load(name: str, project: Path) -> object:
-    """Import `package.module[:attribute]` or `path/file.py[:attribute]`, relative to `project`.
+def load(name: str, project: Path, imports: Imports | None = None) -> object:
+    """Import `package.module[:attribute]` or `path/file.py[:attribute]`, relative to `project`; `imports`, which is
+    installed, follows it.
 
     Raises TargetFailed, with the user's traceback if the import raised anything, SystemExit included.
     """
@@ -38,7 +40,8 @@ def load(name: str, project: Path) -> object:
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
     try:
-        found: object = _import_file(project, place) if place.endswith(".py") else importlib.import_module(place)
+        is_file = place.endswith(".py")
+        found: object = _import_file(project, place, imports) if is_file else importlib.import_module(place)
         for part in attribute.split(".") if attribute else ():
             found = getattr(found, part)
     except AttributeError as error:
@@ -65,7 +68,7 @@ class Function:
         self.call = call
 
 
-def _import_file(project: Path, place: str) -> ModuleType:
+def _import_file(project: Path, place: str, imports: Imports | None) -> ModuleType:
     """The module in a file; its own folder is importable too, as for a script."""
     path = (project / place).resolve()
     if str(path.parent) not in sys.path:
@@ -77,7 +80,10 @@ def _import_file(project: Path, place: str) -> ModuleType:
         if getattr(known, "__file__", None) == str(path):
             return known
         name = f"bentod_target_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    if imports is None:
+        spec = importlib.util.spec_from_file_location(name, path)
+    else:
+        spec = imports.file_spec(name, str(path), str(project / place))
     if spec is None or spec.loader is None:
         raise ImportError(f"{place} is not a Python file")
     module = importlib.util.module_from_spec(spec)
