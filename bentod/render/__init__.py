@@ -1,0 +1,1 @@
+"""A spec in the words of other systems. Pure: values in, texts out."""

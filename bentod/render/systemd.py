@@ -1,0 +1,192 @@
+"""A spec as systemd units: what `bentod render systemd` writes. The templates are in `recipes/systemd`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bentod.errors import BentodError
+from bentod.shipped import shipped
+
+_START_S = 60.0
+"""What a daemon may take at its start besides its slowest service."""
+_STOP_S = 15.0
+_WATCHDOG_S = 30.0
+_LAST_OF_ROOT = 1023
+_PLAIN = re.compile(r"[A-Za-z0-9_@.:-]*")
+_SIX_WITH_ZONE = re.compile(r"\[(.+)%(.+)\]:([0-9]+)")
+
+
+class Unwritable(BentodError):
+    """A unit file cannot say this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """All that the units are made from. `user` is empty for a unit of the user's own manager."""
+
+    name: str
+    version: str
+    listen: tuple[str, ...]
+    command: tuple[str, ...]
+    directory: Path
+    environ: Mapping[str, str]
+    runtime: str
+    """A folder in /run that systemd makes, or nothing."""
+    writable: Path
+    user: str
+    start_s: float
+    """The longest that a service may take to be ready."""
+    stop_s: float
+    """The longest that stopping takes."""
+    socket: bool
+    """Whether systemd opens the sockets."""
+    waits_for_reload: bool
+    """Whether a reload is over when `systemctl reload` is: systemd 253 or newer."""
+
+
+def units(service: Service) -> dict[str, str]:
+    """The unit files, by name. Raises Unwritable."""
+    stem = f"bentod-{service.name}"
+    texts = {f"{stem}.service": _rendered("service.j2", _service_values(service, stem))}
+    if service.socket:
+        texts[f"{stem}.socket"] = _rendered("socket.j2", _socket_values(service, stem))
+    return texts
+
+
+def _service_values(service: Service, stem: str) -> dict[str, Any]:
+    socket = f"{stem}.socket" if service.socket else ""
+    return {
+        "title": f"{service.name} {service.version} (bentod)",
+        "after": ["network-online.target", *([socket] if socket else [])],
+        "socket": socket,
+        "command": service.command,
+        "directory": str(service.directory),
+        "environ": [f"{name}={value}" for name, value in sorted(service.environ.items())],
+        "user": service.user,
+        "for_user": not service.user,
+        "runtime": service.runtime,
+        "start_s": service.start_s + _START_S,
+        "stop_s": service.stop_s + _STOP_S,
+        "watchdog_s": _WATCHDOG_S,
+        "capability": "CAP_NET_BIND_SERVICE" if not socket and any(map(_is_for_root, service.listen)) else "",
+        "writable": f"-{service.writable}",
+        "target": "multi-user.target" if service.user else "default.target",
+        "waits_for_reload": service.waits_for_reload,
+    }
+
+
+def _socket_values(service: Service, stem: str) -> dict[str, Any]:
+    return {
+        "title": f"{service.name} {service.version} (bentod)",
+        "addresses": [_socket_address(address) for address in service.listen],
+        "unix": any(address.startswith("unix:") for address in service.listen),
+        "user": service.user,
+        "service": f"{stem}.service",
+    }
+
+
+def _is_for_root(address: str) -> bool:
+    port = address.rpartition(":")[2]
+    return not address.startswith(("unix:", "fd:")) and 0 < int(port) <= _LAST_OF_ROOT
+
+
+def _socket_address(address: str) -> str:
+    """An entry of `server.listen` as systemd writes it. Raises Unwritable for one that only the daemon can open."""
+    if address.startswith("unix:"):
+        return address.removeprefix("unix:")
+    host, _, port = address.rpartition(":")
+    if address.startswith("fd:"):
+        raise Unwritable(f"a socket unit cannot open {address}: `server.listen` has to say where")
+    if int(port) == 0:
+        raise Unwritable(f"a socket unit cannot open {address}: it needs a port of its own")
+    if host == "localhost":
+        return f"127.0.0.1:{port}"
+    if zoned := _SIX_WITH_ZONE.fullmatch(address):
+        return f"[{zoned[1]}]:{port}%{zoned[2]}"
+    if not re.fullmatch(r"\[.*\]|[0-9.]+", host):
+        raise Unwritable(f"a socket unit cannot open {address}: it needs an address in place of the name {host}")
+    return address
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Written(str):
+    """Text that a filter has made fit for its place."""
+
+    __slots__ = ()
+
+
+def _rendered(template: str, values: Mapping[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(shipped("recipes/systemd")),
+        undefined=jinja2.StrictUndefined,
+        finalize=_only_written,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - units, not HTML: the filters write each value for its place
+    )
+    environment.filters |= {"bare": _bare, "rest": _rest, "path": _path, "word": _word}
+    environment.filters |= {"command": _command, "seconds": _seconds}
+    return environment.get_template(template).render(values)
+
+
+def _only_written(value: object) -> _Written:
+    """No value comes into a unit but by a filter that knows its place."""
+    if not isinstance(value, _Written):
+        raise TypeError(f"{value!r} is written without a filter")
+    return value
+
+
+def _line(text: str) -> str:
+    """`text` for one line, with what systemd would replace (`%h`) written so that it does not. Raises Unwritable."""
+    if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in text):
+        raise Unwritable(f"a unit file cannot say {text!r}: it has control characters, or is no UTF-8")
+    return text.replace("%", "%%")
+
+
+def _bare(value: str | Sequence[str]) -> _Written:
+    """A word, or some, of letters that mean nothing in any place."""
+    words = [value] if isinstance(value, str) else value
+    for word in words:
+        if not _PLAIN.fullmatch(word):
+            raise Unwritable(f"a unit file cannot say {word!r} here")
+    return _Written(" ".join(words))
+
+
+def _rest(text: str) -> _Written:
+    """All that follows a `=`, taken as it is. What looks at the line's end would take it for something else."""
+    line = _line(text)
+    if line.strip() != line or line.endswith("\\"):
+        raise Unwritable(f"a unit file cannot say {text!r}: it begins or ends with a space, or ends with a backslash")
+    return _Written(line)
+
+
+def _path(text: str) -> _Written:
+    """A folder's absolute path, taken as it is; a slash after it changes nothing and protects its last letter."""
+    line = _line(text)
+    return _Written(f"{line}/" if line.endswith((" ", "\\")) else line)
+
+
+def _word(text: str) -> _Written:
+    """One word among others."""
+    return _Written('"' + _line(text).replace("\\", "\\\\").replace('"', '\\"') + '"')
+
+
+def _command(words: Sequence[str]) -> _Written:
+    """A command whose words are taken as they are."""
+    if set(words[0]) & set("\"'\\"):
+        raise Unwritable(f"systemd starts no program with a quote or a backslash in its path: {words[0]}")
+    return _Written(" ".join([_word(f":{words[0]}"), *map(_word, words[1:])]))
+
+
+def _seconds(seconds: float) -> _Written:
+    return _Written(str(math.ceil(seconds)))
