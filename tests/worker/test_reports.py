@@ -81,7 +81,26 @@ def test_later_imports_are_told_together(tmp_path):
             one.receive(0.5)  # there was nothing new
 
 
-e.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+CHILDREN = """
+import multiprocessing, os, subprocess, sys, threading, pathlib
+import part
+def work(x):
+    import lazy
+    return lazy.VALUE + x
+class Service:
+    def __init__(self):
+        done = []
+        for method in ("fork", "spawn"):
+            with multiprocessing.get_context(method).Pool(1) as pool:
+                done.append(pool.map(work, [1])[0])
+        pid = os.fork()
+        if not pid:
+            try:
+                import lazy
+                os._exit(lazy.VALUE)
+            except BaseException:
+                os._exit(99)
+        done.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         out = subprocess.run([sys.executable, "-c", "import lazy; print(lazy.VALUE)"], capture_output=True, text=True)
         done.append(int(out.stdout))
         pathlib.Path("done").write_text(repr(done))
