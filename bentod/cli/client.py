@@ -2,52 +2,136 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 
-from bentod.errors import BentodError
+from bentod.errors import BentodError, Problem, SpecError
+from bentod.spec.found import did_you_mean
+
+Document = dict[str, Any]
+
+_NOT_RUNNING = "no daemon runs this spec; start it with `bentod up`"
 
 
 class NotRunning(BentodError):
     """No daemon answers on the control socket."""
 
 
+class Unanswered(BentodError):
+    """The daemon took a question, and has not answered it."""
+
+
 class UnknownApi(BentodError):
     """The daemon serves no API of this name."""
 
 
+class UnknownGeneration(BentodError):
+    """The daemon has no record of this generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a document."""
+
+    status: int
+    document: Document
+
+
 class Client:
-    """Asks one daemon."""
+    """Asks one daemon. Everything raises NotRunning, and Unanswered."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def get(self, route: str) -> dict[str, Any]:
-        """What the daemon answers. Raises NotRunning."""
-        return await self._ask("GET", route)
+    async def get(self, route: str) -> Document:
+        """What the daemon answers."""
+        return (await self._ask("GET", route)).document
 
-    async def api(self, name: str) -> dict[str, Any]:
-        """How an API is called. Raises NotRunning, UnknownApi."""
+    async def post(self, route: str) -> Document:
+        """What the daemon answers."""
+        return (await self._ask("POST", route)).document
+
+    async def api(self, name: str) -> Document:
+        """How an API is called. Raises UnknownApi."""
         found = await self.get(f"/apis/{quote(name, safe='')}")
         if "path" not in found:
-            raise UnknownApi(f"the daemon serves no API {name!r}; it serves: {', '.join(found['apis'])}")
+            raise UnknownApi(_no_api(name, found["apis"]))
         return found
 
-    async def post(self, route: str) -> dict[str, Any]:
-        """What the daemon answers. Raises NotRunning."""
-        return await self._ask("POST", route)
+    async def plan(self, files: Sequence[Path], against: int | None = None) -> Document:
+        """What differs between what runs, or generation `against`, and what `files` say; none: those that the daemon
+        was started with. Raises SpecError, UnknownGeneration."""
+        answer = await self._ask("POST", "/plan", {"files": _named(files), "against": against})
+        return _checked(answer)
 
-    async def _ask(self, method: str, route: str) -> dict[str, Any]:
+    async def apply(
+        self, files: Sequence[Path], *, allow_breaking: bool, state: str | None = None, generation: int | None = None
+    ) -> Document:
+        """How the change went that makes the daemon do what `files` say, or what `generation` was. With `state` only if
+        that is still what a plan is made from. Raises SpecError, UnknownGeneration."""
+        order = {
+            "files": _named(files),
+            "allow_breaking": allow_breaking,
+            "state": state,
+            "generation": generation,
+        }
+        return _checked(await self._ask("POST", "/apply", order))
+
+    async def _ask(self, method: str, route: str, sent: Mapping[str, Any] | None = None) -> Answer:
         timeout = aiohttp.ClientTimeout(total=None, connect=5)
         try:
             async with (
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self._path)), timeout=timeout) as session,
-                session.request(method, f"http://bentod{route}") as response,
+                session.request(method, f"http://bentod{route}", json=sent) as response,
             ):
-                answer: dict[str, Any] = await response.json()
-                return answer
-        except (aiohttp.ClientError, OSError):
-            raise NotRunning("no daemon runs this spec; start it with `bentod up`") from None
+                if response.content_type != "application/json":
+                    raise Unanswered(_no_json(response.status, route))
+                return Answer(response.status, await response.json())
+        except (aiohttp.ClientConnectorError, FileNotFoundError, aiohttp.ConnectionTimeoutError):
+            raise NotRunning(_NOT_RUNNING) from None
+        except (aiohttp.ClientError, OSError) as error:
+            if sent is None:
+                raise NotRunning(_NOT_RUNNING) from None
+            raise Unanswered(f"the daemon ended before it answered ({str(error) or type(error).__name__})") from None
+
+
+def problems(rows: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    """What a daemon has found wrong. Keys that this version does not know are left out."""
+    known = {field.name for field in fields(Problem)}
+    return [Problem(**{key: value for key, value in row.items() if key in known}) for row in rows]
+
+
+def _named(files: Sequence[Path]) -> list[str] | None:
+    return [str(file.absolute()) for file in files] or None
+
+
+def _checked(answer: Answer) -> Document:
+    """Raises SpecError, UnknownGeneration, Unanswered."""
+    document = answer.document
+    if answer.status == 422:
+        raise SpecError(
+            problems(document.get("problems") or [{"code": "unusable", "message": document.get("error", "")}])
+        )
+    if answer.status == 404:
+        raise UnknownGeneration(str(document.get("error", "there is no such generation")))
+    if "error" in document and "outcome" not in document:
+        raise Unanswered(f"the daemon cannot answer: {document['error']}")
+    return document
+
+
+def _no_api(name: str, known: Sequence[str]) -> str:
+    hint = did_you_mean(name, known)
+    if not hint.startswith("did"):
+        return f"the daemon serves no API {name!r}; it serves: {', '.join(known)}"
+    return f"the daemon serves no API {name!r}; {hint}"
+
+
+def _no_json(status: int, route: str) -> str:
+    if status in {404, 405}:
+        return f"the daemon that runs does not know {route}: it is of another version; `bentod down`, then `bentod up`"
+    return f"the daemon could not answer (status {status}); `bentod logs` says why"

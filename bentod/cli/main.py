@@ -21,9 +21,17 @@ VERBS: dict[str, str] = {
     "schema": "print the JSON Schema of a spec",
     "up": "run the spec: daemon, gateways, workers",
     "status": "say what is running",
+    "plan": "say what differs between the spec and what runs, and what applying it would do",
+    "apply": "make the running daemon do what the spec says, without a pause",
+    "history": "list the generations that ran, and the attempts that failed",
+    "show": "print all that is recorded of one generation",
+    "rollback": "go back to an earlier generation, its code included",
     "call": "call an API of the running daemon",
     "bench": "measure how many calls an API of the running daemon takes, and how long they last",
     "logs": "show what the daemon and the workers said",
+    "events": "show what happened to the daemon and its processes",
+    "upgrade": "replace the running daemon by the bentod that is installed now, without a pause",
+    "render": "write the spec as a systemd unit",
     "down": "stop the daemon, after the calls that it has",
 }
 

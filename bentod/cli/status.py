@@ -8,9 +8,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from bentod.cli.client import Client
+from bentod.cli.client import Client, problems
 from bentod.cli.options import add_files
+from bentod.cli.problems import show
 from bentod.cli.project import located
+from bentod.cli.when import ago, local
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,19 +31,44 @@ def run(args: argparse.Namespace) -> int:
 def _lines(status: dict[str, Any]) -> Iterator[str]:
     daemon = status["daemon"]
     yield f"{status['name']} {status['version']}  {status['state']}  generation {status['generation']}"
+    yield from _change(status.get("change", {}), status["generation"])
     yield f"  {'  '.join(status['urls'])}"
     yield f"  daemon   pid {daemon['pid']}  {_mebibytes(daemon['memory'])}"
     for gateway in status["gateways"]:
         yield f"  gateway  pid {gateway['pid'] or '-'}  {_mebibytes(gateway['memory'])}  {gateway['state']}"
+    yield from _watch(status.get("watch", {}))
     for name, service in status["services"].items():
         reason = f"  {service['reason']}" if service["reason"] else ""
-        yield f"\nservice {name}  {service['state']}  {service['ready']}/{service['wanted']} ready{reason}"
+        pool = f"  pool {service['pool']}" if "pool" in service else ""
+        yield f"\nservice {name}  {service['state']}  {service['ready']}/{service['wanted']} ready{pool}{reason}"
         for worker in service["workers"]:
             yield "  " + "  ".join(_worker(worker))
     for name, api in status["apis"].items():
         counts = ", ".join(f"{count} {code}" for code, count in sorted(api.get("calls", {}).items())) or "no calls yet"
         now = "".join(f", {api[key]} {key}" for key in ("waiting", "running") if api.get(key))
         yield f"\napi {name}  POST {api['path']}  →  {api['service']}\n  {counts}{now}{_batches(api)}"
+
+
+def _change(change: dict[str, Any], generation: int) -> Iterator[str]:
+    """A change that is being made, or that was not made: what is wrong, since when, what serves meanwhile."""
+    state = change.get("state", "idle")
+    if state == "applying":
+        yield f"\nCHANGING since {local(change['since'])}: {change['reason']}\n"
+    elif state != "idle":
+        what = "FAILED" if state == "failed" else "WAS REFUSED"
+        when = f"{ago(change['since'])} ({local(change['since'])})"
+        yield f"\nTHE LAST CHANGE {what}, {when}; generation {generation} keeps serving"
+        wrong = show(problems(change["problems"])) if change.get("problems") else change["reason"]
+        yield from (f"  {line}" for line in wrong.splitlines())
+        yield "  see `bentod plan`, and `bentod history` or `bentod logs` for what happened\n"
+
+
+def _watch(watch: dict[str, Any]) -> Iterator[str]:
+    """What becomes of edits."""
+    if watch.get("reason") or watch.get("state") not in {None, "on"}:
+        means = {"on": "", "off": ": edits wait for `bentod apply`"}.get(watch["state"], ": edits are not seen")
+        reason = f" ({watch['reason']})" if watch.get("reason") else ""
+        yield f"  watch    {watch['state']}{means}{reason}"
 
 
 def _batches(api: dict[str, Any]) -> str:
@@ -58,8 +85,12 @@ def _worker(worker: dict[str, Any]) -> Iterator[str]:
     yield _mebibytes(worker["memory"])
     if worker["restarts"]:
         yield f"{worker['restarts']} restart(s)"
+    if worker.get("recycled"):
+        yield f"recycled {worker['recycled']} time(s)"
     if worker["reason"]:
         yield f"({worker['reason']})"
+    elif worker.get("exit"):
+        yield f"(the one before: {worker['exit']['text']})"
 
 
 def _mebibytes(size: int | None) -> str:
