@@ -18,7 +18,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import MAGIC_NUMBER, cache_from_source, decode_source, source_hash, spec_from_file_location
 from queue import SimpleQueue
@@ -133,9 +132,9 @@ def _show(path: str, source: bytes) -> None:
         linecache.cache[path] = (len(source), None, text.splitlines(keepends=True), path)
 
 
-class Imports(MetaPathFinder):
-    """Finds what Python finds, and has the project's source files loaded by `Loader`; pinned ones also if they have
-    gone from the disk. `objects` and `pins`: see `wire.orders.Setup`."""
+class Imports:
+    """A finder in `sys.meta_path`. It finds what Python finds, and has the project's source files loaded by `Loader`;
+    pinned ones also if they have gone from the disk. `objects` and `pins`: see `wire.orders.Setup`."""
 
     def __init__(self, project: str, objects: str = "", pins: Mapping[str, str] | None = None) -> None:
         self.record = Record(objects, pins or {})
@@ -230,9 +229,7 @@ class Imports(MetaPathFinder):
         return prefix is not None and prefix + tail in self._folders
 
 
-def _search(
-    finder: MetaPathFinder, fullname: str, path: Sequence[str] | None, target: ModuleType | None
-) -> ModuleSpec | None:
+def _search(finder: Imports, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
     """Ask the finders behind `finder`, as Python does if it says nothing."""
     behind = False
     for other in tuple(sys.meta_path):
