@@ -14,6 +14,8 @@ class Files:
 
     def report(self, index: int, files: Mapping[str, str]) -> None:
         """What a worker has imported; it replaces what the worker with this index said before."""
+        if self._reports.get(index) is files:
+            return
         self._reports[index] = files
         if self._kept is not None:
             self._kept = self._union()

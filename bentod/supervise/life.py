@@ -15,6 +15,7 @@ from bentod.wire.messages import Drain, Failed, Imported, Message, Probe, Probed
 PROBE_INTERVAL_S = 1.0
 PROBE_TIMEOUT_S = 5.0
 _END_S = 1.0  # from the end of the control channel to the end of the process
+_GRACE_S = 0.2
 
 
 class Launcher(Protocol):
@@ -72,6 +73,14 @@ class Life:
         if self.child.exit_code is None:
             self._ended_by_us = True
             self.child.kill()
+
+    async def ends_soon(self) -> bool:
+        """Whether it has ended, or ends by itself in a moment: what others see of that may be here before we know."""
+        try:
+            await asyncio.wait_for(self.child.wait(), _GRACE_S)
+        except TimeoutError:
+            return False
+        return True
 
     def look(self) -> None:
         """Note how many the kernel has killed by now: those before the look before this one were others. (What it has
@@ -142,10 +151,9 @@ class Life:
             await self._yes.wait()
         self._asked_since = None
         self.trying = True
-        accepted = await self._keeper.may_serve()
+        if not await self._keeper.may_serve():
+            return  # its end is near
         self.trying = False
-        if not accepted:
-            return
         self._asked_since = _now()
         while self._hooked and not self._yes.is_set():
             await self._yes.wait()
@@ -194,13 +202,13 @@ class Life:
         else:
             found = exited(code, starved=self._starved(), peak=self.child.peak)
         found = self._verdict or found
-        if self.trying:
+        if self.trying and found.kind != "examples":
             return Exit(found.kind, f"died while it answered the examples: {found.text}")
         return found
 
     def _starved(self) -> bool:
-        count = self._kill_counter()
-        return not self._ended_by_us and count is not None and count > (self._kills_before or 0)
+        before, count = self._kills_before, self._kill_counter()
+        return not self._ended_by_us and before is not None and count is not None and count > before
 
 
 def _now() -> float:

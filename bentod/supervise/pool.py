@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bentod.plan.model import ServicePlan
@@ -13,9 +14,10 @@ from bentod.supervise.files import Files
 from bentod.supervise.life import Launcher
 from bentod.supervise.outage import Outage
 from bentod.supervise.recycler import Recycler
+from bentod.supervise.routes import alone, serving
 from bentod.supervise.seats import Seats
 from bentod.supervise.state import ServiceState, WorkerState, service_state
-from bentod.supervise.status import ServiceStatus
+from bentod.supervise.status import ServiceStatus, WorkerStatus
 from bentod.supervise.surroundings import History, Surroundings
 from bentod.supervise.worker import SupervisedWorker
 from bentod.wire.messages import Method, ServiceRoute, WorkerRoute
@@ -23,6 +25,7 @@ from bentod.wire.messages import Method, ServiceRoute, WorkerRoute
 Rehearse = Callable[[ServicePlan, ServiceRoute], Awaitable[str]]
 """Has the one worker of a route answer the examples. Returns why it is not fit, empty if it is."""
 
+_ENDED = frozenset({WorkerState.STOPPED, WorkerState.FAILED})
 _SOON_S = 5.0
 """A service whose next start is nearer than this lets its calls wait; otherwise they are refused."""
 
@@ -55,7 +58,7 @@ class Pool:
         self._pinned = dict(pins or {})
         self._files = Files()
         self._seats = Seats()
-        self._recycler = Recycler(self._seats, self._make, self._changed, log)
+        self._recycler = Recycler(self._seats, self._successor, self._changed, log)
         self._moved = asyncio.Event()
         self._live = False
         self._outage = Outage(log)
@@ -103,7 +106,7 @@ class Pool:
         wanted = {worker.index: worker for worker in plan.workers}
         for worker in self._seats:
             worker.adopt(plan, wanted.get(worker.plan.index))
-        for index in wanted.keys() - before:
+        for index in sorted(wanted.keys() - before):
             self._start(index, proven=False)
         self._changed()
 
@@ -117,13 +120,18 @@ class Pool:
         """Drain the workers that are too many, and forget them."""
         surplus = self.surplus
         await self._seats.clear(surplus, self.plan.stop_timeout_s)
-        for index in set(surplus) & set(self.surplus):
-            del self._seats.held[index]
-            self._files.forget(index)
+        for index in surplus:
+            if index in self.surplus:
+                del self._seats.held[index]
+                self._files.forget(index)
+            else:  # it was wanted back meanwhile
+                self._start(index, proven=self._live)
         self._changed()
 
     async def stop(self, timeout_s: float) -> None:
         """Drain every worker for at most `timeout_s`, then kill. Those that are starting are killed at once."""
+        self._seats.closed = True
+        self._moved.set()
         await self._seats.close(timeout_s)
         await self._recycler.wait()
 
@@ -133,11 +141,10 @@ class Pool:
 
     def revive(self) -> bool:
         """Start the workers that have failed, with their past forgotten. Returns whether there were any."""
-        failed = [worker for worker in self._seats.held.values() if worker.state is WorkerState.FAILED]
-        for worker in [] if self._seats.closed else failed:
-            if not worker.told:
-                worker.revive()
-                self._seats.begin(worker)
+        failed = [one for one in self._seats.held.values() if one.state is WorkerState.FAILED and not one.told]
+        for worker in failed:
+            worker.revive()
+            self._seats.begin(worker)
         return bool(failed)
 
     def replace(self, pid: int, reason: str) -> bool:
@@ -175,8 +182,7 @@ class Pool:
     @property
     def start_s(self) -> float | None:
         """How long the last start of a worker took, until it could take calls."""
-        known = [(worker.age_s or 0.0, worker.start_s) for worker in self._seats if worker.start_s is not None]
-        return min(known)[1] if known else None
+        return max((one.last_start for one in self._seats if one.last_start is not None), default=(0.0, None))[1]
 
     def status(self) -> ServiceStatus:
         """What the service does now."""
@@ -185,8 +191,13 @@ class Pool:
         lacking = [worker for worker in holders if worker.state is not WorkerState.READY]
         reason = next((worker.reason for worker in lacking if worker.reason), "")
         others = [worker for worker in self._seats if worker not in holders]
-        workers = tuple(worker.status() for worker in (*holders, *others))
-        return ServiceStatus(self.plan.name, self._state(holders), ready, len(self.plan.workers), reason, workers)
+        missing = [one.index for one in self.plan.workers if one.index not in self._seats.held]
+        workers = [worker.status() for worker in holders]
+        workers += [WorkerStatus(index, None, WorkerState.STOPPED, 0, "", "", None) for index in missing]
+        workers.sort(key=lambda worker: worker.index)
+        workers += [worker.status() for worker in others]
+        state, wanted = self._state(holders), len(self.plan.workers)
+        return ServiceStatus(self.plan.name, state, ready, wanted, reason, tuple(workers))
 
     def failure(self) -> tuple[str, str]:
         """Reason and traceback of the first worker that failed."""
@@ -201,18 +212,8 @@ class Pool:
         shown = {WorkerState.READY, WorkerState.DRAINING} if retiring else {WorkerState.READY}
         routes = [worker.route() for worker in self._holders() if worker.state in shown]
         workers = tuple(route for route in routes if route is not None)
-        return ServiceRoute(
-            name=self.plan.name,
-            state=status.state.value,
-            wanted=status.wanted,
-            workers=workers,
-            admit=bool(workers) or (self._soon() and not retiring),
-            methods=self.methods,
-            reason=status.reason or ("" if status.ready == status.wanted else f"{status.state}"),
-            stop_timeout_s=self.plan.stop_timeout_s,
-            pool=self.key,
-            retiring=retiring,
-        )
+        route = serving(self.plan, self.key, status, workers, self.methods)
+        return replace(route, retiring=retiring, admit=route.admit or (self._soon() and not retiring))
 
     def _holders(self) -> list[SupervisedWorker]:
         """The workers that were started and are not too many."""
@@ -237,6 +238,8 @@ class Pool:
         )
 
     def _verdict(self) -> bool | None:
+        if self._seats.closed:
+            return False
         started = [worker for worker in self._holders() if not worker.told]
         if any(worker.state is WorkerState.FAILED and not (self._live and worker.served) for worker in started):
             return False
@@ -246,15 +249,16 @@ class Pool:
 
     # ── what its workers share ───────────────────────────────────────────────────────────────────
 
-    def _make(self, index: int, history: History) -> SupervisedWorker:
-        plan = next(worker for worker in self.plan.workers if worker.index == index)
-        return SupervisedWorker(self.plan, plan, self._around, history)
+    def _successor(self, old: SupervisedWorker) -> SupervisedWorker:
+        return SupervisedWorker(old.service, old.plan, self._around, old.history)
 
     def _start(self, index: int, *, proven: bool) -> None:
         held = self._seats.held.get(index)
-        if self._seats.closed or (held is not None and held.state is not WorkerState.STOPPED):
+        if self._seats.closed or (held is not None and held.state not in _ENDED):
             return
-        worker = self._make(index, held.history if held is not None else History())
+        plan = next(worker for worker in self.plan.workers if worker.index == index)
+        history = History(recycled=held.history.recycled if held is not None else 0)
+        worker = SupervisedWorker(self.plan, plan, self._around, history)
         worker.proven = proven
         self._seats.seat(worker)
         self._seats.begin(worker)
@@ -265,17 +269,7 @@ class Pool:
     async def _rehearse(self, worker: WorkerRoute, methods: tuple[Method, ...]) -> str:
         if self._rehearse_with is None:
             return ""
-        route = ServiceRoute(
-            name=self.plan.name,
-            state=ServiceState.READY.value,
-            wanted=1,
-            workers=(worker,),
-            admit=True,
-            methods=methods,
-            stop_timeout_s=self.plan.stop_timeout_s,
-            pool=self.key,
-        )
-        return await self._rehearse_with(self.plan, route)
+        return await self._rehearse_with(self.plan, alone(self.plan, self.key, worker, methods))
 
     def _changed(self) -> None:
         for index, worker in self._seats.held.items():

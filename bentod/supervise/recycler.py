@@ -10,11 +10,10 @@ from dataclasses import replace
 from bentod.plan.model import ServicePlan
 from bentod.supervise.recycle import Seen, due, retry_s
 from bentod.supervise.seats import Seats
-from bentod.supervise.surroundings import History
 from bentod.supervise.worker import SupervisedWorker
 
-Make = Callable[[int, History], SupervisedWorker]
-"""A worker for this index that inherits this."""
+Make = Callable[[SupervisedWorker], SupervisedWorker]
+"""A worker that is to follow this one, with its plan and its history."""
 
 
 class Recycler:
@@ -58,7 +57,7 @@ class Recycler:
             await asyncio.shield(self._task)
 
     async def _overlap(self, old: SupervisedWorker, pid: int, begun: float) -> None:
-        successor = self._make(old.plan.index, old.history)
+        successor = self._make(old)
         successor.trial = True
         self._seats.hire(successor)
         fit = await successor.decided()
@@ -81,7 +80,7 @@ class Recycler:
             await self._seats.end(old, old.service.stop_timeout_s)
             if self._left(old):
                 return
-            successor = self.renewing = self._make(old.plan.index, old.history)
+            successor = self.renewing = self._make(old)
             successor.proven = True
             successor.history = replace(old.history, recycled=old.history.recycled + 1)
             self._seats.seat(successor)

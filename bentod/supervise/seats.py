@@ -29,9 +29,15 @@ class Seats:
         before = self.held.get(index)
         self.others = [other for other in self.others if other is not worker]
         if before is not None and before is not worker and before in self._tasks:
-            self.others.append(before)
+            self._leaves(before)
         self.held[index] = worker
         self.held = dict(sorted(self.held.items()))
+
+    def _leaves(self, worker: SupervisedWorker) -> None:
+        if self._tasks[worker].done():
+            del self._tasks[worker]
+        else:
+            self.others.append(worker)
 
     def hire(self, worker: SupervisedWorker) -> None:
         """It starts without having its index."""

@@ -16,7 +16,8 @@ from bentod.wire.messages import Failed, Imported, Method, Ready, Setup, WorkerR
 
 
 class SupervisedWorker:
-    """Keeps one worker alive. One that is `proven` is started again whatever becomes of it; one on `trial` never."""
+    """Keeps one worker alive. One that has `served` before, or is `proven`, is started again whatever becomes of it;
+    one on `trial` never. `last_start`: when its process could take calls, and how long that had taken."""
 
     def __init__(
         self, service: ServicePlan, plan: WorkerPlan, around: Surroundings, history: History | None = None
@@ -30,7 +31,7 @@ class SupervisedWorker:
         self._woken = asyncio.Event()
         self._decided = asyncio.Event()
         self._socket = ""
-        self._born: float | None = None
+        self._born = 0.0
         self._ready_at: float | None = None
         self._drain_note = ""
         self.luck = around.jitter()
@@ -41,7 +42,7 @@ class SupervisedWorker:
         self.methods: tuple[Method, ...] = ()
         self.files: Mapping[str, str] = {}
         self.started_s: float | None = None
-        self.start_s: float | None = None
+        self.last_start: tuple[float, float] | None = None
         self.served = False
         self.proven = False
         self.trial = False
@@ -246,6 +247,8 @@ class SupervisedWorker:
         reason = await self._around.rehearse(route, self.methods)
         if not reason:
             return True
+        if await life.ends_soon():
+            return False
         if not (self._around.live() and (self.served or self.proven or self.trial)):
             life.end(Exit("examples", f"examples: {reason}"))
             return False
@@ -271,9 +274,10 @@ class SupervisedWorker:
 
     def _first_yes(self) -> None:
         now = self._ready_at = _now()
-        self.start_s = now - (self._born if self._born is not None else now)
+        seconds = now - self._born
+        self.last_start = (now, seconds)
         self.served = True
-        self._around.log("worker.ready", worker=self.plan.index, pid=self.pid, seconds=round(self.start_s, 3))
+        self._around.log("worker.ready", worker=self.plan.index, pid=self.pid, seconds=round(seconds, 3))
 
     def _move(self, state: WorkerState) -> None:
         self.state = move(self.state, state)
