@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from bentod.cli.client import Client, NotRunning
-from bentod.cli.project import loaded
+from bentod.cli.starting import starting
 from bentod.daemon.folders import RunFolder
 from bentod.errors import StartError
 
@@ -20,17 +20,18 @@ _APPEAR_S = 30.0
 def detach(args: argparse.Namespace) -> int:
     """Start a daemon of its own session. What keeps it from starting is told here: SpecError, StartError,
     AlreadyRunning, UnusableFolder."""
-    _, folders, _ = loaded(args)
+    folders = starting(args).folders
     probe = RunFolder(folders)
     probe.take()  # says at once that another daemon runs, or that a folder cannot be used
     probe.release()
     files = [word for path in args.files for word in ("-f", str(path.absolute()))]
+    flags = [f"--{name}" for name in ("strict", "ungated") if getattr(args, name)]
     folders.logs.mkdir(mode=0o700, exist_ok=True)
     errors = folders.logs / "start.log"
     errors.touch(mode=0o600)
     with errors.open("wb") as output:
         daemon = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bentod", "up", *files, "--detached"],
+            [sys.executable, "-P", "-m", "bentod", "up", *files, *flags, "--detached"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

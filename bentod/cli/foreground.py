@@ -8,35 +8,50 @@ import os
 import sys
 from typing import Literal
 
-from bentod.cli.project import loaded
-from bentod.daemon.daemon import AccessLogging
+from bentod.cli.starting import starting
 from bentod.daemon.folders import Folders
-from bentod.daemon.run import run
+from bentod.daemon.front import AccessLogging
+from bentod.daemon.listen import inherited
+from bentod.daemon.notify import Notifier, watchdog_interval_s
+from bentod.daemon.run import Start, run
 from bentod.observe.log import make_log
 from bentod.observe.sink import Nowhere, open_sink
-from bentod.plan.build import build
 from bentod.settings import Settings
 from bentod.supervise.spawn import Spawned
 
 
 def serve(args: argparse.Namespace, spawned: Spawned) -> None:
     """Run the daemon until it is told to stop. Raises SpecError, StartError, AlreadyRunning, UnusableFolder."""
-    found, folders, settings = loaded(args)
+    found = starting(args)
+    settings, folders = found.settings, found.folders
     form = _form(settings, detached=args.detached)
     shown = Nowhere() if args.detached else open_sink("")
     log = make_log(form, settings.log_level, shown, open_sink(str(folders.daemon_log)), colour=sys.stderr.isatty())
-    plan = build(found.spec, found.directory, found.environ(os.environ))
+    access = _access(settings, form, folders, detached=args.detached)
+    start = Start(
+        found.desired,
+        folders,
+        access,
+        found.environ,
+        broken=found.broken,
+        instead=found.last,
+        inherited=inherited(os.environ, os.getpid()),
+        notifier=Notifier(os.environ.get("NOTIFY_SOCKET", "")),
+        watchdog_s=watchdog_interval_s(os.environ),
+        gated=not args.ungated,
+        spawned=spawned,
+    )
     try:
-        asyncio.run(run(plan, folders, _access(settings, form, folders, detached=args.detached), log, spawned))
+        asyncio.run(run(start, log))
     finally:
         shown.close()
 
 
-def _access(settings: Settings, form: str, folders: Folders, *, detached: bool) -> AccessLogging:
+def _access(settings: Settings, form: str, where: Folders, *, detached: bool) -> AccessLogging:
     """Requests are shown with the rest, or kept beside the rest by a daemon that shows nothing."""
     if not settings.access_log:
         return AccessLogging("off")
-    return AccessLogging("json", str(folders.logs / "gateway-{index}.log")) if detached else AccessLogging(form)
+    return AccessLogging("json", str(where.logs / "gateway-{index}.log")) if detached else AccessLogging(form)
 
 
 def _form(settings: Settings, *, detached: bool) -> Literal["text", "json"]:

@@ -13,6 +13,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_files(parser)
     parser.add_argument("-d", "--detach", action="store_true", help="leave the daemon running in the background")
     parser.add_argument("--wait", action="store_true", help="detach, and return once every service is ready")
+    parser.add_argument(
+        "--strict", action="store_true", help="after a crash, too, start what the spec says or nothing at all"
+    )
+    parser.add_argument("--ungated", action="store_true", help=argparse.SUPPRESS)  # for `bentod test`
     parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)  # what -d starts
 
 

@@ -1,161 +1,240 @@
-"""The daemon: one generation and its gateways, from start to stop, and what it says of itself."""
+"""The daemon: what runs now, its public side, and what it says of itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from bentod.daemon.change import settled
+from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders
-from bentod.daemon.gateways import Gateways
-from bentod.daemon.generation import Generation
+from bentod.daemon.front import AccessLogging, Front
 from bentod.daemon.launch import ProcessLauncher
-from bentod.daemon.listen import Listener, listen
-from bentod.daemon.status import api_documents, call_document, gateway_document, memory, service_document
+from bentod.daemon.listen import Inherited
+from bentod.daemon.routing import Routing, rehearsal
+from bentod.daemon.status import (
+    api_documents,
+    call_document,
+    gateway_document,
+    memory,
+    process_document,
+    service_document,
+)
 from bentod.errors import StartError
-from bentod.plan.model import Plan
+from bentod.plan.difference import Usage
+from bentod.plan.model import Plan, ServicePlan
+from bentod.supervise.pool import Pool
 from bentod.supervise.spawn import Spawned
-from bentod.wire.messages import ServerLimits
+from bentod.wire.messages import ApiRoute, Killed, ServiceRoute, Unusable
 
 _GRACE_S = 0.5
+_OBSERVE_S = 2.0
 _WORKERS_AFTER_S = 5.0
 """What the workers get of `drain_timeout` at the least, after the gateways have used it up."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccessLogging:
-    """How the gateways log requests: `text`, `json` or `off`, to stderr or to a file (`{index}` is the gateway's)."""
-
-    form: str
-    file: str = ""
-
-
 class Daemon:
-    """Makes a plan true and keeps it true. All methods are for one event loop."""
+    """Makes a plan true and keeps it true; `change.Change` acts upon it. All methods are for one event loop."""
 
     def __init__(
         self,
-        plan: Plan,
+        desired: Desired,
         folders: Folders,
         access: AccessLogging,
         log: Callable[..., None],
         spawned: Spawned | None = None,
+        *,
+        gated: bool = True,
     ) -> None:
-        self._plan = plan
+        self.desired = desired
+        self._gated = gated
+        self.routing = Routing(desired.plan)
+        self.front = Front(access, folders.files, log, self._heard, spawned)
+        self.alive: set[Pool] = set()
+        self._tried: dict[str, Plan] = {}  # what the workers of a pool that does not serve yet have to answer
+        self._objects = str(folders.objects)
         self._log = log
-        self._spawned = spawned
-        self._access = access
-        self._listeners: list[Listener] = []
-        self._gateways: Gateways | None = None
-        self._files = folders.files
-        self._launcher = ProcessLauncher(plan.project, folders.run / "w", self._output)
+        self._launcher = ProcessLauncher(desired.plan.project, folders.sockets, self._output)
         self._changed = asyncio.Event()
-        self._generation = Generation(1, plan, self._launcher, self._changed.set, log)
-        self._pusher: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._started = time.time()
         self.state = "starting"
-        self.stop_seconds = plan.server.drain_timeout_s + max(_WORKERS_AFTER_S, plan.server.drain_timeout_s)
         self.launched = asyncio.Event()
         self.settled = asyncio.Event()
 
     @property
-    def urls(self) -> list[str]:
-        """Where clients reach the gateways."""
-        return [listener.url for listener in self._listeners]
+    def plan(self) -> Plan:
+        """The plan of the generation that runs."""
+        return self.routing.plan
 
-    async def start(self) -> None:
+    @property
+    def stop_seconds(self) -> float:
+        """How long a stop takes at the most."""
+        drain_s = self.plan.server.drain_timeout_s
+        return drain_s + max(_WORKERS_AFTER_S, drain_s)
+
+    async def start(self, number: int, inherited: Sequence[Inherited] = ()) -> None:
         """Bind, start everything, and return once every worker is ready and every gateway serves by it. `launched` is
-        set once all that this process can do by itself is done, `settled` at the end, whatever that is.
+        set once all that this process can do by itself is done. `inherited` sockets need not be bound.
 
         Raises StartError; what was started then still has to be stopped.
         """
         begun = time.monotonic()
-        plan = self._plan
-        keys = {"generation": self._generation.number, "services": len(plan.services), "apis": len(plan.apis)}
-        self._listeners = listen(plan.server.listen)
-        self._log("generation.starting", **keys)
-        self._gateways = self._make_gateways()
-        self._gateways.start()
-        self._generation.start()
-        self._pusher = asyncio.create_task(self._push_changes())
+        plan = self.desired.plan
+        self._log("generation.starting", generation=number, services=len(plan.services), apis=len(plan.apis))
         try:
-            await self._gateways.push(self._generation.table())
+            self.front.start(plan.server, inherited)
+            self._spawn(self._push_changes())
+            self._spawn(self._observe())
+            pools = {
+                service.name: self.pool(plan, service, number, dict(self.desired.pins.get(service.name, {})))
+                for service in plan.services
+            }
+            self.routing.show(number, plan, pools)
+            for pool in pools.values():
+                pool.start()
+            await self.push()
             self.launched.set()
-            await self._generation.ready()
-            await self._gateways.push(self._generation.table())
+            await settled(list(pools.values()))
+            self.accept(pools.values())
+            await self.push()
         except StartError:
             self.state = "failed"
             raise
         finally:
             self.launched.set()
-            self.settled.set()
         self.state = "ready"
         seconds = round(time.monotonic() - begun, 3)
-        self._log("generation.ready", generation=1, seconds=seconds, url=" ".join(self.urls))
-
-    def _make_gateways(self) -> Gateways:
-        server = self._plan.server
-        limits = ServerLimits(
-            index=0,
-            gateways=server.gateways,
-            header_timeout_s=server.header_timeout_s,
-            body_timeout_s=server.body_timeout_s,
-            keep_alive_s=server.keep_alive_s,
-            access_log=self._access.form,
-            access_file=self._access.file,
-            files=str(self._files),
-        )
-        sockets = [listener.socket.fileno() for listener in self._listeners]
-        return Gateways(server.gateways, limits, sockets, self._spawned, self._log, self._unusable)
+        self._log("generation.ready", generation=number, seconds=seconds, url=" ".join(self.front.urls))
 
     async def stop(self, reason: str) -> None:
         """Accept nothing more, finish what was taken, stop the workers, remove every socket."""
         self.state = "draining"
         self._log("daemon.stopping", reason=reason)
-        for listener in self._listeners:
-            listener.close()
-        deadline = time.monotonic() + self._plan.server.drain_timeout_s
-        abandoned = 0
-        if self._gateways is not None:
-            abandoned = await self._gateways.stop(self._plan.server.drain_timeout_s)
-        await self._generation.stop(max(_WORKERS_AFTER_S, deadline - time.monotonic()))
-        if self._pusher is not None:
-            self._pusher.cancel()
+        drain_s = self.plan.server.drain_timeout_s
+        deadline = time.monotonic() + drain_s
+        self.front.close()
+        abandoned = await self.front.stop(drain_s)
+        rest_s = max(_WORKERS_AFTER_S, deadline - time.monotonic())
+        await asyncio.gather(*(pool.stop(min(rest_s, pool.plan.stop_timeout_s)) for pool in list(self.alive)))
+        for task in list(self._tasks):
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._pusher
+                await task
         self.state = "stopped"
         self._log("daemon.stopped", abandoned=abandoned)
 
+    # ── what a change acts upon ──────────────────────────────────────────────────────────────────
+
+    def pool(self, plan: Plan, service: ServicePlan, number: int, pins: dict[str, str]) -> Pool:
+        """A pool that has not been started. Its workers answer the examples of `plan` before they serve."""
+
+        def log(event: str, **keys: Any) -> None:
+            self._log(event, service=service.name, **keys)
+
+        made = Pool(
+            service,
+            plan.project,
+            self._launcher,
+            self._changed.set,
+            log,
+            key=f"{service.name}@{number}",
+            objects=self._objects,
+            pins=pins,
+            rehearse=self._rehearse,
+        )
+        self._tried[made.key] = plan
+        self.alive.add(made)
+        return made
+
+    def accept(self, pools: Iterable[Pool]) -> None:
+        """They are what serves from now on: what their workers do when they start again is a restart."""
+        for pool in pools:
+            pool.accept()
+            self._tried.pop(pool.key, None)
+
+    async def push(self) -> None:
+        """Have every gateway serve by the routes as they are now. One that cannot is replaced; its successor does."""
+        try:
+            await self.front.push(self.routing.table())
+        except StartError as error:
+            if self.state == "starting":
+                raise
+            self._log("gateway.lost", level="error", gateway=0, pid=0, reason=str(error))
+
+    def retire(self, pool: Pool) -> asyncio.Task[None]:
+        """Drain a pool that gets no more calls."""
+        return self._spawn(self._retire(pool))
+
+    async def _retire(self, pool: Pool) -> None:
+        await pool.stop(pool.plan.stop_timeout_s)
+        self.alive.discard(pool)
+        self.routing.gone(pool)
+        self._changed.set()
+
+    async def try_live(self, plan: Plan, pools: Collection[Pool]) -> None:
+        """Have workers that go on answer what a new plan changes of their examples. Raises StartError."""
+        known = {api.name: _rehearsed(api) for api in self.plan.apis}
+        for pool in pools:
+            apis = tuple(
+                api for api in plan.apis if api.service == pool.plan.name and known.get(api.name) != _rehearsed(api)
+            )
+            route = pool.route()
+            if not apis or not route.workers or not self._gated:
+                continue
+            table = rehearsal(replace(plan, apis=apis), replace(route, workers=route.workers[:1]))
+            if text := await self.front.rehearse(table):
+                raise StartError(f"service {pool.plan.name}: examples: {text}")
+
+    async def _rehearse(self, _: ServicePlan, route: ServiceRoute) -> str:
+        """Have a worker answer the examples. Returns why it is not fit, if it is not."""
+        if not self._gated:
+            return ""
+        return await self.front.rehearse(rehearsal(self._tried.get(route.pool, self.plan), route))
+
+    # ── what it says of itself ───────────────────────────────────────────────────────────────────
+
     async def status(self) -> dict[str, Any]:
         """The whole state as plain data."""
-        stats = await self._gateways.stats() if self._gateways is not None else []
-        services = self._generation.status()
+        stats = await self.front.stats()
+        services = {name: pool.status() for name, pool in self.routing.pools.items()}
+        plan, urls, counts = self.plan, self.front.urls, api_documents(stats)
         return {
-            "name": self._plan.name,
-            "version": self._plan.version,
-            "url": self.urls[0] if self.urls else "",
-            "urls": self.urls,
-            "state": self._state([service.state.value for service in services]),
-            "generation": self._generation.number,
+            "name": plan.name,
+            "version": plan.version,
+            "url": urls[0] if urls else "",
+            "urls": urls,
+            "state": self._state([service.state.value for service in services.values()]),
+            "generation": self.routing.number,
             "uptime_seconds": round(time.time() - self._started, 3),
-            "daemon": {"pid": os.getpid(), "memory": memory(os.getpid()), "python": sys.version.split()[0]},
-            "gateways": [gateway_document(one) for one in (self._gateways.status() if self._gateways else ())],
-            "services": {service.name: service_document(service, stats) for service in services},
+            "daemon": process_document(),
+            "gateways": [gateway_document(one) for one in self.front.status()],
+            "services": {name: service_document(service, stats) for name, service in services.items()},
             "apis": {
-                api.name: {"path": api.path, "service": api.service, **api_documents(stats).get(api.name, {})}
-                for api in self._plan.apis
+                api.name: {"path": api.path, "service": api.service, **counts.get(api.name, {})} for api in plan.apis
             },
         }
 
     def apis(self) -> dict[str, Any]:
         """What a client needs to know of each API, by its name."""
-        url = self.urls[0] if self.urls else ""
-        return {api.name: call_document(api, self._plan.types, url) for api in self._plan.apis}
+        url = self.front.urls[0] if self.front.urls else ""
+        return {api.name: call_document(api, self.plan.types, url) for api in self.plan.apis}
+
+    async def usage(self) -> dict[str, Usage]:
+        """What each service needs, as it is measured now."""
+        pools = self.routing.pools.items()
+        pids = {name: [worker.pid for worker in pool.status().workers] for name, pool in pools}
+        starts = {name: pool.start_s for name, pool in pools}
+        sizes = await asyncio.to_thread(lambda: {name: list(map(memory, found)) for name, found in pids.items()})
+        return {
+            name: Usage(tuple(size for size in found if size is not None), starts[name])
+            for name, found in sizes.items()
+        }
 
     def _state(self, services: list[str]) -> str:
         """`ready` only while every service is; a service without any worker makes it `degraded` like a missing one."""
@@ -163,22 +242,52 @@ class Daemon:
             return self.state
         return "ready" if all(state == "ready" for state in services) else "degraded"
 
+    # ── what goes on all the time ────────────────────────────────────────────────────────────────
+
     async def _push_changes(self) -> None:
         """Tell the gateways about every change of a worker, many changes at once."""
-        assert self._gateways is not None
         while True:
             await self._changed.wait()
             self._changed.clear()
             with contextlib.suppress(StartError):  # a gateway that is being replaced gets the newest table anyway
-                await self._gateways.push(self._generation.table())
+                await self.front.push(self.routing.table())
 
-    def _unusable(self, service: str, pid: int, reason: str) -> None:
-        """A gateway cannot use a worker. If it has just died, that is noticed in a moment, with a better reason."""
-        asyncio.get_running_loop().call_later(_GRACE_S, self._replace, service, pid, reason)
+    async def _observe(self) -> None:
+        """Tell the pools what their workers have done, where that decides how long these live."""
+        while True:
+            await asyncio.sleep(_OBSERVE_S)
+            if any(pool.plan.recycle for pool in self.routing.pools.values()):
+                calls: Counter[int] = Counter()
+                for one in await self.front.stats():
+                    calls.update({int(pid): count for pid, count in one.workers.items()})
+                for pool in self.routing.pools.values():
+                    pool.observe(calls, memory)
 
-    def _replace(self, service: str, pid: int, reason: str) -> None:
-        if self.state == "ready" and self._generation.replace(service, pid, reason):
-            self._log("worker.replaced", level="error", service=service, pid=pid, reason=reason)
+    def _heard(self, message: Unusable | Killed) -> None:
+        """What a gateway says of a worker. If one that it cannot use has just died, that is noticed in a moment, with a
+        better reason."""
+        if isinstance(message, Killed):
+            keys = {"pid": message.pid, "api": message.api, "request_id": message.request_id, "deaths": message.deaths}
+            self._log("call.killed", level="error", service=message.service, **keys)
+        else:
+            asyncio.get_running_loop().call_later(_GRACE_S, self._replace, message)
+
+    def _replace(self, message: Unusable) -> None:
+        if self.state == "ready" and any(pool.replace(message.pid, message.reason) for pool in self.alive):
+            keys = {"service": message.service, "pid": message.pid, "reason": message.reason}
+            self._log("worker.replaced", level="error", **keys)
 
     def _output(self, service: str, worker: int, stream: str, line: str) -> None:
         self._log("worker.output", service=service, worker=worker, stream=stream, line=line)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _rehearsed(api: ApiRoute) -> tuple[object, ...]:
+    """What an API's examples try of it."""
+    what = (api.service, api.method, api.input, api.output, api.errors, api.output_check)
+    return (*what, api.stream, api.takes, api.max_size, api.examples)

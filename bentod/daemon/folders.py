@@ -8,12 +8,16 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentod.errors import BentodError
 
 _MAX_SOCKET_PATH = 100
+_SERVICES = Path("/run")
+"""Where the system's service manager makes folders for services."""
+_PARTS = "wxyz"
+"""Names of the parts of a run folder: a daemon and its successor use different ones."""
 
 
 class AlreadyRunning(BentodError):
@@ -32,11 +36,43 @@ class Folders:
     state: Path
     files: Path
     """Of calls that have files: as large as they are, so not beside the sockets, where there may be memory only."""
+    part: str = _PARTS[0]
+    """What the folder of the workers' sockets is called."""
 
     @property
     def control(self) -> Path:
         """The control socket."""
         return self.run / "control.sock"
+
+    @property
+    def next_control(self) -> Path:
+        """The control socket of a daemon that is about to take the place of another one."""
+        return self.run / "control-next.sock"
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of the workers' sockets."""
+        return self.run / self.part
+
+    def with_part(self, part: str) -> Folders:
+        """The same folders, with another part of the run folder, and of that for files."""
+        first = self.files.name.removesuffix(f".{self.part}")
+        name = first if part == _PARTS[0] else f"{first}.{part}"
+        return replace(self, part=part, files=self.files.with_name(name))
+
+    def free(self) -> Folders | None:
+        """A part that nobody uses; None if there is none."""
+        return next((one for one in map(self.with_part, _PARTS) if not one.sockets.exists()), None)
+
+    @property
+    def objects(self) -> Path:
+        """The folder of what workers have imported."""
+        return self.state / "objects"
+
+    @property
+    def history(self) -> Path:
+        """The folder of records of generations."""
+        return self.state / "history"
 
     @property
     def logs(self) -> Path:
@@ -51,7 +87,7 @@ class Folders:
 
 def folders(name: str, spec: Path, environ: Mapping[str, str], run: Path | None, state: Path | None) -> Folders:
     """The folders of the spec that is made of the file `spec` (the first, absolute). Raises UnusableFolder."""
-    found = _folders(_parent(environ, run) / f"{name}-{_short(spec)}", _state(spec, state), environ)
+    found = _folders(_parent(environ, run) / f"{name}-{_short(spec)}", state_folder(spec, state), environ)
     longest = found.run / "w" / "999999"
     if len(os.fsencode(max(longest, found.control, key=lambda path: len(str(path))))) > _MAX_SOCKET_PATH:
         raise UnusableFolder(
@@ -63,10 +99,20 @@ def folders(name: str, spec: Path, environ: Mapping[str, str], run: Path | None,
 def located(spec: Path, environ: Mapping[str, str], run: Path | None, state: Path | None) -> Folders:
     """The folders of the daemon that runs the file `spec`, whatever that file says by now: it may be broken, or have
     another name, and its daemon must still be found."""
-    parent = _parent(environ, run).absolute()
-    running = [path.parent for path in parent.glob(f"*-{_short(spec)}/control.sock")]
-    found = running[0] if running else parent / f"no-daemon-{_short(spec)}"
-    return _folders(found, _state(spec, state), environ)
+    parents = [_parent(environ, run)] if run is not None else _parents(spec, environ)
+    running = [path.parent for parent in parents for path in parent.absolute().glob(f"*-{_short(spec)}/control.sock")]
+    found = running[0] if running else parents[0] / f"no-daemon-{_short(spec)}"
+    return _folders(found.absolute(), state_folder(spec, state), environ)
+
+
+def service_folder(spec: Path) -> str:
+    """The folder in `/run` that the system's service manager makes for the daemon that runs the file `spec`."""
+    return f"bentod-{_short(spec)}"
+
+
+def _parents(spec: Path, environ: Mapping[str, str]) -> list[Path]:
+    """Where a daemon's run folder may lie: one that a service manager started has another environment than a shell."""
+    return [_parent(environ, None), _parent({}, None), _SERVICES / service_folder(spec)]
 
 
 def _folders(run: Path, state: Path, environ: Mapping[str, str]) -> Folders:
@@ -89,16 +135,22 @@ def _short(spec: Path) -> str:
     return hashlib.sha256(str(spec.resolve()).encode()).hexdigest()[:8]
 
 
-def _state(spec: Path, state: Path | None) -> Path:
+def state_folder(spec: Path, state: Path | None) -> Path:
+    """What survives of the daemon that runs the file `spec`."""
     return (state or spec.parent / ".bentod").absolute()
 
 
 class RunFolder:
-    """The run folder, taken by this process until it ends: the lock goes with the process, however that ends."""
+    """The run folder, held by this process until it ends: the lock goes with the process, however that ends.
+
+    A daemon that is replaced by another one shares the lock with it. `ours`: the folder as a whole is this daemon's, not
+    only its part.
+    """
 
     def __init__(self, where: Folders) -> None:
         self._where = where
-        self._lock = -1
+        self.lock = -1
+        self.ours = False
 
     def take(self) -> None:
         """Make the folder ours, and clean away what a killed daemon left. Raises AlreadyRunning, UnusableFolder."""
@@ -107,7 +159,7 @@ class RunFolder:
             for folder in (run.parent, run, self._where.files.parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _check_private(folder)
-            self._lock = _locked(run / "lock")
+            self.lock = _locked(run / "lock")
             _refuse_namesake(run)
         except BlockingIOError:
             raise AlreadyRunning(
@@ -115,8 +167,33 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise UnusableFolder(f"cannot use the run folder {error.filename or run}: {error.strerror}") from None
+        self.ours = True
         self._clean()
-        (run / "w").mkdir(mode=0o700)
+        self._make()
+
+    def join(self, lock: int) -> None:
+        """Make a part of the folder ours that another daemon has left free; its `lock` is ours, too. Raises
+        UnusableFolder."""
+        self.lock = lock
+        self._where.next_control.unlink(missing_ok=True)
+        try:
+            self._make()
+        except OSError as error:
+            raise UnusableFolder(f"cannot use the folder {error.filename}: {error.strerror}") from None
+
+    def release(self) -> None:
+        """Remove the folder, the lock last; or only what is ours of it."""
+        if self.ours:
+            self._clean()
+            (self._where.run / "lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another daemon may be making itself at home already
+                self._where.run.rmdir()
+        else:
+            remove_part(self._where)
+        os.close(self.lock)
+
+    def _make(self) -> None:
+        self._where.sockets.mkdir(mode=0o700)
         self._where.files.mkdir(mode=0o700)
         try:
             self._where.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,18 +202,17 @@ class RunFolder:
                 f"cannot use the state folder {self._where.state}: {error.strerror}; BENTOD_STATE names another"
             ) from None
 
-    def release(self) -> None:
-        """Remove the folder, the lock last."""
-        self._clean()
-        (self._where.run / "lock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # another daemon may be making itself at home already
-            self._where.run.rmdir()
-        os.close(self._lock)
-
     def _clean(self) -> None:
         self._where.control.unlink(missing_ok=True)
-        shutil.rmtree(self._where.run / "w", ignore_errors=True)
-        shutil.rmtree(self._where.files, ignore_errors=True)
+        self._where.next_control.unlink(missing_ok=True)
+        for part in _PARTS:
+            remove_part(self._where.with_part(part))
+
+
+def remove_part(where: Folders) -> None:
+    """Remove what a daemon that is gone, or goes, has in the folders that it shares with another one."""
+    shutil.rmtree(where.sockets, ignore_errors=True)
+    shutil.rmtree(where.files, ignore_errors=True)
 
 
 def _locked(path: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bentod.daemon.launch import launch_gateway
 from bentod.errors import StartError, WireError
@@ -14,6 +15,9 @@ from bentod.wire.messages import (
     Acknowledged,
     Drain,
     Drained,
+    Killed,
+    Rehearse,
+    Rehearsed,
     RouteTable,
     ServerLimits,
     Stats,
@@ -26,6 +30,7 @@ _STATS_S = 1.0
 _END_S = 2.0
 _RESTART_DELAY_S = (0.0, 0.0, 0.1, 0.5, 1.0, 5.0)
 _STABLE_S = 10.0
+_AGAIN_S = 0.02  # while no gateway is ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +52,19 @@ class Gateway:
         sockets: Sequence[int],
         spawned: Spawned | None,
         log: Callable[..., None],
-        unusable: Callable[[str, int, str], None],
+        heard: Callable[[Unusable | Killed], None],
     ) -> None:
         self._limits = limits
         self._sockets = sockets
         self._spawned = spawned
         self._log = log
-        self._unusable = unusable
+        self._outside = heard
         self._child: ChildProcess | None = None
         self._task: asyncio.Task[None] | None = None
         self._table: RouteTable | None = None
         self._acknowledged: dict[int, asyncio.Event] = {}
         self._stats: dict[int, asyncio.Future[Stats]] = {}
+        self._rehearsals: dict[int, asyncio.Future[Rehearsed]] = {}
         self._stopping = asyncio.Event()
         self._restarts = 0
         self._state = "starting"
@@ -82,7 +88,35 @@ class Gateway:
         try:
             await asyncio.wait_for(event.wait(), _ACKNOWLEDGE_S)
         except TimeoutError:
+            if self._child is not None:
+                self._child.kill()  # its successor begins with the newest table
             raise StartError(f"gateway {self._limits.index} does not acknowledge its routes") from None
+
+    def tell(self, message: RouteTable | ServerLimits) -> None:
+        """Send it what needs no answer, and what its successors get as well."""
+        if isinstance(message, RouteTable):
+            self._table = message
+        else:
+            self._limits = message
+        if self._child is not None:
+            self._child.channel.send(message)
+
+    async def rehearse(self, number: int, table: RouteTable, timeout_s: float) -> Rehearsed | None:
+        """Have it try the workers of a table; None if it has died meanwhile, or cannot yet. Raises TimeoutError."""
+        child = self._child
+        if child is None or self._state != "ready":
+            return None
+        answer = self._rehearsals[number] = asyncio.get_running_loop().create_future()
+        child.channel.send(Rehearse(number, table))
+        ended = asyncio.ensure_future(child.wait())
+        try:
+            await asyncio.wait({answer, ended}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if not (answer.done() or ended.done()):
+                raise TimeoutError
+            return answer.result() if answer.done() else None
+        finally:
+            ended.cancel()
+            del self._rehearsals[number]
 
     async def stats(self, number: int) -> Stats | None:
         """What it counted; None if it does not answer soon."""
@@ -155,13 +189,18 @@ class Gateway:
             for number in [number for number in self._acknowledged if number <= message.number]:
                 self._acknowledged.pop(number).set()
         elif isinstance(message, Stats):
-            waiting = self._stats.get(message.number)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(message)
-        elif isinstance(message, Unusable):
-            self._unusable(message.service, message.pid, message.reason)
+            self._answer(self._stats, message)
+        elif isinstance(message, Rehearsed):
+            self._answer(self._rehearsals, message)
+        elif isinstance(message, Unusable | Killed):
+            self._outside(message)
         elif isinstance(message, Drained):
             self.abandoned = message.abandoned
+
+    def _answer(self, waiting: dict[int, asyncio.Future[Any]], message: Stats | Rehearsed) -> None:
+        future = waiting.get(message.number)
+        if future is not None and not future.done():
+            future.set_result(message)
 
     async def _ended(self, child: ChildProcess) -> str:
         try:
@@ -183,14 +222,19 @@ class Gateways:
         sockets: Sequence[int],
         spawned: Spawned | None,
         log: Callable[..., None],
-        unusable: Callable[[str, int, str], None],
+        heard: Callable[[Unusable | Killed], None],
     ) -> None:
-        each = [
-            replace(limits, index=index, access_file=limits.access_file.replace("{index}", str(index)))
-            for index in range(count)
+        self._count = count
+        self._gateways = [
+            Gateway(one, sockets, None if one.index else spawned, log, heard) for one in self._each(limits)
         ]
-        self._gateways = [Gateway(one, sockets, None if one.index else spawned, log, unusable) for one in each]
         self._number = 0
+
+    def _each(self, limits: ServerLimits) -> list[ServerLimits]:
+        return [
+            replace(limits, index=index, access_file=limits.access_file.replace("{index}", str(index)))
+            for index in range(self._count)
+        ]
 
     def start(self) -> None:
         """Start all."""
@@ -200,6 +244,27 @@ class Gateways:
     async def push(self, table: RouteTable) -> None:
         """Give all of them a table, and wait until all serve by it. Raises StartError."""
         await asyncio.gather(*(gateway.push(table) for gateway in self._gateways))
+
+    def tell(self, table: RouteTable) -> None:
+        """Give all of them a table; whether they have it already does not matter."""
+        for gateway in self._gateways:
+            gateway.tell(table)
+
+    def limit(self, limits: ServerLimits) -> None:
+        """New time-outs for their connections."""
+        for gateway, own in zip(self._gateways, self._each(limits), strict=True):
+            gateway.tell(own)
+
+    async def rehearse(self, table: RouteTable, timeout_s: float) -> Rehearsed:
+        """Have one of them try the workers of a table; if it dies, another. Raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for gateway in self._gateways:
+                    self._number += 1
+                    found = await gateway.rehearse(self._number, table, timeout_s)
+                    if found is not None:
+                        return found
+                await asyncio.sleep(_AGAIN_S)
 
     async def stats(self) -> list[Stats]:
         """What those count that answer soon."""

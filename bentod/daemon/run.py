@@ -1,4 +1,4 @@
-"""Runs a daemon in this process: start, wait for a signal or an order, stop; nothing else."""
+"""Runs a daemon in this process: start, carry out orders and signals, stop; nothing else."""
 
 from __future__ import annotations
 
@@ -7,67 +7,202 @@ import contextlib
 import importlib
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from bentod.daemon.daemon import AccessLogging, Daemon
+from bentod.daemon.daemon import Daemon
+from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders, RunFolder
-from bentod.errors import StartError
-from bentod.plan.model import Plan
+from bentod.daemon.following import Following
+from bentod.daemon.front import AccessLogging
+from bentod.daemon.journal import Journal
+from bentod.daemon.listen import Inherited
+from bentod.daemon.notify import Notifier
+from bentod.daemon.order import Order, Outcome
+from bentod.daemon.reload import Reload
+from bentod.daemon.sources import Sources
+from bentod.errors import SpecError, StartError
 from bentod.supervise.spawn import Spawned
 
 INTERRUPTED = 130
 
 
-async def run(
-    plan: Plan, folders: Folders, access: AccessLogging, log: Callable[..., None], spawned: Spawned | None = None
-) -> None:
+@dataclass(frozen=True)
+class Start:
+    """What a daemon starts with. `broken`: why `desired` is not what the files say, but the last good generation;
+    `instead`: that generation, should what is wanted not start. `gated`: examples decide whether workers serve.
+    `spawned` is a gateway that waits for its orders."""
+
+    desired: Desired
+    folders: Folders
+    access: AccessLogging
+    environ: Mapping[str, str]
+    broken: SpecError | StartError | None = None
+    instead: Desired | None = None
+    inherited: tuple[Inherited, ...] = ()
+    notifier: Notifier = field(default_factory=lambda: Notifier(""))
+    watchdog_s: float | None = None
+    gated: bool = True
+    spawned: Spawned | None = None
+
+
+async def run(start: Start, log: Callable[..., None]) -> None:
     """Serve until told to stop. Raises StartError if it does not become ready, AlreadyRunning, UnusableFolder.
 
-    `spawned` is a gateway that waits for its orders. The first SIGTERM or SIGINT drains, a second one ends at once.
+    The first SIGTERM or SIGINT drains, a second one ends at once. SIGHUP has the spec read again.
     """
+    folders = start.folders
     folder = RunFolder(folders)
     folder.take()
     try:
-        log("daemon.started", name=plan.name, pid=os.getpid(), run=str(folders.run), state=str(folders.state))
-        await _serve(Daemon(plan, folders, access, log, spawned), folders, log)
+        name = start.desired.plan.name
+        log("daemon.started", name=name, pid=os.getpid(), run=str(folders.run), state=str(folders.state))
+        try:
+            await _Run(start, log).serve()
+        except StartError as error:
+            if start.instead is None or start.broken is not None:
+                raise
+            again = replace(start, desired=start.instead, instead=None, spawned=None, broken=error)
+            await _Run(again, log).serve()
     finally:
         folder.release()
 
 
-async def _serve(daemon: Daemon, folders: Folders, log: Callable[..., None]) -> None:
-    orders: asyncio.Queue[str] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, orders.put_nowait, signal.Signals(number).name)
-    starting = asyncio.create_task(daemon.start())
-    starting.add_done_callback(lambda _: daemon.launched.set())  # nor is there anything to wait for after a failure
-    await daemon.launched.wait()
-    # the web framework takes a third of a second to import: the workers start meanwhile
-    module = await asyncio.to_thread(importlib.import_module, "bentod.daemon.control")
-    control = module.Control(folders.control, daemon, orders.put_nowait)
-    control.start()
-    ordered = asyncio.create_task(orders.get())
-    reason = "it did not start"
-    try:
-        await asyncio.wait({starting, ordered}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done() and starting.exception() is not None:
-            log("generation.failed", level="error", generation=1, error=str(starting.exception()))
-            starting.result()
-        reason = await ordered
-    finally:
-        starting.cancel()
-        with contextlib.suppress(asyncio.CancelledError, StartError):
-            await starting
-        await _stop(daemon, reason, orders)
-        await control.stop()
+class _Run:
+    """One daemon's life."""
 
+    def __init__(self, start: Start, log: Callable[..., None]) -> None:
+        self._start = start
+        self._log = log
+        self._ready = False
+        self._orders: asyncio.Queue[str] = asyncio.Queue()
+        self._applying: asyncio.Task[object] | None = None
+        self._watchdog: asyncio.Task[None] | None = None
+        self._journal = Journal(start.folders, start.environ, log)
+        self._daemon = Daemon(start.desired, start.folders, start.access, log, start.spawned, gated=start.gated)
+        self._sources = Sources(start.folders, start.desired.plan.project, start.desired.loaded.files)
+        self._reload = Reload(self._daemon, start.environ, self._journal, self._sources, log)
+        self._following = Following(self._daemon, self._reload, self._sources, self._journal, log)
 
-async def _stop(daemon: Daemon, reason: str, orders: asyncio.Queue[str]) -> None:
-    """Drain, unless a further order comes: then this process ends at once, and its children with it."""
-    stopping = asyncio.create_task(daemon.stop(reason))
-    again = asyncio.create_task(orders.get())
-    await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
-    if again.done() and not stopping.done():
-        os._exit(INTERRUPTED)
-    again.cancel()
-    stopping.result()
+    async def serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._orders.put_nowait, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        starting = asyncio.create_task(self._begin())
+        starting.add_done_callback(lambda _: self._daemon.launched.set())  # nor is there anything to wait for then
+        await self._daemon.launched.wait()
+        # the web framework takes a third of a second to import: the workers start meanwhile
+        module = await asyncio.to_thread(importlib.import_module, "bentod.daemon.control")
+        control = module.Control(self._start.folders.control, self)
+        control.start()
+        ordered = asyncio.create_task(self._orders.get())
+        reason = "it did not start"
+        try:
+            await asyncio.wait({starting, ordered}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+            reason = await ordered
+        finally:
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StartError):
+                await starting
+            await self._following.stop()
+            await self._end(reason)
+            await control.stop()
+
+    async def _begin(self) -> None:
+        """Start what is wanted. Raises StartError."""
+        begun = time.monotonic()
+        broken = self._start.broken
+        reason = "up" if broken is None else f"up, with the last good generation: {broken}"
+        number = await self._journal.begin(self._daemon.desired, reason)
+        if broken is not None:
+            self._reload.resumed(broken)
+        try:
+            await self._daemon.start(number, self._start.inherited)
+        except StartError as error:
+            self._log("generation.failed", level="error", generation=number, error=str(error))
+            await self._journal.failed(number, time.monotonic() - begun, str(error))
+            raise
+        finally:
+            self._daemon.settled.set()
+        self._ready = True
+        await self._journal.live(number, time.monotonic() - begun, self._daemon.routing.pools)
+        await self._following.start()
+        self._start.notifier.ready(self._summary())
+        if self._start.watchdog_s is not None:
+            self._watchdog = asyncio.create_task(self._watched(self._start.watchdog_s))
+
+    async def _watched(self, interval_s: float) -> None:
+        """Tell the service manager that this loop still turns."""
+        while True:
+            self._start.notifier.watchdog()
+            await asyncio.sleep(interval_s)
+
+    def _summary(self) -> str:
+        """What a service manager shows of us."""
+        note, number = self._reload.note, self._daemon.routing.number
+        failed = f"; the last change {note.state}: {note.reason}" if note.state in {"failed", "refused"} else ""
+        return f"generation {number} at {' '.join(self._daemon.front.urls)}{failed}"
+
+    def _hang_up(self) -> None:
+        self._applying = asyncio.create_task(self.apply(Order("SIGHUP", allow_breaking=True)))
+
+    # ── what the control socket asks ─────────────────────────────────────────────────────────────
+
+    @property
+    def settled(self) -> asyncio.Event:
+        """Set once the start has succeeded or failed."""
+        return self._daemon.settled
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long a stop takes at the most."""
+        return self._daemon.stop_seconds
+
+    async def status(self) -> dict[str, Any]:
+        """The whole state."""
+        about = {"change": self._reload.note.document(), "watch": self._following.document()}
+        return {**await self._daemon.status(), **about}
+
+    def apis(self) -> dict[str, Any]:
+        """What a client needs to know of each API, by its name."""
+        return self._daemon.apis()
+
+    async def plan(self, files: tuple[Path, ...] | None, against: int | None) -> dict[str, Any]:
+        """What `apply` would do."""
+        return await self._reload.plan(files, against)
+
+    async def apply(self, order: Order) -> Outcome:
+        """Carry out an order."""
+        await self.settled.wait()
+        self._start.notifier.reloading()
+        try:
+            outcome = await self._reload.apply(order)
+        finally:
+            self._start.notifier.ready(self._summary())
+        await self._following.resume()
+        return outcome
+
+    def stop(self, reason: str) -> None:
+        """Begin to shut down."""
+        self._orders.put_nowait(reason)
+
+    async def _end(self, reason: str) -> None:
+        """Drain, unless a further order comes: then this process ends at once, and its children with it."""
+        self._start.notifier.stopping()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        stopping = asyncio.create_task(self._daemon.stop(reason))
+        again = asyncio.create_task(self._orders.get())
+        await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+        if again.done() and not stopping.done():
+            os._exit(INTERRUPTED)
+        again.cancel()
+        stopping.result()
+        if self._ready:
+            await self._journal.close()

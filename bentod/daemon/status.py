@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from bentod.daemon.gateways import GatewayStatus
-from bentod.supervise.pool import ServiceStatus
-from bentod.supervise.worker import WorkerStatus
+from bentod.supervise.status import ServiceStatus, WorkerStatus
 from bentod.wire.messages import ApiRoute, Stats
 
 _SUMMED = ("waiting", "running", "batches", "batched")
+
+
+def process_document() -> dict[str, Any]:
+    """This process."""
+    return {"pid": os.getpid(), "memory": memory(os.getpid()), "python": sys.version.split()[0]}
 
 
 def gateway_document(gateway: GatewayStatus) -> dict[str, Any]:
@@ -75,6 +81,8 @@ def call_document(api: ApiRoute, types: Mapping[str, Any], url: str) -> dict[str
         "output": api.output,
         "types": dict(types),
         "stream": api.stream,
+        "timeout_seconds": api.timeout_s,
+        "stream_idle_seconds": api.stream_idle_s,
         "examples": [asdict(example) for example in api.examples],
     }
 

@@ -36,6 +36,7 @@ class Loaded:
     env_file_values: dict[str, str]
     resolved: dict[str, Any]
     as_written: dict[str, Any]
+    env_files: tuple[Path, ...] = ()
 
     def environ(self, process: Mapping[str, str]) -> dict[str, str]:
         """What lies beneath the spec's `env` in a worker: the variables of `process`, and what only `env_files` say."""
@@ -74,7 +75,7 @@ def load(files: Sequence[Path], environ: Mapping[str, str], texts: Mapping[Path,
         report.at_file(problem)
     data = resolve.without_extensions(root.plain())
     unsupported.take_out(data, report)
-    env_values = resolve.env_files(data, root, directory, environ, report)
+    env_values, env_files = resolve.env_files(data, root, directory, environ, report)
     data = resolve.interpolated(data, {**env_values, **environ}, directory, report)
     finder = Finder(directory)
     project = Project(directory, root)
@@ -88,7 +89,7 @@ def load(files: Sequence[Path], environ: Mapping[str, str], texts: Mapping[Path,
     if report.problems:
         raise SpecError(report.problems)
     origins = {dotted(path): place for path, place in places(root)}
-    return Loaded(spec, directory, tuple(files), origins, env_values, written(spec, meant), root.plain())
+    return Loaded(spec, directory, tuple(files), origins, env_values, written(spec, meant), root.plain(), env_files)
 
 
 def _merged(files: Sequence[Path], texts: Mapping[Path, str]) -> tuple[Node, list[Problem]]:

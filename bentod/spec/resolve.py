@@ -47,9 +47,11 @@ def _fits(path: Route, pattern: Route) -> bool:
 
 def env_files(
     data: dict[str, Any], root: Node, directory: Path, environ: Mapping[str, str], report: Report
-) -> dict[str, str]:
-    """The variables of the `env_files`, later files over earlier ones; each path is relative to its own file."""
+) -> tuple[dict[str, str], tuple[Path, ...]]:
+    """The variables of the `env_files`, later files over earlier ones, and these files; each path is relative to the
+    file that names it."""
     values: dict[str, str] = {}
+    files: list[Path] = []
     listed = data.get("env_files")
     for index, name in enumerate(listed if isinstance(listed, list) else []):
         path: Route = ("env_files", index)
@@ -60,6 +62,7 @@ def env_files(
         except InterpolationError:
             continue  # reported with all the others
         file = Path(value_place(root, path).file).parent / text
+        files.append(file)
         if not file.is_file():
             shown = "the file" if isinstance(text, FromEnvironment) else f"`{text}`"
             report.at_value(path, "missing-file", f"{shown} does not exist or is not a file")
@@ -71,7 +74,7 @@ def env_files(
         values.update(found)
         for problem in problems:
             report.at_file(problem)
-    return values
+    return values, tuple(files)
 
 
 def interpolated(data: dict[str, Any], variables: Mapping[str, str], directory: Path, report: Report) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""What `bentod up` starts with: the spec, or after a crash what ran last."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentod.cli.project import chosen
+from bentod.daemon.desired import Desired, read, recorded
+from bentod.daemon.folders import Folders, folders, state_folder
+from bentod.daemon.history import History, Marker
+from bentod.daemon.notify import child_environ
+from bentod.errors import SpecError
+from bentod.settings import Settings
+from bentod.settings import read as read_settings
+
+
+@dataclass(frozen=True)
+class Starting:
+    """`last` is the last good generation, if a daemon has ended without having stopped; `broken` is why `desired` is
+    that one."""
+
+    desired: Desired
+    folders: Folders
+    settings: Settings
+    environ: Mapping[str, str]
+    last: Desired | None = None
+    broken: SpecError | None = None
+
+
+def starting(args: argparse.Namespace) -> Starting:
+    """Raises SpecError, BadSetting, UnusableFolder."""
+    settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
+    last = None if args.strict else _last(state_folder(files[0], settings.state), environ)
+    broken: SpecError | None = None
+    try:
+        desired = read(files, environ)
+    except SpecError as error:
+        if last is None:
+            raise
+        broken, desired = error, last
+    where = folders(desired.plan.name, files[0], environ, settings.run, settings.state)
+    return Starting(desired, where, settings, environ, last, broken)
+
+
+def _last(state: Path, environ: Mapping[str, str]) -> Desired | None:
+    """The last good generation, if a daemon has ended without having stopped, and it can be read by now."""
+    if Marker(state).left() is None:
+        return None
+    record = History(state / "history").last_live()
+    try:
+        return recorded(record, environ) if record is not None else None
+    except SpecError:
+        return None

@@ -1,0 +1,52 @@
+"""What the user wants now: the spec's files as they are (or were), read and planned."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bentod.daemon.history import Record
+from bentod.plan.build import build
+from bentod.plan.model import Plan
+from bentod.spec.load import Loaded, load
+
+Pins = Mapping[str, Mapping[str, str]]
+"""By service, the project's files that it imports as they were: path → SHA-256."""
+
+
+@dataclass(frozen=True)
+class Desired:
+    """A spec with the texts that it was read from, and the plan that follows. `pins` holds the code to one of old."""
+
+    loaded: Loaded
+    plan: Plan
+    texts: Mapping[str, str]
+    pins: Pins = field(default_factory=dict)
+
+
+def read(files: Sequence[Path], environ: Mapping[str, str], texts: Mapping[Path, str] | None = None) -> Desired:
+    """What `files` say, or what `texts` say in their place. Raises SpecError."""
+    if texts is None:
+        texts = {}
+        for file in files:
+            with contextlib.suppress(OSError, UnicodeDecodeError):  # `load` says so, with all that is wrong besides
+                texts[file] = file.read_text("utf-8")
+    loaded = load(files, environ, texts=texts)
+    plan = build(loaded.spec, loaded.directory, loaded.environ(environ))
+    return Desired(loaded, plan, {str(file): text for file, text in texts.items()})
+
+
+async def read_aside(files: Sequence[Path], environ: Mapping[str, str]) -> Desired:
+    """The same without stopping the loop. Raises SpecError."""
+    return await asyncio.to_thread(read, files, environ)
+
+
+def recorded(record: Record, environ: Mapping[str, str]) -> Desired:
+    """What was wanted when a generation was recorded, with its code. Raises SpecError if that is impossible by now."""
+    texts = {Path(name): text for name, text in record.files.items()}
+    found = read(list(texts), environ, texts)
+    pins = {name: service.files for name, service in record.services.items()}
+    return Desired(found.loaded, found.plan, found.texts, pins)

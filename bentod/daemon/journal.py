@@ -1,0 +1,134 @@
+"""What a daemon writes down of its generations. A disk that is full must not keep it from serving: then it says so, and
+goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import bentod
+from bentod.daemon import git
+from bentod.daemon.desired import Desired, recorded
+from bentod.daemon.folders import Folders
+from bentod.daemon.history import History, HistoryFailed, Marker, Outcome, Record, ServiceRecord, ended
+from bentod.daemon.objects import Objects
+from bentod.errors import BentodError
+from bentod.plan import fingerprint
+from bentod.supervise.pool import Pool
+
+_Result = TypeVar("_Result")
+
+
+class UnknownGeneration(BentodError):
+    """There is no record of it that could be used."""
+
+
+class Journal:
+    """The history of one spec, as this daemon writes it. Reading and writing is done in threads."""
+
+    def __init__(self, folders: Folders, environ: Mapping[str, str], log: Callable[..., None]) -> None:
+        self._history = History(folders.history)
+        self._marker = Marker(folders.state)
+        self._objects = Objects(folders.objects)
+        self._environ = environ
+        self._log = log
+        self._open: dict[int, tuple[Record, asyncio.Task[git.Git | None]]] = {}
+
+    async def begin(self, desired: Desired, reason: str, difference: dict[str, Any] | None = None) -> int:
+        """An attempt begins. Returns its number."""
+        number = await asyncio.to_thread(self._history.next_number)
+        record = Record(
+            number=number,
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            reason=reason,
+            bentod=bentod.__version__,
+            files=dict(desired.texts),
+            spec=desired.loaded.as_written,
+            difference=difference,
+        )
+        where = asyncio.create_task(asyncio.to_thread(git.describe, desired.plan.project, self._environ))
+        self._open[number] = record, where
+        await self._try(partial(self._history.begin, record))
+        return number
+
+    async def live(self, number: int, seconds: float, pools: Mapping[str, Pool]) -> None:
+        """The attempt is what runs now."""
+        await self._finish(number, "live", seconds, services=_services(pools))
+        await self._try(partial(self._marker.set, number, os.getpid()))
+        await self._try(self._prune)
+
+    async def failed(self, number: int, seconds: float, error: str) -> None:
+        """The attempt has failed."""
+        await self._finish(number, "failed", seconds, error)
+
+    async def grown(self, number: int, pools: Mapping[str, Pool]) -> None:
+        """What runs has imported more since."""
+        record = await asyncio.to_thread(self._history.get, number)
+        if record is not None:
+            await self._try(partial(self._history.finish, replace(record, services=_services(pools))))
+
+    async def record(self, number: int) -> Record:
+        """What was recorded. Raises UnknownGeneration."""
+        record = await asyncio.to_thread(self._history.get, number)
+        if record is None:
+            raise UnknownGeneration(f"there is no record of a generation {number}; see `bentod history`")
+        return record
+
+    async def desired(self, number: int) -> Desired:
+        """What was wanted then, with its code. Raises UnknownGeneration, SpecError."""
+        record = await self.record(number)
+        if record.outcome != "live":
+            raise UnknownGeneration(f"generation {number} has never served: {record.error or record.outcome}")
+        missing = [name for service in record.services.values() for name in self._objects.missing(service.files)]
+        if missing:
+            raise UnknownGeneration(f"the code of generation {number} is no longer kept: {', '.join(missing[:3])}")
+        return await asyncio.to_thread(recorded, record, self._environ)
+
+    def left(self) -> Record | None:
+        """The last generation that was live, if a daemon has ended without having stopped."""
+        return self._history.last_live() if self._marker.left() is not None else None
+
+    async def close(self) -> None:
+        """The daemon stops in order."""
+        for _, where in self._open.values():
+            where.cancel()
+        await self._try(self._marker.clear)
+
+    async def _finish(
+        self,
+        number: int,
+        outcome: Outcome,
+        seconds: float,
+        error: str = "",
+        services: Mapping[str, ServiceRecord] | None = None,
+    ) -> None:
+        record, where = self._open.pop(number)
+        record = replace(record, git=await where, services=services or {})
+        await self._try(partial(self._history.finish, ended(record, outcome, seconds, error)))
+
+    def _prune(self) -> None:
+        if self._history.prune():
+            records = self._history.records()
+            self._objects.collect(
+                {digest for one in records for service in one.services.values() for digest in service.files.values()}
+            )
+
+    async def _try(self, write: Callable[[], _Result]) -> None:
+        try:
+            await asyncio.to_thread(write)
+        except HistoryFailed as error:
+            self._log("history.failed", level="warning", reason=str(error))
+
+
+def _services(pools: Mapping[str, Pool]) -> dict[str, ServiceRecord]:
+    return {
+        name: ServiceRecord(
+            fingerprint.digest(pool.plan, pool.files), fingerprint.settings(pool.plan), dict(pool.files)
+        )
+        for name, pool in pools.items()
+    }

@@ -1,0 +1,83 @@
+"""What a change would do: from what runs, what is wanted, and what the files hold. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bentod.daemon.contents import changes
+from bentod.daemon.desired import Desired
+from bentod.plan import fingerprint
+from bentod.plan.diff import difference
+from bentod.plan.difference import Cause, Proposal, Usage
+from bentod.plan.model import Plan
+from bentod.plan.steps import steps
+
+Files = Mapping[str, str]
+"""Names of files, each with the SHA-256 of its content; "" if there is no such file."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs: generation `number`, the files that each of its services has imported, those besides that count for
+    all services, and the values of its `env_files`. `failed` services have no worker, and get none."""
+
+    number: int = 0
+    plan: Plan | None = None
+    files: Mapping[str, Files] = field(default_factory=dict)
+    included: Files = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    failed: frozenset[str] = frozenset()
+    usage: Mapping[str, Usage] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What the files hold now: those that the services have imported, and those that count for all of them."""
+
+    files: Files = field(default_factory=dict)
+    included: Files = field(default_factory=dict)
+    available: int | None = None
+
+
+def propose(running: Running, desired: Desired, disk: Disk) -> Proposal:
+    """What would change if what is wanted were applied now."""
+    causes = _causes(running, desired, disk)
+    found = difference(running.plan, desired.plan, causes, running.failed)
+    budget, ways = steps(found, running.plan, desired.plan, running.usage, disk.available)
+    return Proposal(running.number, _state(running, desired, disk), found, budget, ways)
+
+
+def _causes(running: Running, desired: Desired, disk: Disk) -> dict[str, tuple[Cause, ...]]:
+    """By service, the files that differ from those that run."""
+    everyone: tuple[Cause, ...] = ()
+    if not desired.pins:
+        everyone = changes(running.included, disk.included)
+    if running.environment != desired.loaded.env_file_values:
+        everyone = (*everyone, Cause("file", "env_files", "", "changed"))
+    found = {}
+    for name, before in running.files.items():
+        now = (
+            {file: desired.pins[name].get(file, digest) for file, digest in before.items()}
+            if (name in desired.pins)
+            else {file: disk.files.get(file, "") for file in before}
+        )
+        found[name] = (*changes(before, now), *everyone)
+    return found
+
+
+def _state(running: Running, desired: Desired, disk: Disk) -> str:
+    """Stands for everything that a proposal was made from, but for what services need and what is left."""
+    services = running.plan.services if running.plan is not None else ()
+    what = [
+        running.number,
+        {service.name: fingerprint.digest(service, running.files.get(service.name, {})) for service in services},
+        sorted(running.failed),
+        dict(desired.texts),
+        desired.loaded.env_file_values,
+        dict(disk.files),
+        dict(disk.included),
+    ]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
