@@ -47,6 +47,8 @@ class Call:
     whatever others take.
 
     `level` is its priority, 1 first. Only calls of one `group` can share a batch; `weight` is what it counts there.
+    `losses` are the workers that died while they may have run it. Its `queue` is another one if it has moved to another
+    pool.
     """
 
     streams = False
@@ -54,7 +56,7 @@ class Call:
     __slots__ = (
         "admitted", "alone", "batch", "charged_s", "counted", "deadline", "done", "entry", "given_up", "group", "id",
         "idle_s", "is_async", "level", "losses", "memory", "on_finished", "on_released", "outcome", "place", "queue",
-        "released", "retry", "sent", "timeless", "weight",
+        "released", "request_id", "retry", "sent", "timeless", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +67,8 @@ class Call:
         self.memory: Sequence[Memory] = ()
         self.deadline = deadline
         self.admitted = admitted
-        self.sent = 0.0
+        self.sent: float  # once it was
+        self.request_id = ""
         self.queue = queue
         self.level = queue.limits.priority
         self.group: Hashable = None

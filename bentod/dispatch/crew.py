@@ -37,8 +37,19 @@ class Crew:
         self._wanted = 1
         self._workers: dict[int, Worker] = {}
         self.packer = EntryPacker()
+        self.emptied: Callable[[], None] = _nothing
+        """Called when the last worker was let go."""
         self.open: list[Worker] = []
         """Those that get calls, in the order of preference."""
+
+    def __bool__(self) -> bool:
+        """Whether there are workers, connected or about to be."""
+        return bool(self._workers)
+
+    @property
+    def leaving(self) -> list[Worker]:
+        """Those that get no more calls, and still hold some."""
+        return [worker for worker in self._workers.values() if worker.leaving and worker.link is not None]
 
     def answered(self) -> dict[int, int]:
         """Calls that each connected worker has answered, by its pid."""
@@ -54,6 +65,20 @@ class Crew:
             elif worker.leaving:
                 self._take_back(worker)
         await asyncio.gather(*(self._join(named[pid]) for pid in named.keys() - self._workers.keys()))
+
+    def leave(self) -> None:
+        """No more calls for any worker."""
+        for worker in list(self.open):
+            self._leave(worker)
+
+    def recall(self) -> None:
+        """There are calls, after all, for those that hold some still."""
+        for worker in self.leaving:
+            self._take_back(worker)
+
+    def forget(self) -> None:
+        """There will be no more workers: tell nobody of any."""
+        self._lost = self._received = self._joined = self.emptied = _nothing
 
     def holder(self, call: Call) -> Worker | None:
         """The worker that holds a call."""
@@ -110,6 +135,8 @@ class Crew:
         if worker.leaving and not worker.held and worker.link is not None:
             self._workers.pop(worker.pid, None)
             worker.link.close()
+            if not self._workers:
+                self.emptied()
 
     def remove(self, worker: Worker) -> None:
         """A worker is gone."""
@@ -117,3 +144,7 @@ class Crew:
             del self._workers[worker.pid]
         if worker in self.open:
             self.open.remove(worker)
+
+
+def _nothing(*_: object) -> None:
+    """Nobody is told."""

@@ -1,18 +1,20 @@
-"""Joins the waiting calls of one service with its free workers, and sees to it that each call finishes exactly once."""
+"""Joins the waiting calls of one pool with its free workers, and sees to it that each call finishes exactly once."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Sequence
 
-from bentod.dispatch import answers
+from bentod.dispatch import answers, losses
 from bentod.dispatch.call import Answer, Call, TargetFailure
 from bentod.dispatch.crew import Connect, Crew
 from bentod.dispatch.lane import Lane, held_s
 from bentod.dispatch.queue import Queue
+from bentod.dispatch.standing import Standing
 from bentod.dispatch.worker import Worker
-from bentod.errors import ClientGone, DeadlineExceeded, NotReady, WorkerLost
+from bentod.errors import ClientGone, DeadlineExceeded
 from bentod.wire.entries import CANCEL, CHUNK, CHUNK_WITH, FREE, REFUSED, TAKEN, Entry
 from bentod.wire.messages import ServiceRoute
 
@@ -20,19 +22,28 @@ _SOME = 7
 """What lone calls cost is learned from one in eight: it takes a tenth of a short call's time here to learn."""
 
 
-class Dispatcher:
-    """One service's calls and workers. `unusable` is called with the pid of a worker to replace, and the reason.
+class Dispatcher(Standing):
+    """The calls and workers of one pool. `unusable` is called with the pid of a worker to replace, and the reason;
+    `killed` with a call and the pid of the worker that died of it.
 
     `turn` is where among the workers this gateway begins, as a part of their number: several gateways do not see each
     other's calls, so each prefers workers of its own.
+
+    A pool that retires lets its workers go when nothing waits for it. Calls that come to it all the same, or come back
+    from a worker, go to the heirs of their queues.
     """
 
-    def __init__(self, name: str, connect: Connect, unusable: Callable[[int, str], None], turn: float = 0.0) -> None:
-        self._name = name
+    def __init__(
+        self,
+        name: str,
+        connect: Connect,
+        unusable: Callable[[int, str], None],
+        turn: float = 0.0,
+        killed: Callable[[Call, int], None] | None = None,
+    ) -> None:
+        super().__init__(name, Crew(connect, self._received, self._lost, self._joined, turn))
         self._unusable = unusable
-        self._crew = Crew(connect, self._received, self._lost, self._fill, turn)
-        self._lanes = {False: Lane(), True: Lane()}
-        self._admit = False
+        self._killed = killed
         self._stop_timeout_s = 30.0
         self._loop = asyncio.get_running_loop()
         self._filling = False
@@ -48,20 +59,22 @@ class Dispatcher:
 
     async def update(self, route: ServiceRoute) -> None:
         """Connect to new workers, let go of those that are no longer named, take the new limits."""
-        self._admit, self._stop_timeout_s = route.admit, route.stop_timeout_s
-        await self._crew.update(route.workers, route.wanted)
-        if not self._admit and not self._crew.open:
-            for lane in self._lanes.values():
-                for call in lane.take_all():
-                    call.finish(self._not_ready())
-                    call.release()
+        self._stop_timeout_s = route.stop_timeout_s
+        if not route.retiring:
+            self._retiring, self._admit = None, route.admit
+        self._hope = route.retiring and route.admit
+        if not route.retiring or self._waiting:
+            await self._crew.update(route.workers, route.wanted)
+        self._despair()
+        self._settle()
 
     def submit(self, call: Call) -> None:
         """Send a call to a free worker, or let it wait. Raises QueueFull, NotReady, or DeadlineExceeded if it would
         wait too long."""
         lane, queue = self._lanes[call.is_async], call.queue
         if not self._crew.open and not self._admit:
-            raise self._not_ready()
+            self._submit_elsewhere(call)
+            return
         if not lane and queue.limits.lone and queue.open:
             worker = self._crew.free(lane, call.is_async)
             if worker is not None:
@@ -78,21 +91,41 @@ class Dispatcher:
         lane.put(call, now)
         self._fill_soon()
 
+    def _submit_elsewhere(self, call: Call) -> None:
+        """There is nobody here for a call. If the pool retires, its request began under an older table: maybe it was
+        long in coming. Raises CallError."""
+        heir = self._heir(call)
+        if heir is not None and heir.home is not None:
+            call.queue = heir
+            heir.home.submit(call)
+        elif self._retiring is not None and (self._hope or self._crew.leaving):
+            now = time.monotonic()
+            call.queue.admit(call, now)
+            self._lanes[call.is_async].put(call, now)
+            self._settle()
+        else:
+            raise self._not_ready()
+
     def expire(self, call: Call) -> None:
         """The deadline of a call has passed: its caller is told now, its slot is free when its worker says so."""
         if call.finish(DeadlineExceeded("the call did not finish in time")):
-            self._give_up(call)
+            self._home(call)._give_up(call)
 
     def abandon(self, call: Call) -> None:
         """Nobody waits for this call any more."""
         if call.finish(ClientGone()):
-            self._give_up(call)
+            self._home(call)._give_up(call)
 
     def taken(self, call: Call, chunks: int) -> None:
         """So many more chunks of a stream have found their reader: its worker may go on."""
-        worker = self._crew.holder(call)
+        crew = self._home(call)._crew
+        worker = crew.holder(call)
         if worker is not None and worker.link is not None:
-            worker.link.send(self._crew.packer.entry((TAKEN, call.id, chunks)))
+            worker.link.send(crew.packer.entry((TAKEN, call.id, chunks)))
+
+    def _home(self, call: Call) -> Dispatcher:
+        """Who has a call: it may have moved."""
+        return call.queue.home or self
 
     def _give_up(self, call: Call) -> None:
         if call.given_up:
@@ -100,6 +133,7 @@ class Dispatcher:
         call.given_up = True
         if call.place is not None:
             self._lanes[call.is_async].leave(call)
+            self._settle()
         worker = self._crew.holder(call)
         if worker is None:
             call.release()
@@ -111,10 +145,12 @@ class Dispatcher:
 
     def _check_stuck(self, worker: Worker, call: int) -> None:
         if call in worker.held:
+            worker.condemned = True
             self._unusable(worker.pid, "stuck: it holds a call far beyond its deadline")
 
-    def _not_ready(self) -> NotReady:
-        return NotReady(f"no worker of {self._name} can serve now", headers={"retry-after": "1"})
+    def _joined(self) -> None:
+        self._fill()
+        self._settle()
 
     def _fill_soon(self) -> None:
         """Fill the workers when all that came in this turn of the loop is there: it can share batches."""
@@ -150,6 +186,8 @@ class Dispatcher:
                 self._loop.call_later(hold_s, self._ring, turn.queue, turn.queue.held_until)
                 continue
             worker.send(lane.take(turn, now, free), self._crew.packer)
+        if self._retiring is not None:
+            self._settle()
 
     def _ring(self, queue: Queue, until: float) -> None:
         """What was held may be held no longer."""
@@ -190,6 +228,7 @@ class Dispatcher:
         """Others have the slots."""
         self._lanes[calls[0].is_async].untaken(calls)
         self._wait_again(calls)
+        self._settle()
 
     def _over(self, worker: Worker, call: Call, entry: Entry) -> Answer | TargetFailure:
         """A call has its answer, and maybe its slot is free."""
@@ -218,30 +257,21 @@ class Dispatcher:
     def _lost(self, worker: Worker) -> None:
         """A worker is gone. The calls that it may have begun have lost a worker; the others have only lost time."""
         self._crew.remove(worker)
-        begun = dict(worker.slots)
-        for unit in list(worker.units()):
-            begun[unit[0].is_async] -= 1
+        begun, units = losses.begun(worker), list(worker.units())
+        killer = losses.killer(worker, begun)
+        for call in itertools.chain.from_iterable(begun):
+            call.losses += 1
+            call.alone = True  # the next worker shall not die with its neighbours
+        if killer is not None and self._killed is not None:
+            self._killed(killer, worker.pid)
+        for unit in units:
             for call in unit:
                 worker.over(call)
                 call.batch = None
-                if begun[call.is_async] >= 0:
-                    call.losses += 1
-                    call.alone = True  # the next worker shall not die with its neighbours
             self._wait_again(unit)
         if not worker.leaving:  # most are dead, and the daemon knows; one that is not can no longer be reached
             self._unusable(worker.pid, "its link to a gateway broke")
+        if self._retiring is not None:
+            self._despair()
         self._fill()
-
-    def _wait_again(self, calls: Sequence[Call]) -> None:
-        """Calls that no worker has any more wait again, where they were; those that may not are failed."""
-        now = time.monotonic()
-        for call in calls:
-            if not call.done:
-                if call.timeless or call.losses > (1 if call.retry else 0):
-                    call.finish(WorkerLost("the worker died while it ran this call"))
-                elif not self._crew.open and not self._admit:
-                    call.finish(self._not_ready())
-                else:
-                    self._lanes[call.is_async].put(call, now)
-                    continue
-            call.release()
+        self._settle()

@@ -47,10 +47,19 @@ class Lane:
         """Let a call wait."""
         queue = call.queue
         if not queue.waiting:
-            self._queues.append(queue)
-            queue.drain.begin(now)
-            queue.used = max(queue.used, self._clock)
+            self.join(queue, now)
         queue.put(call)
+
+    def join(self, queue: Queue, now: float) -> None:
+        """Calls wait in one more queue."""
+        self._queues.append(queue)
+        queue.drain.begin(now)
+        queue.used = max(queue.used, self._clock)
+
+    def part(self, queue: Queue) -> None:
+        """What waits in a queue, if anything does, is another lane's from now on."""
+        if queue in self._queues:
+            self._queues.remove(queue)
 
     def leave(self, call: Call) -> None:
         """A waiting call has finished."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 from bentod.dispatch.call import Call, Place
 
@@ -27,6 +28,10 @@ class Line:
     def __len__(self) -> int:
         """What is remembered, calls that wait no more included."""
         return len(self._places)
+
+    def __iter__(self) -> Iterator[Call]:
+        """The calls that still wait, in no order."""
+        return (place[2] for place in self._places if place[2].place is place)
 
     def put(self, place: Place) -> None:
         """A call has come, or has come back."""

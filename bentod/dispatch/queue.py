@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bentod.dispatch.arrivals import Arrivals
 from bentod.dispatch.call import Call
@@ -14,6 +14,9 @@ from bentod.dispatch.cost import Cost
 from bentod.dispatch.drain import Drain
 from bentod.dispatch.line import Line
 from bentod.errors import DeadlineExceeded, QueueFull
+
+if TYPE_CHECKING:
+    from bentod.dispatch.dispatcher import Dispatcher
 
 _MOST_GROUPS = 64  # whose traffic is remembered
 _LONGEST_S = 120
@@ -63,13 +66,25 @@ class Traffic:
         """A call has its answer, or needs none any more."""
         self.arrivals.left(now)
 
+    def renewed(self) -> Traffic:
+        """The same clients before another callable: when they come is known, what their calls cost is not."""
+        made = Traffic()
+        made.arrivals, made.last = self.arrivals, self.last
+        return made
+
 
 class Queue:
     """One API's waiting calls, in the order of their level, then of their arrival; what the API holds; what is known of
     its traffic. `used` is the time of slots that it had, for fair shares; `batched` calls were sent in `batches`.
-    `overdue`: what waits first was held as long as was decided."""
+    `overdue`: what waits first was held as long as was decided.
+
+    `api` is its name, and `home` the dispatcher of the pool that it is for; `heir` finds the queue that the API has now
+    if a call of this one could be served from there, too."""
 
     def __init__(self, limits: Limits) -> None:
+        self.api = ""
+        self.home: Dispatcher | None = None
+        self.heir: Callable[[], Queue | None] = _nobody
         self.limits = limits
         self.waiting = 0
         self.running = 0
@@ -173,6 +188,22 @@ class Queue:
             self.leave(call)
             yield call
 
+    def renewed(self) -> Queue:
+        """An empty queue for the same API in another pool."""
+        made = Queue(self.limits)
+        made.traffic = self.traffic.renewed()
+        made._traffic = OrderedDict((group, traffic.renewed()) for group, traffic in self._traffic.items())
+        return made
+
+    def pass_on(self, heir: Queue) -> None:
+        """All that wait, wait in an empty queue from now on, in their order."""
+        for line in self._levels.values():
+            for call in line:
+                call.queue = heir
+        heir._levels, heir._groups, heir.waiting = self._levels, self._groups, self.waiting
+        self._levels, self._groups, self.waiting = {}, {}, 0
+        self.held_until, self.overdue = 0.0, False
+
     def traffic_of(self, group: Hashable) -> Traffic:
         """What is known of one group's traffic. Those of the groups that came last are kept."""
         if group is None:
@@ -215,6 +246,10 @@ class Queue:
         """When it makes sense to come again: when what waits now is gone."""
         rate = self.drain.slowed(now)
         return min(_LONGEST_S, max(1, math.ceil(self.waiting / rate))) if rate else 1
+
+
+def _nobody() -> None:
+    return None
 
 
 def _line(lines: dict[_Key, Line], key: _Key) -> Line:

@@ -19,7 +19,7 @@ class Worker:
     `streams` those of them that streams hold.
 
     Where other gateways have calls there, a worker may refuse: then this one gets slots by `offers`, until it declines.
-    `refusals` is how many there were.
+    `refusals` is how many there were. `condemned`: the daemon was asked to end it.
     """
 
     def __init__(self, route: WorkerRoute) -> None:
@@ -34,6 +34,7 @@ class Worker:
         self.refusals = {False: 0, True: 0}
         self.link: Link | None = None
         self.leaving = False
+        self.condemned = False
         self.answered = 0
 
     def send(self, calls: Sequence[Call], packer: EntryPacker) -> None:

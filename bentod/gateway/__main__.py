@@ -54,17 +54,19 @@ async def main() -> int:
     app = App(bounds, log.add if log is not None else None)
     gateway = Gateway(app, channel.send, limits.index, limits.gateways)
     rehearsals = Rehearsals(bounds, channel.send)
-    server = Server(app, shared(app, limits.header_timeout_s, limits.keep_alive_s, limits.body_timeout_s))
+    connections = shared(app, limits.header_timeout_s, limits.keep_alive_s, limits.body_timeout_s)
+    server = Server(app, connections)
     draining: asyncio.Task[None] | None = None
     while (message := await channel.receive()) is not None:
         if isinstance(message, RouteTable):
             first = gateway.table is None
             await gateway.apply(message)
             if first:
-                await server.start(sockets)
-                gc.freeze()  # what start-up left is there to stay; what a call leaves needs no collector
-                gc.set_threshold(_COLLECT_EVERY, 20, 100)
+                await _begin(server, sockets)
             channel.send(Acknowledged(message.number))
+        elif isinstance(message, ServerLimits):
+            app.limit(Limits(message.body_timeout_s, files))
+            connections.limit(message.header_timeout_s, message.keep_alive_s, message.body_timeout_s)
         elif isinstance(message, StatsRequest):
             channel.send(gateway.stats(message.number, server.connections))
         elif isinstance(message, Rehearse):
@@ -73,10 +75,14 @@ async def main() -> int:
             draining = asyncio.create_task(_drain(server, channel, message.timeout_s))
     if log is not None:
         log.close()
-    if draining is not None and draining.done():
-        return 0
-    _end_workers([*([gateway.table] if gateway.table is not None else []), *rehearsals.tables])
-    return 1
+    return _ended(draining, [gateway.table, *rehearsals.tables])
+
+
+async def _begin(server: Server, sockets: Sequence[int]) -> None:
+    """Serve. What start-up left is there to stay; what a call leaves needs no collector."""
+    await server.start(sockets)
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY, 20, 100)
 
 
 async def _drain(server: Server, channel: Channel, timeout_s: float) -> None:
@@ -102,9 +108,18 @@ def _orders(end: socket.socket) -> tuple[ServerLimits, list[int]] | None:
     return limits, sockets
 
 
-def _end_workers(tables: Sequence[RouteTable]) -> None:
+def _ended(draining: asyncio.Task[None] | None, tables: Sequence[RouteTable | None]) -> int:
+    """The exit code, once the daemon is heard no more."""
+    if draining is not None and draining.done():
+        return 0
+    _end_workers(tables)
+    return 1
+
+
+def _end_workers(tables: Sequence[RouteTable | None]) -> None:
     """The daemon is gone: a worker whose user code holds the interpreter cannot notice by itself."""
-    for worker in [worker for table in tables for service in table.services for worker in service.workers]:
+    services = [service for table in tables if table is not None for service in table.services]
+    for worker in [worker for service in services for worker in service.workers]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.pid, signal.SIGKILL)
 

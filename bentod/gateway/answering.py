@@ -167,6 +167,12 @@ class Answering(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def limits_changed(self) -> None:
+        """What waits for the next request waits as long as is said now."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._check_idle()
+
     @property
     def _arriving(self) -> bool:
         """Whether a part of a request has come."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.errors import CallError, Draining, Internal, MethodNotAllowed, NotFound
 from bentod.gateway import system
 from bentod.gateway.exchange import Exchange, Receive, Scope, Send
 from bentod.gateway.infer import Limits, infer
+from bentod.gateway.killers import Killers
 from bentod.gateway.problems import kind_of
 from bentod.gateway.record import Record
 from bentod.gateway.routes import Operation, Routes
@@ -31,13 +32,18 @@ class App:
         self._access_log = access_log
         self._routes: Routes | None = None
         self._plain: dict[bytes, Operation] = {}
-        self._dispatchers: dict[str, Dispatcher] = {}
+        self._dispatchers: Mapping[str, Dispatcher] = {}
         self._documents: Documents | None = None
+        self.killers = Killers()
+        self.changed: list[Callable[[], None]] = []
+        """Called when a request may not be for what the same one was for before."""
         self.draining = False
         self.running = 0
 
-    def use(self, routes: Routes, dispatchers: dict[str, Dispatcher]) -> None:
-        """From now on serve these; requests that have begun end with those that they began with."""
+    def use(self, routes: Routes, dispatchers: Mapping[str, Dispatcher]) -> None:
+        """From now on serve these; requests that have begun end with those that they began with. `dispatchers` are
+        those of the services."""
+        before = self._routes.operations if self._routes is not None else {}
         self._routes, self._dispatchers = routes, dispatchers
         self._documents = Documents(routes.table)
         self._plain = {
@@ -45,6 +51,21 @@ class App:
             for path, operation in routes.operations.items()
             if operation.plain and _NOT_PLAIN.isdisjoint(path)
         }
+        if any(routes.operations.get(path) is not operation for path, operation in before.items()):
+            self._tell_changed()
+
+    def limit(self, limits: Limits) -> None:
+        """Requests that begin from now on have these limits."""
+        self._limits = limits
+
+    def remember_killer(self, api: str, request_id: str, deaths: int) -> None:
+        """So many workers died of this request: refuse it if it comes again."""
+        self.killers.add(api, request_id, deaths)
+        self._tell_changed()
+
+    def _tell_changed(self) -> None:
+        for tell in self.changed:
+            tell()
 
     def plain(self, target: bytes) -> Operation | None:
         """The API that a request's target names as it is, if its calls are plain JSON and may begin now."""
@@ -78,6 +99,8 @@ class App:
                 return
             if self.draining:
                 raise draining()
+            if self.killers:
+                self.killers.check(operation.api.name, exchange.request_id)
             await infer(operation, exchange, self._limits)
         except CallError as error:
             exchange.log = exchange.log or error.log

@@ -1,15 +1,24 @@
-"""One gateway: applies route tables, keeps a dispatcher per service, counts."""
+"""One gateway: applies route tables, keeps a dispatcher per pool, counts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
+from bentod.dispatch.call import Call
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.link import SocketLink
 from bentod.gateway.app import App
-from bentod.gateway.routes import Counts, Operation, Routes, limits, operation, pages
-from bentod.wire.messages import ApiRoute, ApiStats, Message, RouteTable, Stats, Unusable
+from bentod.gateway.counts import Counts
+from bentod.gateway.killers import ENOUGH
+from bentod.gateway.pools import Pools
+from bentod.gateway.routes import Operation, Routes, compiled, limits, pages, placed
+from bentod.wire.messages import ApiRoute, Killed, Message, Method, RouteTable, Stats, Unusable
+
+_AT_ONCE_S = 0.005  # of work on a table, then requests have their turn
+
+_Key = tuple[ApiRoute, tuple[Method, ...], Mapping[str, object]]
 
 
 class Gateway:
@@ -20,49 +29,76 @@ class Gateway:
         self._tell = tell
         self._index = index
         self._gateways = gateways
-        self._dispatchers: dict[str, Dispatcher] = {}
+        self._pools = Pools(self._dispatcher)
         self._counts: dict[str, Counts] = {}
         self._operations: dict[str, Operation] = {}
-        self._seen: dict[str, tuple[object, ...]] = {}
+        self._seen: dict[str, _Key] = {}
         self.table: RouteTable | None = None
 
     async def apply(self, table: RouteTable) -> None:
-        """Connect to the table's workers, then serve by it."""
-        for service in table.services:
-            if service.name not in self._dispatchers:
-                self._dispatchers[service.name] = self._dispatcher(service.name)
-        await asyncio.gather(*(self._dispatchers[service.name].update(service) for service in table.services))
-        operations = {api.path: self._operation(api, table) for api in table.apis}
-        self._operations = {operation.api.name: operation for operation in operations.values()}
-        self._seen = {name: key for name, key in self._seen.items() if name in self._operations}
-        self._app.use(Routes(table, operations, pages(table)), self._dispatchers)
+        """Connect to the table's workers and compile its APIs, then serve by it, from one moment to the next."""
+        current = await self._pools.connect(table.services)
+        made, seen = await self._compiled(table, current)
+        self._operations = {
+            name: self._placed(operation, current[operation.api.service]) for name, operation in made.items()
+        }
+        self._seen = seen
+        self._counts.update((name, operation.counts) for name, operation in made.items())
+        operations = {operation.api.path: operation for operation in self._operations.values()}
+        self._app.use(Routes(table, operations, pages(table)), current)
         self.table = table
+        self._pools.use(current, table.services)
+        self._drop_counts()
+
+    async def _compiled(
+        self, table: RouteTable, current: Mapping[str, Dispatcher]
+    ) -> tuple[dict[str, Operation], dict[str, _Key]]:
+        """The table's APIs by name, compiled anew only if something that matters changed."""
+        types = table.types
+        if self.table is not None and self.table.types == types:
+            types = self.table.types  # so that the same is seen at a glance
+        methods = {service.name: service.methods for service in table.services if not service.retiring}
+        made: dict[str, Operation] = {}
+        seen: dict[str, _Key] = {}
+        since = time.monotonic()
+        for api in table.apis:
+            seen[api.name] = key = (api, methods[api.service], types)
+            if self._seen.get(api.name) == key:
+                made[api.name] = self._operations[api.name]
+            else:
+                counts = self._counts.get(api.name) or Counts()
+                made[api.name] = compiled(api, types, methods[api.service], current[api.service], counts)
+            if time.monotonic() - since > _AT_ONCE_S:
+                await asyncio.sleep(0)
+                since = time.monotonic()
+        return made, seen
+
+    def _placed(self, operation: Operation, dispatcher: Dispatcher) -> Operation:
+        found = placed(operation, dispatcher)
+        found.queue.limits = limits(found.api, self._index, self._gateways)
+        return found
 
     def _dispatcher(self, name: str) -> Dispatcher:
-        turn = self._index / self._gateways
-        return Dispatcher(name, SocketLink.open, lambda pid, reason: self._tell(Unusable(name, pid, reason)), turn)
+        def unusable(pid: int, reason: str) -> None:
+            self._tell(Unusable(name, pid, reason))
 
-    def _operation(self, api: ApiRoute, table: RouteTable) -> Operation:
-        """Compiled anew only if something that matters changed."""
-        service = next(service for service in table.services if service.name == api.service)
-        key = (api, service.methods, table.types)
-        if self._seen.get(api.name) != key:
-            counts = self._counts.setdefault(api.name, Counts())
-            dispatcher = self._dispatchers[api.service]
-            made = operation(api, table.types, service.methods, dispatcher, counts)
-            made.queue.limits = limits(api, self._index, self._gateways)
-            self._operations[api.name] = made
-            self._seen[api.name] = key
-        return self._operations[api.name]
+        def killed(call: Call, pid: int) -> None:
+            api = call.queue.api
+            if call.losses >= ENOUGH:
+                self._app.remember_killer(api, call.request_id, call.losses)
+            self._tell(Killed(name, pid, api, call.request_id, call.losses))
+
+        return Dispatcher(name, SocketLink.open, unusable, self._index / self._gateways, killed)
+
+    def _drop_counts(self) -> None:
+        """Forget APIs that are served no more, once their last calls are answered."""
+        for name, counts in list(self._counts.items()):
+            if name not in self._operations and counts.idle:
+                del self._counts[name]
 
     def stats(self, number: int, connections: int) -> Stats:
         """What was counted so far."""
-        apis = tuple(_stats(name, counts) for name, counts in self._counts.items())
-        answered = [dispatcher.answered() for dispatcher in self._dispatchers.values()]
-        workers = {str(pid): calls for one in answered for pid, calls in one.items()}
+        apis = tuple(counts.stats(name) for name, counts in self._counts.items())
+        workers = {str(pid): calls for pid, calls in self._pools.answered().items()}
+        self._drop_counts()
         return Stats(number, apis, workers, connections)
-
-
-def _stats(name: str, counts: Counts) -> ApiStats:
-    queue = counts.queue
-    return ApiStats(name, queue.waiting, queue.running, dict(counts.codes), queue.batches, queue.batched)

@@ -36,6 +36,7 @@ class Heads:
     def __init__(self, app: App) -> None:
         self._app = app
         self._seen: dict[bytes, Head] = {}
+        app.changed.append(self._seen.clear)
 
     def fitting(self, target: bytes, headers: Sequence[Header]) -> Head | None:
         """The head of a POST that asks for nothing unusual; None if the request must go the ordinary way."""
@@ -52,7 +53,10 @@ class Heads:
             return None
         if form is not JSON_FORM or media_type != JSON or int(length) > operation.api.max_body:
             return None
-        return Head(operation, target, target.decode("ascii"), found, int(length), given_id(found.get(b"x-request-id")))
+        request_id = given_id(found.get(b"x-request-id"))
+        if request_id and (operation.api.name, request_id) in self._app.killers:
+            return None
+        return Head(operation, target, target.decode("ascii"), found, int(length), request_id)
 
     def seen(self, data: bytes) -> Head | None:
         """The head of the request that `data` is, if it is exactly one and its head has been seen before. Its body is

@@ -155,6 +155,7 @@ def _call(operation: Operation, exchange: Record, wanted: Wanted, value: Any, fo
         _check_size(entry, memory)
     kind, queue = StreamCall if api.stream else Call, operation.queue
     call = kind(id_, entry, deadline, exchange.started, queue, is_async=operation.is_async, retry=api.retry)
+    call.request_id = exchange.request_id
     if place is not None:
         call.group, call.weight = place
     if (priority := exchange.headers.get(b"x-priority")) is not None:

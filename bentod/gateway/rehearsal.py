@@ -17,12 +17,13 @@ from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.link import SocketLink
 from bentod.errors import DeadlineExceeded
 from bentod.gateway.app import App
+from bentod.gateway.counts import Counts
 from bentod.gateway.exchange import CONNECTION, Scope
 from bentod.gateway.infer import Limits
 from bentod.gateway.problems import KINDS
 from bentod.gateway.problems import MEDIA_TYPE as PROBLEM
 from bentod.gateway.record import Header, Record
-from bentod.gateway.routes import Counts, Operation, Routes, limits, operation
+from bentod.gateway.routes import Operation, Routes, limits, operation
 from bentod.iotypes.media_types import JSON
 from bentod.wire.intake import Memory
 from bentod.wire.messages import (

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from bentod.codec import negotiate
 from bentod.codec.bodies import Bodies
 from bentod.codec.writer import Writer
+from bentod.dispatch.call import Call
 from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.queue import Limits, Queue
 from bentod.errors import InvalidInput, Pointed
+from bentod.gateway.counts import Counts, Wire
 from bentod.gateway.grouping import Grouping
 from bentod.iotypes import image
 from bentod.iotypes.layout import specials
 from bentod.iotypes.media_types import JSON, OCTETS, TEXT
+from bentod.iotypes.mentioned import mentioned
 from bentod.iotypes.references import resolved
 from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType
 from bentod.iotypes.validator import Validator, properties
@@ -29,30 +31,11 @@ _AHEAD, _MANY, _AHEAD_OF_MANY = 32, 16, 8
 _STREAMS = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 
 
-class Counts:
-    """What was counted for one API; survives a change of tables."""
-
-    def __init__(self) -> None:
-        self.queue = Queue(Limits())
-        self.codes: Counter[str] = Counter()
-        self._kind: tuple[object, ...] = ()
-
-    def queue_of(self, *kind: object) -> Queue:
-        """The queue for calls of this kind. If they were of another kind before, it is another: those that wait
-        in it are served as they were meant, and never together with new ones."""
-        if self._kind not in ((), kind):
-            before = self.queue
-            self.queue = Queue(before.limits)
-            self.queue.batches, self.queue.batched = before.batches, before.batched
-        self._kind = kind
-        return self.queue
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One API, ready to serve. `names` are the arguments that the callable takes by name, None for all.
 
-    `plain`: a call is JSON in, JSON out, and nothing else.
+    `plain`: a call is JSON in, JSON out, and nothing else. `wire`: what its calls are, for the worker.
     """
 
     api: ApiRoute
@@ -73,6 +56,7 @@ class Operation:
     takes_context: bool
     kind: int
     names: frozenset[str] | None
+    wire: Wire
 
     def accept(self, accept: bytes | None) -> str | None:
         """The media type that an Accept header chooses for the answer; None if it refuses all."""
@@ -122,7 +106,22 @@ class Operation:
 def operation(
     api: ApiRoute, types: Mapping[str, Any], methods: tuple[Method, ...], dispatcher: Dispatcher, counts: Counts
 ) -> Operation:
-    """An API of a table, compiled. Raises ValueError for a schema that is invalid."""
+    """An API of a table, compiled, and placed in a pool. Raises ValueError for a schema that is invalid."""
+    return placed(compiled(api, types, methods, dispatcher, counts), dispatcher)
+
+
+def placed(operation: Operation, dispatcher: Dispatcher) -> Operation:
+    """An API in a pool, with the queue that its calls wait in there."""
+    queue = operation.counts.queue_of(operation.api.name, operation.wire, dispatcher)
+    if operation.dispatcher is dispatcher and operation.queue is queue:
+        return operation
+    return replace(operation, dispatcher=dispatcher, queue=queue)
+
+
+def compiled(
+    api: ApiRoute, types: Mapping[str, Any], methods: tuple[Method, ...], dispatcher: Dispatcher, counts: Counts
+) -> Operation:
+    """An API of a table, compiled, and nothing changed yet. Raises ValueError for a schema that is invalid."""
     names = properties(api.input, types)
     index, method = next(
         ((index, method) for index, method in enumerate(methods) if method.name == api.method),
@@ -135,6 +134,11 @@ def operation(
     kinds = (*specials(bodies.reader.layout), *answers)
     _prepare(kinds)
     is_async = method.style.startswith("async")
+    takes_context = any(parameter.name == "context" for parameter in parameters) and (
+        "context" not in (names or ()) or api.takes == "items"
+    )
+    kind = POSITIONAL if names is None or api.takes == "items" else NAMED
+    passed = None if takes_any else frozenset(names or ())
     return Operation(
         api=api,
         input=bodies.reader.validator,
@@ -145,17 +149,27 @@ def operation(
         has_files=any(isinstance(kind, FileType) for kind in kinds),
         plain=bodies.plain and writer.layout is None and not api.stream,
         dispatcher=dispatcher,
-        deadlines=Deadlines(dispatcher.expire),
+        deadlines=Deadlines(expire),
         counts=counts,
-        queue=counts.queue_of(api.service, is_async, api.takes, api.max_size > 0),
+        queue=counts.queue,
         grouping=Grouping(api.takes, api.max_size, api.input, types, closed=not takes_any),
         method=index,
         is_async=is_async,
-        takes_context=any(parameter.name == "context" for parameter in parameters)
-        and ("context" not in (names or ()) or api.takes == "items"),
-        kind=POSITIONAL if names is None or api.takes == "items" else NAMED,
-        names=None if takes_any else frozenset(names or ()),
+        takes_context=takes_context,
+        kind=kind,
+        names=passed,
+        wire=(
+            *(index, api.method, is_async, takes_context, kind, passed),
+            *(api.takes, api.max_size > 0, api.stream, api.input, api.output),
+            mentioned((api.input, api.output), types),
+        ),
     )
+
+
+def expire(call: Call) -> None:
+    """A call's deadline has passed, in whatever pool it is by now."""
+    assert call.queue.home is not None
+    call.queue.home.expire(call)
 
 
 def limits(api: ApiRoute, index: int = 0, gateways: int = 1) -> Limits:

@@ -25,6 +25,13 @@ class Shared:
     date_at: float = 0.0
     date: bytes = b""
 
+    def limit(self, header_timeout_s: float, keep_alive_s: float, write_timeout_s: float) -> None:
+        """From now on these, on connections that are open, too."""
+        self.header_timeout_s, self.write_timeout_s = header_timeout_s, write_timeout_s
+        self.config.timeout_keep_alive = cast(int, keep_alive_s)
+        for connection in list(self.state.connections):
+            cast(Any, connection).limits_changed()
+
 
 def shared(app: App, header_timeout_s: float, keep_alive_s: float, write_timeout_s: float) -> Shared:
     """uvicorn's settings for `app`. A client that takes nothing of an answer for `write_timeout_s` is cut off."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -22,10 +23,12 @@ def live() -> Page:
     return 200, b'{"status":"live"}', _JSON, [_FRESH]
 
 
-def ready(table: RouteTable, dispatchers: dict[str, Dispatcher]) -> Page:
+def ready(table: RouteTable, dispatchers: Mapping[str, Dispatcher]) -> Page:
     """Whether every service has a worker that can be reached from here; each service with what it lacks."""
     services: dict[str, Any] = {}
     for service in table.services:
+        if service.retiring:
+            continue
         reachable = dispatchers[service.name].ready
         services[service.name] = {"state": service.state, "ready": reachable, "wanted": service.wanted}
         if reachable < service.wanted:

@@ -9,7 +9,8 @@ import pytest
 
 from bentod.gateway import app as app_module
 from bentod.gateway.app import App
-from bentod.gateway.routes import Counts, Routes, operation, pages
+from bentod.gateway.counts import Counts
+from bentod.gateway.routes import Routes, operation, pages
 from tests.support.asgi import LIMITS, Client, api, serving, table
 from tests.support.links import FakeWorkers, service, worker
 from tests.support.loops import run, turns, until

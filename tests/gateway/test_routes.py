@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from bentod.gateway.routes import Counts, limits, operation, pages
+from bentod.gateway.counts import Counts
+from bentod.gateway.routes import limits, operation, pages
 from bentod.wire.entries import NAMED, POSITIONAL
 from tests.support.asgi import api, method, table
-from tests.support.links import FakeWorkers
+from tests.support.links import FakeWorkers, call, service
 from tests.support.loops import run
 
 OBJECT = {"type": "object", "properties": {"x": True, "y": True}}
 
 
-def compiled(api_, *methods, types=None, counts=None):
+def compiled(api_, *methods, types=None):
     async def main():
-        return operation(api_, types or {}, methods, FakeWorkers().dispatcher(), counts or Counts())
+        return operation(api_, types or {}, methods, FakeWorkers().dispatcher(), Counts())
 
     return run(main())
 
@@ -63,24 +64,60 @@ def test_gateways_share_what_an_api_may_have(gateways, waiting, slots):
     assert {limits(api(), index, gateways).slots for index in range(gateways)} == {0}
 
 
+STRING, NUMBER = {"type": "string"}, {"type": "number"}
+
+
 @pytest.mark.parametrize(
-    ("changed", "style", "same"),
+    ("changed", "method_", "same"),
     [
-        ({"queue": 7, "concurrency": 2, "priority": 3}, "sync", True),
-        ({"max_size": 9}, "sync", True),
-        ({"max_size": 0}, "sync", False),
-        ({"takes": "items"}, "sync", False),
-        ({"service": "t"}, "sync", False),
-        ({}, "async", False),
+        ({"queue": 7, "concurrency": 2, "priority": 3, "summary": "s"}, method(), True),
+        ({"max_size": 9}, method(), True),
+        ({"max_size": 0}, method(), False),
+        ({"takes": "items"}, method(), False),
+        ({"input": STRING}, method(), False),
+        ({"output": STRING}, method(), False),
+        ({"stream": "sse"}, method(), False),
+        ({"method": "g"}, method("g"), False),
+        ({}, method(style="async"), False),
+        ({}, method("f", "context"), False),
+        ({}, method("f", "x", any_name=True), False),
     ],
 )
-def test_waiting_calls_are_not_mixed_with_those_of_another_kind(changed, style, same):
-    counts = Counts()
-    first, again = {"takes": "columns", "max_size": 8}, [method(style=style)]
-    before = compiled(api(**first), method(), counts=counts)
-    after = compiled(api(**first | changed), *again, counts=counts)
-    assert (after.queue is before.queue) is same
-    assert after.queue is counts.queue
+@pytest.mark.parametrize("moved", [False, True])
+def test_waiting_calls_are_not_mixed_with_those_of_another_kind(changed, method_, same, moved):
+    """Nor do they move to a pool that cannot serve them as they are."""
+
+    async def main():
+        counts, workers = Counts(), FakeWorkers()
+        first, second = workers.dispatcher(), workers.dispatcher()
+        for dispatcher in (first, second):
+            await dispatcher.update(service())
+        found = {"takes": "columns", "max_size": 8, "input": NUMBER}
+        before = operation(api(**found), {}, (method(),), first, counts)
+        waiting = call(before.queue)
+        first.submit(waiting)
+        after = operation(api(**found | changed), {}, (method_,), second if moved else first, counts)
+        assert (after.queue is before.queue) is (same and not moved)
+        assert after.queue is counts.queue
+        assert (waiting.queue is after.queue) is same
+        assert counts.stats("f").waiting == 1
+
+    run(main())
+
+
+def test_types_that_an_api_does_not_use_are_none_of_its_calls_business():
+    async def main():
+        counts, dispatcher = Counts(), FakeWorkers().dispatcher()
+        one = api(input={"properties": {"x": {"$ref": "#/types/A/items"}}})
+        types = {"A": {"items": {"$ref": "#/types/B"}}, "B": STRING, "C": STRING}
+        found = [
+            operation(one, types | changed, (method(),), dispatcher, counts).queue
+            for changed in ({}, {"C": NUMBER}, {"B": NUMBER})
+        ]
+        assert found[0] is found[1]
+        assert found[1] is not found[2]
+
+    run(main())
 
 
 def test_calls_are_held_only_for_batches():

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bentod.gateway.app import App
+from bentod.gateway.counts import Counts
 from bentod.gateway.infer import Limits
-from bentod.gateway.routes import Counts, Routes, limits, operation, pages
+from bentod.gateway.routes import Routes, limits, operation, pages
 from bentod.wire.entries import DONE, DONE_WITH, RAISED
 from bentod.wire.messages import ApiRoute, Method, Parameter, RouteTable, ServiceRoute
 from tests.support.links import FakeWorkers, service, worker
