@@ -143,8 +143,8 @@ def state_folder(spec: Path, state: Path | None) -> Path:
 class RunFolder:
     """The run folder, held by this process until it ends: the lock goes with the process, however that ends.
 
-    A daemon that is replaced by another one shares the lock with it. `ours`: the folder as a whole is this daemon's, not
-    only its part.
+    A daemon that is replaced by another one shares the lock with it. `ours`: the folder as a whole is this daemon's,
+    not only its part.
     """
 
     def __init__(self, where: Folders) -> None:

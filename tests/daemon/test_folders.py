@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bentod.daemon.folders import AlreadyRunning, Folders, RunFolder, UnusableFolder, folders, located
+from bentod.daemon.folders import (
+    AlreadyRunning,
+    Folders,
+    RunFolder,
+    UnusableFolder,
+    folders,
+    located,
+    service_folder,
+)
 
 
 def places(tmp_path, run="run", spec="bentofile.yaml", name="app") -> Folders:
@@ -106,3 +115,78 @@ def test_an_open_folder_for_files_is_closed(tmp_path):
 def test_a_run_folder_that_is_too_long_for_sockets_is_refused(tmp_path):
     with pytest.raises(UnusableFolder, match="BENTOD_RUN"):
         folders("app", tmp_path / "a.yaml", {}, Path("/tmp") / ("x" * 90), None)
+
+
+def test_a_successor_has_a_part_of_its_own_and_shares_the_lock(tmp_path):
+    where = places(tmp_path)
+    old = taken(where)
+    beside = where.free()
+    assert beside.part != where.part
+    assert beside.with_part(where.part) == where
+    new = RunFolder(beside)
+    new.join(os.dup(old.lock))
+    assert {path.stat().st_mode & 0o777 for path in (beside.sockets, beside.files)} == {0o700}
+    assert where.free().part not in (where.part, beside.part)
+    old.ours, new.ours = False, True
+    where.control.touch()
+    old.release()
+    assert not where.sockets.exists()
+    assert not where.files.exists()
+    assert where.control.exists()
+    assert beside.files.exists()
+    with pytest.raises(AlreadyRunning):
+        taken(where)
+    new.release()
+    assert not where.run.exists()
+    taken(where).release()
+
+
+def test_a_successor_that_fails_leaves_the_daemon_s_things_alone(tmp_path):
+    where = places(tmp_path)
+    old = taken(where)
+    where.control.touch()
+    new = RunFolder(where.free())
+    new.join(os.dup(old.lock))
+    new.release()
+    assert where.control.exists()
+    assert where.sockets.exists()
+    assert where.files.exists()
+    with pytest.raises(AlreadyRunning):
+        taken(where)
+    old.release()
+
+
+def test_parts_come_to_an_end_and_come_back(tmp_path):
+    where = places(tmp_path)
+    old = taken(where)
+    joined = []
+    while (beside := where.free()) is not None:
+        joined.append(RunFolder(beside))
+        joined[-1].join(os.dup(old.lock))
+    assert len(joined) == 3
+    for one in joined:
+        one.release()
+    assert where.free() is not None
+    old.release()
+
+
+def test_what_killed_daemons_left_in_any_part_is_cleaned_away(tmp_path):
+    where = places(tmp_path)
+    beside = where.with_part("y")
+    for folder in (beside.sockets, beside.files):
+        folder.mkdir(parents=True)
+    where.next_control.touch()
+    folder = taken(where)
+    assert not beside.sockets.exists()
+    assert not beside.files.exists()
+    assert not where.next_control.exists()
+    folder.release()
+
+
+def test_a_daemon_that_a_service_manager_started_is_found_without_its_environment(tmp_path, monkeypatch):
+    monkeypatch.setattr("bentod.daemon.folders._SERVICES", tmp_path)
+    spec = tmp_path / "bentofile.yaml"
+    control = tmp_path / service_folder(spec) / folders("app", spec, {}, Path("/r"), None).run.name / "control.sock"
+    control.parent.mkdir(parents=True)
+    control.touch()
+    assert located(spec, {"TMPDIR": str(tmp_path / "tmp")}, None, None).control == control
