@@ -68,7 +68,7 @@ def _at(desired: Desired, folder: Path, commit: str, environ: Mapping[str, str])
         return read(files, environ)
     except SpecError as error:
         first = error.problems[0]
-        place = first.file.replace(str(folder), commit[:12] + ":", 1)
+        place = first.file.replace(f"{folder}/", f"{commit[:12]}:", 1)
         raise Incomparable(f"the spec at that commit cannot be used: {place}:{first.line}: {first.message}") from None
 
 

@@ -98,26 +98,28 @@ def _described(status: str) -> Git:
     )
 
 
-def _git(project: Path, environ: Mapping[str, str], *arguments: str) -> str:
+def run(
+    project: Path, environ: Mapping[str, str], *arguments: str, given: bytes = b"", limit_s: float | None = None
+) -> bytes:
+    """What git says to these arguments, and to `given` on its stdin, within two seconds or `limit_s`. Raises GitError."""
+    limit_s = _LIMIT_S if limit_s is None else limit_s
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     argv = ["git", "--no-optional-locks", "--no-pager", "--no-replace-objects", *settings, *arguments]
     try:
         done = subprocess.run(
-            argv,
-            cwd=project,
-            env=_environ(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_LIMIT_S,
-            check=False,
+            argv, cwd=project, env=_environ(environ), input=given, capture_output=True, timeout=limit_s, check=False
         )
     except subprocess.TimeoutExpired:
-        raise _TooSlow(f"git did not answer within {_LIMIT_S:g} s") from None
+        raise _TooSlow(f"git did not answer within {limit_s:g} s") from None
     except OSError as error:
         raise GitError(_why(error, project)) from None
     if done.returncode:
         raise _refusal(done.stderr.decode("utf-8", "replace"), project)
-    return done.stdout.decode("utf-8", "surrogateescape")
+    return done.stdout
+
+
+def _git(project: Path, environ: Mapping[str, str], *arguments: str) -> str:
+    return run(project, environ, *arguments).decode("utf-8", "surrogateescape")
 
 
 def _why(error: OSError, project: Path) -> str:
