@@ -101,7 +101,7 @@ def _described(status: str) -> Git:
 def run(
     project: Path, environ: Mapping[str, str], *arguments: str, given: bytes = b"", limit_s: float | None = None
 ) -> bytes:
-    """What git says to these arguments, and to `given` on its stdin, within two seconds or `limit_s`. Raises GitError."""
+    """What git says to these arguments, and to `given` on its stdin, within 2 s or `limit_s`. Raises GitError."""
     limit_s = _LIMIT_S if limit_s is None else limit_s
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     argv = ["git", "--no-optional-locks", "--no-pager", "--no-replace-objects", *settings, *arguments]
