@@ -17,7 +17,7 @@ def resolved(schema: Any, types: Mapping[str, Any], root: Any = None) -> Any:
     for _ in range(_MOST):
         if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
             return schema
-        schema = _followed(schema["$ref"], types, root)
+        schema = followed(schema["$ref"], types, root)
     return None
 
 
@@ -28,7 +28,7 @@ def circular(schema: Any, types: Mapping[str, Any], root: Any) -> bool:
         if schema["$ref"] in seen:
             return True
         seen.add(schema["$ref"])
-        schema = _followed(schema["$ref"], types, root)
+        schema = followed(schema["$ref"], types, root)
     return False
 
 
@@ -40,7 +40,8 @@ def object_schema(schema: Any, types: Mapping[str, Any]) -> Mapping[str, Any] | 
     return found
 
 
-def _followed(reference: str, types: Mapping[str, Any], root: Any) -> Any:
+def followed(reference: str, types: Mapping[str, Any], root: Any) -> Any:
+    """What one `$ref` in `root` refers to; None if that is nothing."""
     if reference.startswith(_TYPES):
         name, _, rest = reference.removeprefix(_TYPES).partition("/")
         return _at(types.get(name), rest.split("/") if rest else [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from bentod.plan.model import Plan, RecyclePolicy, ReloadPlan, RestartPolicy, ServerPlan, ServicePlan, WorkerPlan
@@ -11,8 +11,9 @@ from bentod.spec.model import Api, Service, Spec
 from bentod.wire.messages import ApiRoute, Example
 
 
-def build(spec: Spec, project: Path, environ: Mapping[str, str]) -> Plan:
-    """What will run. `environ` lies beneath the spec's own `env`."""
+def build(spec: Spec, project: Path, environ: Mapping[str, str], env_files: Collection[str] = ()) -> Plan:
+    """What will run. `environ` lies beneath the spec's own `env`; `env_files` are the names in it that the spec's
+    `env_files` set, so that a change of these counts as one of the spec."""
     return Plan(
         name=spec.name,
         version=spec.version,
@@ -20,7 +21,7 @@ def build(spec: Spec, project: Path, environ: Mapping[str, str]) -> Plan:
         labels=spec.labels,
         project=project,
         types=spec.types,
-        services=tuple(_service(name, spec, environ) for name in spec.services),
+        services=tuple(_service(name, spec, environ, env_files) for name in spec.services),
         apis=tuple(_route(name, api, spec) for name, api in spec.apis.items()),
         server=_server(spec),
         reload=ReloadPlan(**dict(spec.reload)),
@@ -41,15 +42,16 @@ def _server(spec: Spec) -> ServerPlan:
     )
 
 
-def _service(name: str, spec: Spec, environ: Mapping[str, str]) -> ServicePlan:
+def _service(name: str, spec: Spec, environ: Mapping[str, str], env_files: Collection[str]) -> ServicePlan:
     service = spec.services[name]
     apis = [api for api in spec.apis.values() if api.service == name]
+    from_files = {variable: environ[variable] for variable in sorted(env_files) if variable in environ}
     return ServicePlan(
         name=name,
         target=service.target,
-        methods=tuple(dict.fromkeys(api.method for api in apis)),
+        methods=tuple(sorted({api.method for api in apis})),
         hooks={hook: method for hook, method in dict(service.hooks).items() if method},
-        expected=tuple(dict.fromkeys(error for api in apis for error in api.errors)),
+        expected=tuple(sorted({error for api in apis for error in api.errors})),
         threads=service.threads,
         concurrency=service.concurrency,
         start_timeout_s=service.start_timeout_s,
@@ -59,13 +61,16 @@ def _service(name: str, spec: Spec, environ: Mapping[str, str]) -> ServicePlan:
         gateways=spec.server.gateways,
         recycle=RecyclePolicy(**dict(service.recycle)) if service.recycle else None,
         reload=service.reload,
+        init=service.init,
+        env={**from_files, **spec.env, **service.env},
+        implied=any(api.target for api in apis) and service.model_fields_set == {"target"},
     )
 
 
 def _worker(index: int, name: str, service: Service, spec: Spec, environ: Mapping[str, str]) -> WorkerPlan:
     own = {"BENTOD_NAME": spec.name, "BENTOD_SERVICE": name, "BENTOD_WORKER_INDEX": str(index)}
     wanted = expand_worker({**spec.env, **service.env}, index)
-    return WorkerPlan(index, expand_worker(service.init, index), {**environ, **wanted, **own}, wanted)
+    return WorkerPlan(index, expand_worker(service.init, index), {**environ, **wanted, **own})
 
 
 def _route(name: str, api: Api, spec: Spec) -> ApiRoute:

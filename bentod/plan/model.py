@@ -44,19 +44,21 @@ class ReloadPlan:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """What differs between the workers of one service. `environ` is complete; `own` are those of its variables that
-    the spec's `env` gives."""
+    """What differs between the workers of one service. `environ` is complete."""
 
     index: int
     init: Mapping[str, Any]
     environ: Mapping[str, str]
-    own: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePlan:
     """A pool of workers, to which `gateways` connect. `expected` are the exceptions, as `module:Class`, that its APIs
-    map to a status."""
+    map to a status.
+
+    `init` and `env` are what the spec says to all workers alike: the worker's index is not filled in, and what the
+    daemon's own environment adds is left out. `implied`: no section of the spec describes it, an API's `target` does.
+    """
 
     name: str
     target: str
@@ -72,6 +74,9 @@ class ServicePlan:
     gateways: int = 1
     recycle: RecyclePolicy | None = None
     reload: Literal["auto", "overlap", "stop_first"] = "auto"
+    init: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    implied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

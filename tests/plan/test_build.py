@@ -82,8 +82,8 @@ def test_a_spec_cannot_tell_a_worker_that_it_is_another(tmp_path):
     assert service.workers[0].environ["BENTOD_WORKER_INDEX"] == "0"
 
 
-def test_methods_are_those_that_apis_use_once_each_in_order(tmp_path):
-    over = {"apis": {"later": {"service": "s"}, "again": {"service": "s", "method": "greet"}}}
+def test_methods_are_those_that_apis_use_once_each_sorted(tmp_path):
+    over = {"apis": {"a": {"service": "s", "method": "later"}, "again": {"service": "s", "method": "greet"}}}
     (service,) = planned(tmp_path, over).services
     assert service.methods == ("greet", "later")
 
@@ -169,6 +169,14 @@ def test_recycling_and_reloading_are_as_the_spec_says_and_off_by_default(tmp_pat
     assert plan.reload == ReloadPlan(False, ("data/*.json",), ("!keep",), 0.0)
 
 
-def test_a_worker_knows_which_variables_the_spec_gives(tmp_path):
-    (service,) = planned(tmp_path, {"env": {"A": "1"}}, {"HOME": "/root"}).services
-    assert dict(service.workers[0].own) == {"A": "1"}
+def test_what_the_spec_says_is_kept_apart_from_what_lies_below_it(tmp_path):
+    over = {"env": {"A": "1"}, "services": {"s": {"env": {"N": "n${worker.index}"}}}}
+    spec = loaded(tmp_path, laid_over(BASE, over)).spec
+    (service,) = build(spec, PROJECT, {"HOME": "/root", "FILED": "f"}, {"FILED"}).services
+    assert dict(service.env) == {"A": "1", "N": "n${worker.index}", "FILED": "f"}
+    assert service.workers[0].environ["N"] == "n0"
+
+
+def test_a_service_that_only_a_target_names_is_implied(tmp_path):
+    services = planned(tmp_path, {"apis": {"one": {"target": "hello:Model.run"}}}).services
+    assert {service.name: service.implied for service in services} == {"s": False, "hello:Model": True}
