@@ -35,7 +35,7 @@ def read(files: Sequence[Path], environ: Mapping[str, str], texts: Mapping[Path,
             with contextlib.suppress(OSError, UnicodeDecodeError):  # `load` says so, with all that is wrong besides
                 texts[file] = file.read_text("utf-8")
     loaded = load(files, environ, texts=texts)
-    plan = build(loaded.spec, loaded.directory, loaded.environ(environ))
+    plan = build(loaded.spec, loaded.directory, loaded.environ(environ), loaded.env_file_values.keys())
     return Desired(loaded, plan, {str(file): text for file, text in texts.items()})
 
 
