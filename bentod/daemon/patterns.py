@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -128,16 +129,18 @@ def matching(project: Path, include: Sequence[str], exclude: Sequence[str], igno
 
 def _compiled(lines: Sequence[str]) -> GitIgnoreSpec:
     for line in lines:
+        if "[[" in line:
+            raise UnusablePattern(f"`{line}`: sets of characters by name or within each other are not supported")
         try:
             GitIgnoreSpec.from_lines([line])
-        except ValueError as error:
+        except (ValueError, re.error) as error:
             raise UnusablePattern(f"`{line}` is no pattern as in a .gitignore: {error}") from None
     return GitIgnoreSpec.from_lines(lines)
 
 
 def _parts(line: str) -> tuple[str, ...]:
     """A pattern by folders. One that names no folder can match anywhere."""
-    pattern = line.strip().rstrip("/")
+    pattern = line.rstrip().rstrip("/")
     return tuple(pattern.lstrip("/").split("/")) if "/" in pattern else ("**",)
 
 
@@ -145,8 +148,8 @@ def _leads(pattern: tuple[str, ...], folder: tuple[str, ...]) -> bool:
     """Whether the pattern can match something at or below `folder`. If it matches the folder itself, it matches all
     that is in it."""
     for part, want in zip(folder, pattern, strict=False):
-        if want == "**":
-            return True
+        if want == "**" or any(sign in want for sign in ("\\", "[^", "[[")):
+            return True  # these mean something else to fnmatch
         if not fnmatch.fnmatchcase(part, want):
             return False
     return True

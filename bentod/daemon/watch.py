@@ -24,7 +24,7 @@ __all__ = ("Wanted", "Watch")
 _T = TypeVar("_T")
 
 _ROUND_S = 5.0
-"""So often we look ourselves: the kernel drops events when there are too many, and some file systems have none."""
+"""So often we look, too: the kernel drops events when there are too many, and some file systems have none."""
 _POLL_S = 1.0
 _DELAYS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
@@ -53,6 +53,7 @@ class Watch:
         self._interrupt = threading.Event()
         self._woken = asyncio.Event()
         self._stopping = False
+        self._asked = Wanted()
         self._polling = False
         self._limited = False
         self._failures = 0
@@ -66,7 +67,7 @@ class Watch:
     async def stop(self) -> None:
         """Watch no more; `changed` is not called again."""
         self._stopping = True
-        self.refresh()
+        self._wake()
         if self._task is not None:
             await asyncio.wait([self._task])
         self._pending.close()
@@ -74,6 +75,11 @@ class Watch:
 
     def refresh(self) -> None:
         """Ask again what is wanted."""
+        if self._wanted() != self._asked:
+            self._wake()
+
+    def _wake(self) -> None:
+        # what has happened up to now is thrown away by this: a hint must follow
         self._interrupt.set()
         self._woken.set()
 
@@ -90,38 +96,46 @@ class Watch:
     async def _watch(self) -> None:
         """Watch, until other folders have to be watched. Raises what `_run` expects."""
         self._interrupt.clear()
-        wanted = self._wanted()
-        places = await self._in_thread(lambda: Places(self._project, wanted))
+        self._asked = self._wanted()
+        places = await self._places()
         notify = await self._notify([str(folder) for folder in places.folders])
         self._say_limited(places)
         self._pending.add(frozenset())
         try:
-            await self._follow(notify, wanted, places)
+            await self._follow(notify, places)
         finally:
             notify.close()
 
-    async def _follow(self, notify: RustNotify, wanted: Wanted, places: Places) -> None:
+    async def _follow(self, notify: RustNotify, places: Places) -> None:
         looked = time.monotonic()
         while not self._stopping:
             paths = await self._in_thread(lambda: self._wait(notify))
             self._failures = 0
             self._interrupt.clear()
+            asked, self._asked = self._asked, self._wanted()
             seen = await self._in_thread(functools.partial(places.seen, paths))
             self._count(seen.names)
-            if time.monotonic() - looked >= _ROUND_S:
-                looked = time.monotonic()
-                missed = await self._in_thread(places.missed)
-                self._count(missed.names)
-                seen = seen if seen.outdated else missed
-            now = self._wanted()
-            if now != wanted:
-                self._pending.add(frozenset())
-            elif not seen.outdated:
+            outdated = seen.outdated or self._asked != asked
+            if not outdated and time.monotonic() - looked < self._round_s:
                 continue
-            before, wanted = places.folders, now
-            places = await self._in_thread(functools.partial(Places, self._project, now))
-            if seen.rebuilt or places.folders != before:
+            looked = time.monotonic()
+            missed = await self._in_thread(places.missed)
+            self._count(missed.names)
+            if self._asked != asked:
+                self._pending.add(frozenset())
+            before = places.folders
+            if outdated or missed.outdated:
+                places = await self._places()
+            if seen.rebuilt or missed.rebuilt or places.folders != before:
                 return
+
+    async def _places(self) -> Places:
+        return await self._in_thread(functools.partial(Places, self._project, self._asked))
+
+    @property
+    def _round_s(self) -> float:
+        """So often we look ourselves."""
+        return _POLL_S if self._polling else _ROUND_S
 
     def _count(self, names: frozenset[str]) -> None:
         if names:
@@ -130,7 +144,7 @@ class Watch:
     def _wait(self, notify: RustNotify) -> frozenset[str]:
         """The paths that something has happened to, if anything has within some seconds. For the thread."""
         step_ms = round(self._step_s * 1000)
-        found = notify.watch(4 * step_ms, step_ms, round(_ROUND_S * 1000), self._interrupt)
+        found = notify.watch(4 * step_ms, step_ms, round(self._round_s * 1000), self._interrupt)
         return frozenset(path for _, path in found) if isinstance(found, set) else frozenset()
 
     async def _notify(self, folders: list[str]) -> RustNotify:
