@@ -126,13 +126,9 @@ class Following:
 
     async def _grow(self) -> None:
         """Workers import more while they run: that is watched too, and recorded."""
-        known = 0
         while True:
             await asyncio.sleep(_GROWING_S)
             pools = self._daemon.routing.pools
-            size = sum(len(pool.files) for pool in pools.values())
-            if size != known and known:
-                self._sources.imported(pools.values())
+            if self._sources.imported(pools.values()):
                 await self._journal.grown(self._daemon.routing.number, pools)
                 await self.refresh()
-            known = size

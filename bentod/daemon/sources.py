@@ -51,9 +51,11 @@ class Sources:
         self._patterns = self._patterns_of(reload)
         self._reload, self.files, self._env_files = reload, loaded.files, loaded.env_files
 
-    def imported(self, pools: Iterable[Pool]) -> None:
-        """What the running workers have imported, by now."""
-        self._imported = frozenset(name for pool in pools for name in pool.files)
+    def imported(self, pools: Iterable[Pool]) -> bool:
+        """The running workers have imported what they have by now. Returns whether that is more, or less, than was
+        known."""
+        before, self._imported = self._imported, frozenset(name for pool in pools for name in pool.files)
+        return before != self._imported
 
     def failed(self, pools: Iterable[Pool] = ()) -> None:
         """An attempt has failed. What it imported counts too, and any module that appears may be what it needs."""
