@@ -9,20 +9,29 @@ import sys
 from typing import Literal
 
 from bentod.cli.starting import starting
+from bentod.cli.takeover import again, taking_over
 from bentod.daemon.folders import Folders
 from bentod.daemon.front import AccessLogging
 from bentod.daemon.listen import inherited
 from bentod.daemon.notify import Notifier, watchdog_interval_s
 from bentod.daemon.run import Start, run
+from bentod.daemon.succession import Heir
 from bentod.observe.log import make_log
 from bentod.observe.sink import Nowhere, open_sink
 from bentod.settings import Settings
 from bentod.supervise.spawn import Spawned
 
 
-def serve(args: argparse.Namespace, spawned: Spawned) -> None:
+def serve(args: argparse.Namespace, spawned: Spawned) -> int:
     """Run the daemon until it is told to stop. Raises SpecError, StartError, AlreadyRunning, UnusableFolder."""
-    found = starting(args)
+    if args.takeover is None:
+        return _serve(args, spawned, None)
+    with taking_over(args.takeover) as heir:
+        return _serve(args, spawned, heir)
+
+
+def _serve(args: argparse.Namespace, spawned: Spawned, heir: Heir | None) -> int:
+    found = starting(args, heir.handover if heir is not None else None)
     settings, folders = found.settings, found.folders
     form = _form(settings, detached=args.detached)
     shown = Nowhere() if args.detached else open_sink("")
@@ -40,9 +49,11 @@ def serve(args: argparse.Namespace, spawned: Spawned) -> None:
         watchdog_s=watchdog_interval_s(os.environ),
         gated=not args.ungated,
         spawned=spawned,
+        again=again(args, folders, os.environ),
+        heir=heir,
     )
     try:
-        asyncio.run(run(start, log))
+        return asyncio.run(run(start, log))
     finally:
         shown.close()
 

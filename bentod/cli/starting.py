@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentod.cli.project import chosen
 from bentod.daemon.desired import Desired, read, recorded
 from bentod.daemon.folders import Folders, folders, state_folder
 from bentod.daemon.history import History, Marker
+from bentod.daemon.inherit import Handover
 from bentod.daemon.notify import child_environ
 from bentod.errors import SpecError
 from bentod.settings import Settings
@@ -31,10 +32,10 @@ class Starting:
     broken: SpecError | None = None
 
 
-def starting(args: argparse.Namespace) -> Starting:
-    """Raises SpecError, BadSetting, UnusableFolder."""
+def starting(args: argparse.Namespace, handover: Handover | None = None) -> Starting:
+    """Raises SpecError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
     settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
-    last = None if args.strict else _last(state_folder(files[0], settings.state), environ)
+    last = None if args.strict or handover is not None else _last(state_folder(files[0], settings.state), environ)
     broken: SpecError | None = None
     try:
         desired = read(files, environ)
@@ -43,6 +44,8 @@ def starting(args: argparse.Namespace) -> Starting:
             raise
         broken, desired = error, last
     where = folders(desired.plan.name, files[0], environ, settings.run, settings.state)
+    if handover is not None:  # the name, from which the folder's is made, may be another by now
+        where = replace(where, run=Path(handover.run), files=Path(handover.files), part=handover.part)
     return Starting(desired, where, settings, environ, last, broken)
 
 

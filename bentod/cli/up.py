@@ -18,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ungated", action="store_true", help=argparse.SUPPRESS)  # for `bentod test`
     parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)  # what -d starts
+    parser.add_argument("--takeover", type=int, help=argparse.SUPPRESS)  # what `bentod upgrade` starts
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +31,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         from bentod.cli.foreground import serve  # while this is imported the gateway imports its own part
 
-        serve(args, gateway)
+        return serve(args, gateway)
     finally:
         gateway.abandon()
-    return 0

@@ -41,6 +41,9 @@ class Controlled(Protocol):
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order. Raises UnknownGeneration."""
 
+    async def upgrade(self) -> dict[str, Any]:
+        """Have a new daemon take the place of this one."""
+
     def stop(self, reason: str) -> None:
         """Begin to shut down."""
 
@@ -101,6 +104,11 @@ def _app(controlled: Controlled) -> Quart:
     async def apply() -> Answer:
         """Answers once the change is over."""
         return await _apply(controlled, await request.get_json(force=True))
+
+    @app.post("/upgrade")
+    async def upgrade() -> dict[str, Any]:
+        """Answers once the new daemon serves, or will not."""
+        return await controlled.upgrade()
 
     @app.post("/stop")
     async def down() -> Answer:

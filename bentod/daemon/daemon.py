@@ -78,9 +78,10 @@ class Daemon:
         drain_s = self.plan.server.drain_timeout_s
         return drain_s + max(_WORKERS_AFTER_S, drain_s)
 
-    async def start(self, number: int, inherited: Sequence[Inherited] = ()) -> None:
+    async def start(self, number: int, inherited: Sequence[Inherited] = (), *, beside: bool = False) -> None:
         """Bind, start everything, and return once every worker is ready and every gateway serves by it. `launched` is
-        set once all that this process can do by itself is done. `inherited` sockets need not be bound.
+        set once all that this process can do by itself is done. `inherited` sockets need not be bound; `beside` another
+        daemon that serves on them: then no call comes before everything is ready.
 
         Raises StartError; what was started then still has to be stopped.
         """
@@ -88,7 +89,7 @@ class Daemon:
         plan = self.desired.plan
         self._log("generation.starting", generation=number, services=len(plan.services), apis=len(plan.apis))
         try:
-            self.front.start(plan.server, inherited)
+            self.front.start(plan.server, inherited, unseen=beside)
             self._spawn(self._push_changes())
             self._spawn(self._observe())
             pools = {
@@ -103,6 +104,9 @@ class Daemon:
             await settled(list(pools.values()))
             self.accept(pools.values())
             await self.push()
+            if beside:
+                await self.front.prepare(plan.server, inherited)
+                self.front.swap(plan.server)
         except StartError:
             self.state = "failed"
             raise

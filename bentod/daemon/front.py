@@ -56,16 +56,16 @@ class Front:
         """Where clients reach the gateways."""
         return [listener.url for listener in self.listeners]
 
-    def start(self, server: ServerPlan, inherited: Sequence[Inherited] = ()) -> None:
-        """Bind, and start the gateways. Raises StartError."""
-        self.listeners = listen(server.listen, inherited)
+    def start(self, server: ServerPlan, inherited: Sequence[Inherited] = (), *, unseen: bool = False) -> None:
+        """Bind, and start the gateways; `unseen` ones serve nobody yet. Raises StartError."""
+        self.listeners = [] if unseen else listen(server.listen, inherited)
         self._gateways = self._make(server, self.listeners)
         self._gateways.start()
 
-    async def prepare(self, server: ServerPlan) -> None:
+    async def prepare(self, server: ServerPlan, inherited: Sequence[Inherited] = ()) -> None:
         """Bind what is new, and start gateways of the next generation that serve by the routes as they are; `swap` or
         `drop` follows. Raises StartError."""
-        listeners, closing = relisten(self.listeners, server.listen)
+        listeners, closing = relisten(self.listeners, server.listen, inherited)
         gateways = self._make(server, listeners)
         self._next = listeners, closing, gateways
         gateways.start()

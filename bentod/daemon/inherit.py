@@ -67,7 +67,12 @@ class Yours:
     """The successor is the daemon now."""
 
 
-Word = Handover | Ready | Failed | Yours
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """The old daemon has answered all its calls."""
+
+
+Word = Handover | Ready | Failed | Yours | Drained
 _WORDS: dict[str, type[Any]] = {word.__name__: word for word in typing.get_args(Word)}
 
 
@@ -87,6 +92,12 @@ def send(end: socket.socket, handover: Handover, lock: int, sockets: Sequence[in
     data = _encoded(handover)
     sent = socket.send_fds(end, [data], [lock, *sockets])
     end.sendall(data[sent:])
+
+
+def tell(end: socket.socket, word: Word) -> None:
+    """Say a word without an event loop; nothing happens if nobody is there."""
+    with contextlib.suppress(OSError):
+        end.sendall(_encoded(word))
 
 
 def receive(end: socket.socket, timeout_s: float = _RECEIVE_S) -> Inheritance:

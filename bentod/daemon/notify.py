@@ -53,6 +53,10 @@ class Notifier:
         """What is being done (start, reload, stop) takes at most so much longer, counted from now."""
         return self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
+    def mute(self) -> None:
+        """Another process speaks from now on."""
+        self._address = None
+
     def _send(self, *lines: str) -> bool:
         if self._address is None or not lines:
             return False

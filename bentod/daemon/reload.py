@@ -59,6 +59,11 @@ class Reload:
         self._log = log
         self._turn = asyncio.Lock()
 
+    @property
+    def turn(self) -> asyncio.Lock:
+        """While somebody holds it, no change is made."""
+        return self._turn
+
     async def plan(self, files: Sequence[Path] | None, against: int | None) -> dict[str, Any]:
         """What `apply` would do now; or what lies between a recorded generation and what the files say. Raises
         SpecError, UnknownGeneration, UnusablePattern."""
@@ -157,7 +162,6 @@ class Reload:
             plan=daemon.plan,
             files={name: dict(pool.files) for name, pool in pools.items()},
             included=self._sources.included,
-            environment=daemon.desired.loaded.env_file_values,
             failed=frozenset(name for name, pool in pools.items() if pool.status().state is ServiceState.FAILED),
             usage=await daemon.usage(),
         )
@@ -167,8 +171,7 @@ class Reload:
         record: Record = await self._journal.record(number)
         desired = await self._journal.desired(number)
         files = {name: dict(service.files) for name, service in record.services.items()}
-        environment = desired.loaded.env_file_values
-        return Running(number, desired.plan, files, self._sources.included, environment)
+        return Running(number, desired.plan, files, self._sources.included)
 
     def _not(
         self,

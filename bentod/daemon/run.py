@@ -18,16 +18,19 @@ from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders, RunFolder
 from bentod.daemon.following import Following
 from bentod.daemon.front import AccessLogging
+from bentod.daemon.inherit import Ready
 from bentod.daemon.journal import Journal
 from bentod.daemon.listen import Inherited
 from bentod.daemon.notify import Notifier
 from bentod.daemon.order import Order, Outcome
 from bentod.daemon.reload import Reload
 from bentod.daemon.sources import Sources
+from bentod.daemon.succession import Again, Heir, Succession, told
 from bentod.errors import SpecError, StartError
 from bentod.supervise.spawn import Spawned
 
 INTERRUPTED = 130
+_APPEAR_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -47,35 +50,47 @@ class Start:
     watchdog_s: float | None = None
     gated: bool = True
     spawned: Spawned | None = None
+    again: Again = field(default_factory=lambda: Again((), {}))
+    heir: Heir | None = None
 
 
-async def run(start: Start, log: Callable[..., None]) -> None:
-    """Serve until told to stop. Raises StartError if it does not become ready, AlreadyRunning, UnusableFolder.
+async def run(start: Start, log: Callable[..., None]) -> int:
+    """Serve until told to stop; the exit code. Raises StartError if it does not become ready, AlreadyRunning,
+    UnusableFolder.
 
-    The first SIGTERM or SIGINT drains, a second one ends at once. SIGHUP has the spec read again.
+    The first SIGTERM or SIGINT drains, a second one ends at once. SIGHUP has the spec read again. `start.heir`: another
+    daemon serves still, and this one takes its place.
     """
     folders = start.folders
     folder = RunFolder(folders)
-    folder.take()
+    if start.heir is None:
+        folder.take()
+    else:
+        folder.join(start.heir.lock)
+    succession = Succession(start.again, folders, folder, start.notifier, log)
     try:
         name = start.desired.plan.name
         log("daemon.started", name=name, pid=os.getpid(), run=str(folders.run), state=str(folders.state))
         try:
-            await _Run(start, log).serve()
+            await _Run(start, folder, succession, log).serve()
         except StartError as error:
             if start.instead is None or start.broken is not None:
                 raise
             again = replace(start, desired=start.instead, instead=None, spawned=None, broken=error)
-            await _Run(again, log).serve()
+            await _Run(again, folder, succession, log).serve()
     finally:
         folder.release()
+    return await succession.outlast() if succession.heir is not None and succession.stays else 0
 
 
 class _Run:
     """One daemon's life."""
 
-    def __init__(self, start: Start, log: Callable[..., None]) -> None:
+    def __init__(self, start: Start, folder: RunFolder, succession: Succession, log: Callable[..., None]) -> None:
         self._start = start
+        self._folder = folder
+        self._succession = succession
+        self._upgrading: asyncio.Task[Ready] | None = None
         self._log = log
         self._ready = False
         self._orders: asyncio.Queue[str] = asyncio.Queue()
@@ -97,7 +112,7 @@ class _Run:
         await self._daemon.launched.wait()
         # the web framework takes a third of a second to import: the workers start meanwhile
         module = await asyncio.to_thread(importlib.import_module, "bentod.daemon.control")
-        control = module.Control(self._start.folders.control, self)
+        control = module.Control(self._control_path, self)
         control.start()
         ordered = asyncio.create_task(self._orders.get())
         reason = "it did not start"
@@ -107,9 +122,11 @@ class _Run:
                 starting.result()
             reason = await ordered
         finally:
-            starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StartError):
-                await starting
+            for task in (starting, self._upgrading):
+                if task is not None:
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, StartError):
+                        await task
             await self._following.stop()
             await self._end(reason)
             await control.stop()
@@ -123,7 +140,7 @@ class _Run:
         if broken is not None:
             self._reload.resumed(broken)
         try:
-            await self._daemon.start(number, self._start.inherited)
+            await self._serve_from(number)
         except StartError as error:
             self._log("generation.failed", level="error", generation=number, error=str(error))
             await self._journal.failed(number, time.monotonic() - begun, str(error))
@@ -136,6 +153,24 @@ class _Run:
         self._start.notifier.ready(self._summary())
         if self._start.watchdog_s is not None:
             self._watchdog = asyncio.create_task(self._watched(self._start.watchdog_s))
+
+    async def _serve_from(self, number: int) -> None:
+        """Start a generation, in the place of another daemon if there is one. Raises StartError."""
+        heir = self._start.heir
+        if heir is None:
+            await self._daemon.start(number, self._start.inherited)
+            return
+        await self._daemon.start(number, heir.sockets, beside=True)
+        heir.opened()
+        await _appeared(self._control_path)
+        await heir.take_over(number, self._daemon.front.listeners, self.stop)
+        self._control_path.replace(self._start.folders.control)
+        self._folder.ours = True
+
+    @property
+    def _control_path(self) -> Path:
+        folders = self._start.folders
+        return folders.control if self._start.heir is None else folders.next_control
 
     async def _watched(self, interval_s: float) -> None:
         """Tell the service manager that this loop still turns."""
@@ -188,6 +223,27 @@ class _Run:
         await self._following.resume()
         return outcome
 
+    async def upgrade(self) -> dict[str, Any]:
+        """Have a new daemon take the place of this one. What becomes of it does not depend on who asked."""
+        await self.settled.wait()
+        begun, number = time.monotonic(), self._daemon.routing.number
+        if self._upgrading is not None and (not self._upgrading.done() or self._succession.heir is not None):
+            return Outcome("refused", number, error="an upgrade is under way already").document()
+        self._upgrading = asyncio.create_task(self._upgrade(number))
+        try:
+            ready = await asyncio.shield(self._upgrading)
+        except StartError as error:
+            seconds = time.monotonic() - begun
+            return Outcome("failed", number, seconds, str(error), error.traceback).document()
+        return told(ready, number, time.monotonic() - begun)
+
+    async def _upgrade(self, number: int) -> Ready:
+        async with self._reload.turn:
+            ready = await self._succession.run(self._sources.files, number, self._daemon.front.listeners)
+        self._start.notifier.mute()
+        self.stop(f"bentod {ready.version} (pid {ready.pid}) has taken over")
+        return ready
+
     def stop(self, reason: str) -> None:
         """Begin to shut down."""
         self._orders.put_nowait(reason)
@@ -204,5 +260,20 @@ class _Run:
             os._exit(INTERRUPTED)
         again.cancel()
         stopping.result()
+        if self._succession.heir is not None:
+            await self._succession.drained()
+            return  # what is written down is the heir's
         if self._ready:
             await self._journal.close()
+        if self._start.heir is not None:
+            await self._start.heir.alone(self.stop_seconds)
+            await self._start.heir.close()
+
+
+async def _appeared(path: Path) -> None:
+    """Wait until the control socket is there. Raises StartError."""
+    deadline = time.monotonic() + _APPEAR_S
+    while not path.exists():  # noqa: ASYNC240 - a look that waits for nothing
+        if time.monotonic() > deadline:
+            raise StartError("the control socket cannot be opened")
+        await asyncio.sleep(0.01)

@@ -23,7 +23,7 @@ from bentod.gateway.server import Server
 from bentod.gateway.shared import shared
 from bentod.observe.access import access_log
 from bentod.wire.channel import Channel
-from bentod.wire.frames import Splitter
+from bentod.wire.frames import LENGTH_SIZE, length_in
 from bentod.wire.messages import (
     Acknowledged,
     Drain,
@@ -36,7 +36,7 @@ from bentod.wire.messages import (
 )
 
 _COLLECT_EVERY = 50_000  # objects; at Python's 700 a twentieth of a gateway's time goes into looking for cycles
-_FIRST, _MOST_SOCKETS = 65536, 64
+_MOST_SOCKETS = 64
 
 
 async def main() -> int:
@@ -93,18 +93,22 @@ async def _drain(server: Server, channel: Channel, timeout_s: float) -> None:
 
 def _orders(end: socket.socket) -> tuple[ServerLimits, list[int]] | None:
     """The first message and the listening sockets that come with it; None if the daemon is gone before."""
-    splitter = Splitter()
     sockets: list[int] = []
-    payloads: list[bytes] = []
-    while not payloads:
-        data, received, _, _ = socket.recv_fds(end, _FIRST, _MOST_SOCKETS)
+    head = b""
+    while len(head) < LENGTH_SIZE:  # not a byte more than the message: the next one may be there already
+        data, received, _, _ = socket.recv_fds(end, LENGTH_SIZE - len(head), _MOST_SOCKETS)
         if not data:
             return None
         sockets += received
-        payloads = splitter.feed(data)
-    limits = decode(payloads[0])
+        head += data
+    body = b""
+    while len(body) < length_in(head):
+        data = end.recv(length_in(head) - len(body))
+        if not data:
+            return None
+        body += data
+    limits = decode(body)
     assert isinstance(limits, ServerLimits)
-    assert len(payloads) == 1, "descriptors end a read: nothing else can have come with them"
     return limits, sockets
 
 

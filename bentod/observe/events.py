@@ -4,6 +4,8 @@ from __future__ import annotations
 
 EVENTS: dict[str, str] = {
     "daemon.started": "name, pid, run, state",
+    "daemon.replaced": "pid, version, seconds",
+    "daemon.not_replaced": "reason",
     "daemon.stopping": "reason",
     "daemon.stopped": "abandoned",
     "generation.starting": "generation, services, apis, reason",

@@ -16,6 +16,16 @@ LIMIT = 256 * 1024 * 1024
 """Bytes that one frame may hold. JSON numbers can more than double as MessagePack, so this is far above `max_body`."""
 
 
+LENGTH_SIZE = _LENGTH.size
+"""Bytes in front of each payload."""
+
+
+def length_in(head: bytes) -> int:
+    """The length that is in front of a payload."""
+    (length,) = _LENGTH.unpack(head)
+    return int(length)
+
+
 def frame(payload: bytes, limit: int = LIMIT) -> bytes:
     """`payload` with its length in front. Raises WireError above `limit`."""
     if len(payload) > limit:
