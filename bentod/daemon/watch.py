@@ -157,7 +157,8 @@ class Watch:
         except (OSError, RuntimeError) as error:
             if not self._polling:
                 self._polling = True
-                self._log("watch.polling", level="warning", reason=str(error), interval_s=_POLL_S)
+                reason = str(error).partition(" about [")[0].rstrip(".")  # the rest is Rust
+                self._log("watch.polling", level="warning", reason=reason, interval_s=_POLL_S)
             notify = await self._in_thread(lambda: _watching(folders, polling=True))
         return notify
 
