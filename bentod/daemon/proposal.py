@@ -21,14 +21,13 @@ Files = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Running:
-    """What runs: generation `number`, the files that each of its services has imported, those besides that count for
-    all services, and the values of its `env_files`. `failed` services have no worker, and get none."""
+    """What runs: generation `number`, the files that each of its services has imported, and those besides that count
+    for all services. `failed` services have no worker, and get none."""
 
     number: int = 0
     plan: Plan | None = None
     files: Mapping[str, Files] = field(default_factory=dict)
     included: Files = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     usage: Mapping[str, Usage] = field(default_factory=dict)
 
@@ -55,8 +54,6 @@ def _causes(running: Running, desired: Desired, disk: Disk) -> dict[str, tuple[C
     everyone: tuple[Cause, ...] = ()
     if not desired.pins:
         everyone = changes(running.included, disk.included)
-    if running.environment != desired.loaded.env_file_values:
-        everyone = (*everyone, Cause("file", "env_files", "", "changed"))
     found = {}
     for name, before in running.files.items():
         now = (
