@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "history": "list the generations that ran, and the attempts that failed",
     "show": "print all that is recorded of one generation",
     "rollback": "go back to an earlier generation, its code included",
+    "test": "say whether the APIs answer their examples as these say",
     "call": "call an API of the running daemon",
     "bench": "measure how many calls an API of the running daemon takes, and how long they last",
     "logs": "show what the daemon and the workers said",
