@@ -163,7 +163,8 @@ class RunFolder:
             _refuse_namesake(run)
         except BlockingIOError:
             raise AlreadyRunning(
-                f"a daemon already runs this spec (see `bentod status`); its run folder is {run}"
+                "a daemon already runs this spec: `bentod apply` has it do what the spec says by now; "
+                f"its run folder is {run}"
             ) from None
         except OSError as error:
             raise UnusableFolder(f"cannot use the run folder {error.filename or run}: {error.strerror}") from None
