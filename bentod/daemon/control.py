@@ -80,6 +80,7 @@ class Control:
 def _app(controlled: Controlled) -> Quart:
     app = Quart("bentod")
     app.config["RESPONSE_TIMEOUT"] = None  # a change may take as long as its workers
+    changes: set[asyncio.Task[Answer]] = set()
 
     @app.get("/status")
     async def status() -> dict[str, Any]:
@@ -102,8 +103,11 @@ def _app(controlled: Controlled) -> Quart:
 
     @app.post("/apply")
     async def apply() -> Answer:
-        """Answers once the change is over."""
-        return await _apply(controlled, await request.get_json(force=True))
+        """Answers once the change is over. It goes on if whoever ordered it goes away."""
+        change = asyncio.create_task(_apply(controlled, await request.get_json(force=True)))
+        changes.add(change)
+        change.add_done_callback(changes.discard)
+        return await asyncio.shield(change)
 
     @app.post("/upgrade")
     async def upgrade() -> dict[str, Any]:
