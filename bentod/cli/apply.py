@@ -104,8 +104,12 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise NoPlan(f"the plan {file} cannot be read: {error.strerror}") from None
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("state"), str) or not isinstance(found.get("base"), int):
+        found = {}
+    from bentod.plan.document import proposal
+
+    try:
+        proposal(found)
+    except ValueError:
         hint = "; a spec is named by `-f`" if file.suffix in {".yaml", ".yml", ".toml"} else ""
-        raise NoPlan(f"{file} is no plan that `bentod plan -o` saved{hint}")
-    return found
+        raise NoPlan(f"{file} is no plan that `bentod plan -o` saved{hint}") from None
+    return dict(found)

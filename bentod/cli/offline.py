@@ -37,7 +37,7 @@ def against_record(desired: Desired, record: Record, environ: Mapping[str, str])
         raise Incomparable(f"generation {record.number} cannot be read any more: {error.problems[0].message}") from None
     files = {name: dict(service.files) for name, service in record.services.items()}
     names = {name for one in files.values() for name in one}
-    running = Running(record.number, then.plan, files, environment=then.loaded.env_file_values)
+    running = Running(record.number, then.plan, files)
     return propose(running, desired, Disk(_digests(desired.loaded.directory, names)))
 
 
@@ -56,8 +56,7 @@ def against_commit(desired: Desired, commit: str, environ: Mapping[str, str]) ->
             files[name] = _digests(folder, names)
             now.update(_digests(project, names))
     plan: Plan = moved(then.plan, str(folder), str(project))
-    environment = {name: moved(value, str(folder), str(project)) for name, value in then.loaded.env_file_values.items()}
-    return propose(Running(0, replace(plan, project=project), files, environment=environment), desired, Disk(now))
+    return propose(Running(0, replace(plan, project=project), files), desired, Disk(now))
 
 
 def _at(desired: Desired, folder: Path, commit: str, environ: Mapping[str, str]) -> Desired:

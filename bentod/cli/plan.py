@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         save(document, args.output)
     print(json.dumps(document, indent=2, ensure_ascii=False) if args.json else told(document, words, coloured(args)))
-    return DIFFERENT if args.exit_code and not _empty(document) else FINE
+    return DIFFERENT if args.exit_code and not document["empty"] else FINE
 
 
 def told(document: dict[str, Any], words: str, colour: bool) -> str:
@@ -75,13 +75,6 @@ def save(document: dict[str, Any], file: Path) -> None:
         write_whole(file.absolute(), json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
     except OSError as error:
         raise NotSaved(f"the plan cannot be saved to {file}: {error.strerror}") from None
-
-
-def _empty(document: dict[str, Any]) -> bool:
-    from bentod.plan.document import proposal
-
-    empty: bool = proposal(document).difference.empty
-    return empty
 
 
 def _made(args: argparse.Namespace) -> tuple[dict[str, Any], str]:

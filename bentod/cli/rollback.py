@@ -26,7 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_files(parser)
     parser.epilog = _EPILOG
     parser.add_argument(
-        "number", metavar="N", nargs="?", type=int, help="a generation of `bentod history` (default: the one before)"
+        "number",
+        metavar="N",
+        nargs="?",
+        type=int,
+        help="a generation of `bentod history` (default: the last that was live before the running one)",
     )
     parser.add_argument(
         "--allow-breaking", action="store_true", help="even if callers that are right today would not be"
