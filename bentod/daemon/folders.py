@@ -136,8 +136,10 @@ def _short(spec: Path) -> str:
 
 
 def state_folder(spec: Path, state: Path | None) -> Path:
-    """What survives of the daemon that runs the file `spec`."""
-    return (state or spec.parent / ".bentod").absolute()
+    """What survives of the daemon that runs the file `spec`. One with a name of its own has a folder of its own, since
+    another spec may lie beside it."""
+    folder = (state or spec.parent / ".bentod").absolute()
+    return folder if spec.stem == "bentofile" else folder / spec.name
 
 
 class RunFolder:

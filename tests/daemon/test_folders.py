@@ -190,3 +190,9 @@ def test_a_daemon_that_a_service_manager_started_is_found_without_its_environmen
     control.parent.mkdir(parents=True)
     control.touch()
     assert located(spec, {"TMPDIR": str(tmp_path / "tmp")}, None, None).control == control
+
+
+@pytest.mark.parametrize(("name", "inside"), [("bentofile.toml", ""), ("other.yaml", "other.yaml")])
+def test_specs_that_lie_side_by_side_share_no_state(tmp_path, name, inside):
+    assert folders.state_folder(tmp_path / name, None) == tmp_path / ".bentod" / inside
+    assert folders.state_folder(tmp_path / name, tmp_path / "there") == tmp_path / "there" / inside
