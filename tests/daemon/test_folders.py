@@ -15,6 +15,7 @@ from bentod.daemon.folders import (
     folders,
     located,
     service_folder,
+    state_folder,
 )
 
 
@@ -194,5 +195,5 @@ def test_a_daemon_that_a_service_manager_started_is_found_without_its_environmen
 
 @pytest.mark.parametrize(("name", "inside"), [("bentofile.toml", ""), ("other.yaml", "other.yaml")])
 def test_specs_that_lie_side_by_side_share_no_state(tmp_path, name, inside):
-    assert folders.state_folder(tmp_path / name, None) == tmp_path / ".bentod" / inside
-    assert folders.state_folder(tmp_path / name, tmp_path / "there") == tmp_path / "there" / inside
+    assert state_folder(tmp_path / name, None) == tmp_path / ".bentod" / inside
+    assert state_folder(tmp_path / name, tmp_path / "there") == tmp_path / "there" / inside
