@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from bentod.dispatch.call import Call
+from bentod.dispatch.crew import Connect
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.link import SocketLink
 from bentod.gateway.app import App
@@ -24,7 +25,15 @@ _Key = tuple[ApiRoute, tuple[Method, ...], Mapping[str, object]]
 class Gateway:
     """What the daemon's messages act upon. `tell` sends a message to the daemon. It is number `index` of `gateways`."""
 
-    def __init__(self, app: App, tell: Callable[[Message], None], index: int = 0, gateways: int = 1) -> None:
+    def __init__(
+        self,
+        app: App,
+        tell: Callable[[Message], None],
+        index: int = 0,
+        gateways: int = 1,
+        connect: Connect = SocketLink.open,
+    ) -> None:
+        self._connect = connect
         self._app = app
         self._tell = tell
         self._index = index
@@ -88,7 +97,7 @@ class Gateway:
                 self._app.remember_killer(api, call.request_id, call.losses)
             self._tell(Killed(name, pid, api, call.request_id, call.losses))
 
-        return Dispatcher(name, SocketLink.open, unusable, self._index / self._gateways, killed)
+        return Dispatcher(name, self._connect, unusable, self._index / self._gateways, killed)
 
     def _drop_counts(self) -> None:
         """Forget APIs that are served no more, once their last calls are answered."""

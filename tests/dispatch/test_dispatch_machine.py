@@ -1,8 +1,10 @@
-"""Anything may happen in any order: no call is lost, none answered twice or with another's answer."""
+"""Anything may happen in any order, also to pools that come and go: no call is lost, none answered twice or with
+another's answer."""
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -14,13 +16,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bentod.dispatch import dispatcher as dispatcher_module
 from bentod.dispatch import lane as lane_module
+from bentod.dispatch import standing as standing_module
 from bentod.dispatch import worker as worker_module
 from bentod.dispatch.call import Answer, Call, StreamCall, TargetFailure
+from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.queue import Limits, Queue
 from bentod.errors import CallError, ClientGone, DeadlineExceeded, NotReady, QueueFull, WorkerLost
+from bentod.gateway.counts import Counts
 from bentod.wire.entries import BATCH, CANCEL, CHUNK, DONE, FREE, NAMED, PASS, RAISED, REFUSED
 from tests.support.links import call, service, worker
 
+MODULES = (dispatcher_module, worker_module, standing_module)
 SLOTS = 2
 ASYNC = (2, 4)
 
@@ -28,9 +34,10 @@ ASYNC = (2, 4)
 class Process:
     """A worker that believes nothing: what it was sent, in slots, and what it may say."""
 
-    def __init__(self, bench: Machine, pid: int, received: Any, lost: Any) -> None:
-        self.bench, self.pid, self.received, self.lost = bench, pid, received, lost
+    def __init__(self, bench: Machine, pool: Pool, pid: int, received: Any, lost: Any) -> None:
+        self.bench, self.pool, self.pid, self.received, self.lost = bench, pool, pid, received, lost
         self.units: list[list[Call]] = []
+        self.dying: list[list[Call]] = []
         self.missing = 0
         self.gone = False
         self.refuses: set[bool] = set()  # kinds of slots
@@ -116,8 +123,9 @@ class Process:
             self.gone = True
             for unit in self.units:
                 self.bench.come_back(unit)
+            self.dying = list(self.units)
             self.units.clear()
-            worker_ = self.bench.dispatcher._crew._workers.get(self.pid)
+            worker_ = self.pool.dispatcher._crew._workers.get(self.pid)
             held = {one: one.losses for one in worker_.held.values()} if worker_ is not None else {}
             self.lost()
             for one, losses in held.items():
@@ -143,6 +151,35 @@ def limits() -> list[Limits]:
     ]
 
 
+class Pool:
+    """A dispatcher, and whether it has said that it is empty."""
+
+    def __init__(self, bench: Machine) -> None:
+        self.bench = bench
+        self.retiring = self.gone = self.hope = False
+        self.dispatcher = Dispatcher(
+            "s", partial(bench.connect, self), lambda pid, _: bench.unusable.append(pid), 0.0, self.killed
+        )
+
+    def killed(self, one: Call, pid: int) -> None:
+        """Only who was alone is accused."""
+        process = next(each for each in self.bench.processes if each.pid == pid)
+        assert one.losses
+        assert one.is_async not in process.refuses or process.dying[0] == [one]
+        begun = [each for kind in (False, True) for each in [u for u in process.dying if u[0].is_async == kind][:SLOTS]]
+        assert begun == [[one]]
+        self.bench.accused.append(one)
+
+    def retire(self, *, hope: bool) -> None:
+        self.retiring, self.hope = True, hope
+        self.dispatcher.retire(self.empty, hope=hope)
+
+    def empty(self) -> None:
+        assert not self.gone, "said twice"
+        assert not self.dispatcher._crew
+        self.gone = True
+
+
 class Machine(RuleBasedStateMachine):
     """One service, and all that can happen to it."""
 
@@ -160,17 +197,34 @@ class Machine(RuleBasedStateMachine):
         self.released: dict[Call, int] = {}
         self.begun: dict[Call, int] = {}
         self.raised: set[Call] = set()
-        self.returned: dict[Queue, int] = {}
+        self.returned: dict[str, int] = {}
+        self.accused: list[Call] = []
+        self.pools: list[Pool] = []
+        self.via: dict[Call, Dispatcher] = {}
         self.processes: list[Process] = []
         self.named: set[int] = set()
         self.unusable: list[int] = []
         self.hold_s = 0.0
         frozen = SimpleNamespace(monotonic=lambda: self.clock.now)
-        self.patches = [mock.patch.object(module, "time", frozen) for module in (dispatcher_module, worker_module)]
+        self.patches = [mock.patch.object(module, "time", frozen) for module in MODULES]
         self.patches.append(mock.patch.object(lane_module, "hold_s", self.decide))
         for patch in self.patches:
             patch.start()
-        self.queues = [Queue(each) for each in limits()]
+        self.counts = [Counts() for _ in limits()]
+        self.wires = [0 for _ in limits()]
+        self.past: list[Queue] = []
+        for each, found in zip(self.counts, limits(), strict=True):
+            each.queue.limits = found
+
+    @property
+    def queues(self) -> list[Queue]:
+        """One for each API, those of today."""
+        return [each.queue for each in self.counts]
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The one of today."""
+        return self.pools[-1].dispatcher
 
     def decide(self, waiting: float, max_size: int, others_free: bool, silence_s: float, *rest: Any) -> float:
         """Whether to hold a part of a batch: as the test says, within the bound."""
@@ -187,9 +241,9 @@ class Machine(RuleBasedStateMachine):
     def alive(self) -> list[Process]:
         return [each for each in self.processes if not each.gone]
 
-    async def connect(self, path: str, packer: Any, received: Any, lost: Any) -> Process:
+    async def connect(self, pool: Pool, path: str, packer: Any, received: Any, lost: Any) -> Process:
         del packer
-        process = Process(self, int(path[1:]), received, lost)
+        process = Process(self, pool, int(path[1:]), received, lost)
         self.processes.append(process)
         return process
 
@@ -217,13 +271,93 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(workers=st.integers(0, 3))
     def begin(self, workers: int) -> None:
+        self.begin_pool(workers)
+        self.act(self.use)
+
+    def begin_pool(self, workers: int) -> None:
         async def main() -> None:
-            self.dispatcher = dispatcher_module.Dispatcher("s", self.connect, lambda pid, _: self.unusable.append(pid))
+            self.pools.append(Pool(self))
 
         self.loop.run_until_complete(main())
-        self.named = set(range(1, workers + 1))
-        self.pid = workers
+        self.named = set(range(self.pid + 1, self.pid + workers + 1))
+        self.pid += workers
         self.update()
+
+    def use(self) -> None:
+        """From now on calls go to the newest pool."""
+        for api, counts in enumerate(self.counts):
+            before = counts.queue
+            found = counts.queue_of(str(api), (self.wires[api],), self.dispatcher)
+            if found is not before:
+                found.limits = before.limits
+                self.past.append(before)
+
+    @rule(
+        workers=st.integers(0, 2),
+        admit=st.sampled_from([True, True, False]),
+        changed=st.sets(st.integers(0, 5), max_size=2),
+        hope=st.booleans(),
+    )
+    def succeed(self, workers: int, admit: bool, changed: set[int], hope: bool) -> None:
+        """Another pool takes the place of this one. Calls of the APIs that changed cannot move there."""
+        if len(self.pools) > 8:
+            return
+        self.begin_pool(workers)
+        if not admit:
+            self.update(admit=False)
+        for api in changed:
+            self.wires[api] += 1
+
+        def main() -> None:
+            self.use()
+            self.pools[-2].retire(hope=hope)
+
+        self.act(main)
+
+    @precondition(lambda self: len(self.pools) > 1)
+    @rule(number=st.integers(0, 100), hope=st.booleans())
+    def hope(self, number: int, hope: bool) -> None:
+        """A table says whether a pool that retires may have another worker."""
+        retiring = [each for each in self.pools if each.retiring and not each.gone]
+        if retiring:
+            pool = retiring[number % len(retiring)]
+            self.act(lambda: pool.retire(hope=hope))
+
+    @precondition(lambda self: self.past)
+    @rule(number=st.integers(0, 1000), weight=st.integers(1, 3), stream=st.booleans())
+    def submit_late(self, number: int, weight: int, stream: bool) -> None:
+        """A call whose request began under an older table."""
+        queue = self.past[number % len(self.past)]
+        api = int(queue.api)
+        assert queue.home is not None
+        self.number += 1
+        kind = StreamCall if stream and queue.limits.lone else Call
+        one = call(queue, id_=self.number, now=self.clock.now, is_async=api in ASYNC, kind=kind)
+        one.weight = weight if queue.limits.takes == "rows" else 1
+        self.expect(one, queue.home)
+        self.act(lambda: self.try_late(one, queue))
+
+    def try_late(self, one: Call, queue: Queue) -> None:
+        home = queue.home
+        assert home is not None
+        try:
+            home.submit(one)
+        except NotReady:
+            heir = queue.heir()
+            assert heir is None or heir.home is home or not heir.home.serves
+        except (QueueFull, DeadlineExceeded):
+            pass
+        else:
+            return
+        assert (one.done, one.place) == (False, None)
+        del self.calls[one.id]
+
+    def expect(self, one: Call, dispatcher: Dispatcher) -> None:
+        """A call is about to be submitted."""
+        self.calls[one.id] = one
+        self.via[one] = dispatcher
+        one.on_finished = lambda: self.finish(one)
+        one.on_released = lambda: self.release(one)
 
     @rule(
         api=st.integers(0, 5),
@@ -251,9 +385,7 @@ class Machine(RuleBasedStateMachine):
                 one = call(queue, id_=self.number, now=self.clock.now, timeout_s=timeout_s, **options)
                 one.group = None if lone else groups[index % len(groups)]
                 one.weight = 1 + (weight + index) % 4 if queue.limits.takes == "rows" else 1
-                self.calls[self.number] = one
-                one.on_finished = lambda one=one: self.finish(one)
-                one.on_released = lambda one=one: self.release(one)
+                self.expect(one, self.dispatcher)
                 before = queue.waiting
                 try:
                     self.dispatcher.submit(one)
@@ -370,7 +502,7 @@ class Machine(RuleBasedStateMachine):
     def come_back(self, unit: list[Call]) -> None:
         """These may wait although as many wait already as may."""
         for one in unit:
-            self.returned[one.queue] = self.returned.get(one.queue, 0) + 1
+            self.returned[one.queue.api] = self.returned.get(one.queue.api, 0) + 1
 
     def waiting_or_running(self, number: int) -> Call | None:
         unfinished = [one for one in self.calls.values() if not one.done]
@@ -381,7 +513,7 @@ class Machine(RuleBasedStateMachine):
         def main() -> None:
             for _ in range(count):
                 if one := self.waiting_or_running(number):
-                    self.dispatcher.abandon(one)
+                    self.via[one].abandon(one)
 
         self.act(main)
 
@@ -394,7 +526,7 @@ class Machine(RuleBasedStateMachine):
             def main() -> None:
                 for one in list(self.calls.values()):
                     if not one.done and not one.timeless and one.deadline <= self.clock.now:
-                        self.dispatcher.expire(one)
+                        self.via[one].expire(one)
 
             self.act(main)
 
@@ -403,9 +535,9 @@ class Machine(RuleBasedStateMachine):
         """The timers of what is held ring."""
 
         def main() -> None:
-            for queue in self.queues:
+            for queue in (*self.queues, *self.past):
                 if queue.held_until:
-                    self.dispatcher._ring(queue, queue.held_until)
+                    queue.home._ring(queue, queue.held_until)
 
         self.act(main)
 
@@ -444,16 +576,16 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def counts_are_right(self) -> None:
         held = self.held
-        for queue in self.queues:
+        for queue in (*self.queues, *self.past):
             waiting = [one for one in self.calls.values() if one.queue is queue and one.place is not None]
             assert queue.waiting == len(waiting)
-            assert queue.waiting <= queue.limits.waiting + self.returned.get(queue, 0)
+            assert queue.waiting <= queue.limits.waiting + self.returned.get(queue.api, 0)
             assert queue.running == sum(one.queue is queue for one in held)
             units = [unit for each in self.alive for unit in each.units if unit[0].queue is queue]
             assert queue.slots == len(units)
             assert not any(one.done for one in waiting)
         for process in self.alive:
-            worker_ = self.dispatcher._crew._workers[process.pid]
+            worker_ = process.pool.dispatcher._crew._workers[process.pid]
             assert set(worker_.held) == {one.id for unit in process.units for one in unit}
             assert sum(worker_.busy.values()) == len(process.units)
 
@@ -470,23 +602,37 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
         """A free slot and a call that may have it are not there at the same time."""
-        if not self.alive:
-            return
-        for queue in self.queues:
+        for queue in (*self.queues, *self.past):
             if not queue.waiting or queue.held_until or not queue.open:
                 continue
             head = queue.head()
             assert head is not None
             for process in self.alive:
-                if head.is_async in process.refuses or process.pid not in self.named:
+                if head.is_async in process.refuses or process.pool.dispatcher is not queue.home:
+                    continue
+                if not process.pool.retiring and process.pid not in self.named:
                     continue
                 busy = sum(unit[0].is_async == head.is_async for unit in process.units)
                 assert busy >= SLOTS, "a worker stands idle"
 
+    @invariant()
+    def pools_that_retire_keep_what_they_need_and_no_more(self) -> None:
+        for pool in self.pools:
+            if not pool.retiring:
+                continue
+            crew = pool.dispatcher._crew
+            if any(pool.dispatcher._lanes.values()):
+                assert not pool.gone
+                assert crew.open or pool.hope, "nobody will come"
+            else:
+                assert not crew.open
+                assert all(each.units for each in self.alive if each.pool is pool)
+                assert pool.gone is not any(each.pool is pool for each in self.alive)
+
     def teardown(self) -> None:
         """Good workers answer all that is left."""
         try:
-            if hasattr(self, "dispatcher") and not self.errors:
+            if self.pools and not self.errors:
                 self.settle()
         finally:
             for patch in self.patches:
@@ -498,6 +644,8 @@ class Machine(RuleBasedStateMachine):
         self.pid += 1
         self.named = {self.pid}
         self.update()
+        for pool in self.pools[:-1]:
+            self.act(lambda pool=pool: pool.gone or pool.retire(hope=False))
         for _ in range(300):
             self.stop_holding()
             for process in self.alive:
@@ -513,11 +661,14 @@ class Machine(RuleBasedStateMachine):
             assert one.done
             assert isinstance(one.outcome, (Answer, CallError))
             assert not isinstance(one.outcome, NotReady) or not isinstance(one.outcome, ClientGone)
-        for queue in self.queues:
+        for queue in (*self.queues, *self.past):
             assert (queue.waiting, queue.running, queue.slots) == (0, 0, 0)
             assert not queue._levels
             assert not queue._groups
-        assert not any(lane for lane in self.dispatcher._lanes.values())
+        for pool in self.pools:
+            assert not any(pool.dispatcher._lanes.values())
+        assert all(pool.gone for pool in self.pools[:-1])
+        assert all(each.waiting == 0 for each in (counts.stats("") for counts in self.counts))
 
 
 TestMachine = Machine.TestCase
