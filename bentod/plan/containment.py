@@ -16,7 +16,7 @@ from bentod.plan.members import Members
 from bentod.plan.schema_side import Budget, Parts, Sameness, Side, TooMuch
 from bentod.plan.simple import BOUNDS, SIMPLE
 
-MOST_STEPS = 50_000
+MOST_STEPS = 20_000
 DEEPEST = 64
 _CASES = ("anyOf", "oneOf")
 _MOST_VALUES = 100

@@ -10,7 +10,13 @@ from bentod.plan.findings import Path, Words
 from bentod.plan.schema_side import Parts, Sameness, Side
 
 _CONTAINS = ("contains", "minContains", "maxContains")
-_MOST_PREFIXES = 1000
+_SAYS_MORE = frozenset(
+    (
+        *("additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames", "dependentSchemas"),
+        *("dependencies", "anyOf", "oneOf", "not", "if", "$ref"),
+    )
+)
+"""Keywords that may say something of properties that are not named beside them."""
 
 
 class Comparison(Protocol):
@@ -82,11 +88,10 @@ class Members:
 
 
 def _unheard_of(parts: Parts, name: str) -> bool:
-    """Whether no part names a property, nor says anything of those that it does not name: nobody sends it."""
-    return not any(
-        name in part.get("properties", ())
-        or part.keys() & {"additionalProperties", "patternProperties", "unevaluatedProperties", "propertyNames"}
-        for part in values.maps(parts)
+    """Whether a property is not named where others are, and nothing is said of others: nobody sends it."""
+    known = values.maps(parts)
+    return any("properties" in part for part in known) and not any(
+        name in part.get("properties", ()) or part.keys() & _SAYS_MORE for part in known
     )
 
 

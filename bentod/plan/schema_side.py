@@ -70,10 +70,10 @@ class Side:
         return self._parts[id(schema)][1]
 
     def without(self, schema: dict[str, Any], key: str) -> dict[str, Any]:
-        """A part less one of its keywords."""
+        """A part less one of its keywords, of which no more is known than that it may name properties."""
         found = self._without.get((id(schema), key))
         if found is None:
-            found = {name: value for name, value in schema.items() if name != key}
+            found = {name: value for name, value in schema.items() if name != key} | {"unevaluatedProperties": True}
             self._without[(id(schema), key)] = found
         return found
 

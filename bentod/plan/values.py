@@ -51,10 +51,10 @@ def kind(value: Any) -> str:
 
 def listed_values(part: Mapping[str, Any]) -> list[Any] | None:
     """The values that a part lists as the only right ones; None if it lists none."""
+    listed = part.get("enum") if isinstance(part.get("enum"), list) else None
     if "const" in part:
-        return [part["const"]]
-    listed = part.get("enum")
-    return listed if isinstance(listed, list) else None
+        return [part["const"]] if listed is None or not missing([part["const"]], listed) else []
+    return listed
 
 
 def finite(parts: Parts) -> list[Any] | None:
