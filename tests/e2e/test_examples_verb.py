@@ -75,7 +75,7 @@ def test_the_daemon_that_runs_is_asked(tmp_path):
         count=api("count", {"name": "three", "input": 3, "output": [0, 1, 2]}, stream="sse"),
         bare=api("same"),
     )
-    with running(folder) as app:
+    with running(folder, "--ungated") as app:
         done = app.cli("test", "--junit", str(tmp_path / "j.xml"))
         assert done.returncode == 2, done.stderr
         assert '        /1/a: expected "c", got "b"' in done.stdout.splitlines()
@@ -149,6 +149,26 @@ def test_a_scratch_daemon_that_does_not_start(tmp_path):
     (folder / "bentofile.yaml").write_text("bentod: 1\nname: x\n")
     assert outcome(folder).returncode == 2
     assert outcome(folder, "--junit", str(folder / "no" / "j.xml")).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "example", "more", "text"),
+    [
+        ("same", BAD, {}, '/1/a: expected "c", got "b"'),
+        ("die", {"name": "one", "input": 1}, {}, "died while it answered"),
+        ("hang", {"name": "one", "input": "/dev/null"}, {"timeout": "500ms"}, "504 The call did not finish in time"),
+        ("numbers", {"name": "one", "input": "nan"}, {"output": TENSOR}, "the answer holds NaN or Infinity"),
+    ],
+)
+def test_a_daemon_does_not_start_with_an_example_that_fails(tmp_path, method, example, more, text):
+    folder = made(tmp_path, good=api("same", GOOD), tried=api(method, example, **more))
+    override = json.dumps({"server": {"listen": "127.0.0.1:0"}, "services": {"s": {"stop_timeout": "100ms"}}})
+    (folder / "override.yaml").write_text(override)
+    words = ["up", "-f", str(folder / "bentofile.yaml"), "-f", str(folder / "override.yaml")]
+    up = [sys.executable, "-P", "-m", "bentod", *words]
+    done = subprocess.run(up, env=environ(folder), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 4, done.stderr
+    assert text in done.stderr.rpartition("\nbentod: ")[2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
