@@ -65,7 +65,7 @@ async def _apply(client: Client, args: argparse.Namespace, saved: dict[str, Any]
     if args.plan:
         print(json.dumps(now, indent=2, ensure_ascii=False) if args.json else told(now, "", coloured(args)))
         return 0
-    if not args.json:
+    if not args.json and not now["empty"]:
         print(told(now, "", coloured(args)), flush=True)
     state = None if saved is None else str(saved["state"])
     answer = await waited(client.apply(args.files, allow_breaking=args.allow_breaking, state=state))

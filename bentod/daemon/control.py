@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,10 +104,7 @@ def _app(controlled: Controlled) -> Quart:
     @app.post("/apply")
     async def apply() -> Answer:
         """Answers once the change is over. It goes on if whoever ordered it goes away."""
-        change = asyncio.create_task(_apply(controlled, await request.get_json(force=True)))
-        changes.add(change)
-        change.add_done_callback(changes.discard)
-        return await asyncio.shield(change)
+        return await _finished(_apply(controlled, await request.get_json(force=True)), changes)
 
     @app.post("/upgrade")
     async def upgrade() -> dict[str, Any]:
@@ -131,6 +128,14 @@ async def _plan(controlled: Controlled, asked: dict[str, Any]) -> Answer:
         return {"error": str(error)}, 422
     except UnknownGeneration as error:
         return {"error": str(error)}, 404
+
+
+async def _finished(change: Coroutine[Any, Any, Answer], changes: set[asyncio.Task[Answer]]) -> Answer:
+    """What becomes of a change. It is one of `changes` until then, whether or not anybody waits."""
+    task = asyncio.create_task(change)
+    changes.add(task)
+    task.add_done_callback(changes.discard)
+    return await asyncio.shield(task)
 
 
 async def _apply(controlled: Controlled, asked: dict[str, Any]) -> Answer:

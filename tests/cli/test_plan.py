@@ -193,8 +193,7 @@ def test_apply_tells_the_plan_and_its_end(server, run):
 def test_apply_of_nothing(server, run):
     server.answers = {"/plan": (200, made(KEPT)), "/apply": answer("unchanged", 3, plan=made(KEPT))}
     code, out, _ = run("apply")
-    assert code == 0
-    assert out.endswith("nothing to do: generation 3 runs what the file says\n")
+    assert (code, out) == (0, "nothing to do: generation 3 runs what the file says\n")
 
 
 def test_apply_that_fails(server, run):
