@@ -63,10 +63,10 @@ def exited(code: int, *, starved: bool = False, peak: int | None = None) -> Exit
 
 def not_started(error: OSError, project: str) -> Exit:
     """The end of a process that never was."""
-    words = _REFUSALS.get(error.errno or 0)
-    if words is None and isinstance(error, FileNotFoundError | NotADirectoryError) and error.filename == project:
+    words, gone = _REFUSALS.get(error.errno or 0), isinstance(error, FileNotFoundError | NotADirectoryError)
+    if gone and str(error.filename) == project:
         words = f"the project's folder {project} is gone"
-    elif words is None and isinstance(error, FileNotFoundError) and error.filename is not None:
+    elif isinstance(error, FileNotFoundError) and error.filename is not None:
         words = f"{error.filename} is gone"
     return Exit("start", f"cannot be started: {words or error}")
 

@@ -62,6 +62,7 @@ class Life:
         self._asked_since: float | None = None
         self._opened = False
         self.trying = False
+        """Whether it answers the examples now."""
 
     def drain(self, timeout_s: float) -> None:
         """Tell it to finish what it took."""
@@ -150,10 +151,8 @@ class Life:
         if self._hooked:
             await self._yes.wait()
         self._asked_since = None
-        self.trying = True
         if not await self._keeper.may_serve():
             return  # its end is near
-        self.trying = False
         self._asked_since = _now()
         while self._hooked and not self._yes.is_set():
             await self._yes.wait()

@@ -260,6 +260,7 @@ class Pool:
         history = History(recycled=held.history.recycled if held is not None else 0)
         worker = SupervisedWorker(self.plan, plan, self._around, history)
         worker.proven = proven
+        self._seats.cleared.discard(index)
         self._seats.seat(worker)
         self._seats.begin(worker)
 

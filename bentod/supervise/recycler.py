@@ -57,6 +57,8 @@ class Recycler:
             await asyncio.shield(self._task)
 
     async def _overlap(self, old: SupervisedWorker, pid: int, begun: float) -> None:
+        if self._left(old):
+            return
         successor = self._make(old)
         successor.trial = True
         self._seats.hire(successor)

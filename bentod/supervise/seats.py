@@ -16,6 +16,7 @@ class Seats:
         self.held: dict[int, SupervisedWorker] = {}
         self.others: list[SupervisedWorker] = []
         self.cleared: set[int] = set()
+        """Where nobody is to follow until somebody is wanted there again."""
         self.closed = False
         self._tasks: dict[SupervisedWorker, asyncio.Task[None]] = {}
 
@@ -46,7 +47,6 @@ class Seats:
 
     def begin(self, worker: SupervisedWorker) -> None:
         """Start a worker, or start it again after it has failed."""
-        self.cleared.discard(worker.plan.index)
         self._tasks[worker] = asyncio.create_task(worker.run())
 
     async def end(self, worker: SupervisedWorker, timeout_s: float) -> None:

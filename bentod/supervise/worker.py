@@ -244,14 +244,17 @@ class SupervisedWorker:
         life, route = self._life, self.route()
         if life is None or route is None:
             return False
+        life.trying = True
         reason = await self._around.rehearse(route, self.methods)
         if not reason:
+            life.trying = False
             return True
         if await life.ends_soon():
             return False
         if not (self._around.live() and (self.served or self.proven or self.trial)):
             life.end(Exit("examples", f"examples: {reason}"))
             return False
+        life.trying = False
         keys = {"worker": self.plan.index, "pid": route.pid, "reason": reason}
         self._around.log("worker.rehearsal_failed", level="warning", **keys)
         return True

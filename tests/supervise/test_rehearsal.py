@@ -38,9 +38,7 @@ class Stage:
 async def rehearsed(workers=1, **changed):
     """A started pool with its launcher, its stage and its events."""
     launcher, stage, events = FakeLauncher(ready=True), Stage(), Events()
-    pool = Pool(
-        plan(workers, **changed), Path("/project"), launcher, lambda: None, events, key="s@1", rehearse=stage
-    )
+    pool = Pool(plan(workers, **changed), Path("/project"), launcher, lambda: None, events, key="s@1", rehearse=stage)
     pool.start()
     try:
         yield pool, launcher, stage, events

@@ -95,7 +95,7 @@ class FakeLauncher:
         self.removed: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self._ready = ready
+        self.ready = ready
         self._stubborn = stubborn
 
     async def launch(self, service: ServicePlan, worker: WorkerPlan) -> ChildProcess:
@@ -105,7 +105,7 @@ class FakeLauncher:
             raise self.failing.pop(0)
         child = FakeChild(stubborn=self._stubborn)
         self.children.append(child)
-        if self._ready:
+        if self.ready:
             child.say()
         return cast(ChildProcess, child)
 
