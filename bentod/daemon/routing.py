@@ -8,7 +8,7 @@ from typing import Any
 
 from bentod.plan.model import Plan
 from bentod.supervise.pool import Pool
-from bentod.wire.messages import ApiRoute, RouteTable, ServiceRoute
+from bentod.wire.messages import ApiRoute, Method, RouteTable, ServiceRoute
 
 
 class Routing:
@@ -21,7 +21,7 @@ class Routing:
         self._apis: dict[str, ApiRoute] = {}
         self._types: Mapping[str, Any] = {}
         self._retiring: list[Pool] = []
-        self._awaited: set[str] = set()
+        self._awaited: dict[str, dict[str, Method]] = {}  # what was known of the methods of services without a worker
         self._tables = 0
 
     def show(self, number: int, plan: Plan, pools: Mapping[str, Pool]) -> None:
@@ -42,7 +42,8 @@ class Routing:
         kept = {key: api for key, api in self._apis.items() if api.service != name}
         self._apis = kept | {api.name: api for api in plan.apis if api.service == name}
         self._types = {**self._types, **plan.types}
-        self._awaited.add(name)
+        known = {method.name: method for method in before.methods} if before is not None else {}
+        self._awaited[name] = {**self._awaited.get(name, {}), **known}
         self._retiring = [one for one in self._retiring if one is not pool]
         if before is not None and before is not pool:
             self._retire([before])
@@ -78,7 +79,12 @@ class Routing:
 
     def _route(self, name: str, pool: Pool) -> ServiceRoute:
         route = pool.route()
-        return replace(route, admit=True) if name in self._awaited else route
+        return replace(route, admit=True, methods=self._methods(name, pool)) if name in self._awaited else route
+
+    def _methods(self, name: str, pool: Pool) -> tuple[Method, ...]:
+        """Those of a pool; until a worker has told, what they were before: calls that come meanwhile are made for those."""
+        known = self._awaited[name]
+        return pool.methods or tuple(known.get(method, Method(method, "sync", None)) for method in pool.plan.methods)
 
 
 def rehearsal(plan: Plan, route: ServiceRoute) -> RouteTable:
