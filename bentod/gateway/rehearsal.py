@@ -23,8 +23,10 @@ from bentod.gateway.infer import Limits
 from bentod.gateway.problems import KINDS
 from bentod.gateway.problems import MEDIA_TYPE as PROBLEM
 from bentod.gateway.record import Header, Record
-from bentod.gateway.routes import Operation, Routes, limits, operation
+from bentod.gateway.routes import Operation, Routes, limits, operation, prepare
+from bentod.iotypes.layout import layout, specials
 from bentod.iotypes.media_types import JSON
+from bentod.iotypes.special import SpecialType
 from bentod.wire.intake import Memory
 from bentod.wire.messages import (
     ApiRoute,
@@ -114,13 +116,18 @@ class _Stage:
     async def run(self) -> tuple[int, list[ExampleFailure]]:
         """How many examples were tried, and those that failed. The first that loses the worker, or its slot, is the
         last."""
+        await asyncio.to_thread(prepare, self._kinds())  # others are served meanwhile
         await self._dispatcher.update(self._service)
-        operations = {api.path: self._operation(api) for api in self.apis}
-        self._app.use(Routes(self._table, operations, {}), {})
         try:
+            operations = {api.path: self._operation(api) for api in self.apis}
+            self._app.use(Routes(self._table, operations, {}), {})
             return await self._all()
         finally:
             await self._dispatcher.update(replace(self._service, workers=()))
+
+    def _kinds(self) -> list[SpecialType]:
+        schemas = [schema for api in self.apis for schema in (api.input, api.output)]
+        return [kind for schema in schemas for kind in specials(layout(schema, self._table.types))]
 
     def _operation(self, api: ApiRoute) -> Operation:
         """An API as it will serve, but nobody is waited for."""

@@ -132,7 +132,7 @@ def compiled(
     bodies, writer = Bodies(api.input, types), Writer(api.output, types, check=api.output_check)
     answers = specials(writer.layout)
     kinds = (*specials(bodies.reader.layout), *answers)
-    _prepare(kinds)
+    prepare(kinds)
     is_async = method.style.startswith("async")
     takes_context = any(parameter.name == "context" for parameter in parameters) and (
         "context" not in (names or ()) or api.takes == "items"
@@ -188,7 +188,7 @@ def _share(total: int, index: int, gateways: int) -> int:
     return max(1, total // gateways + (index < total % gateways))
 
 
-def _prepare(kinds: Iterable[SpecialType]) -> None:
+def prepare(kinds: Iterable[SpecialType]) -> None:
     """Load now what the first call would have to wait for."""
     if any(isinstance(kind, TensorType) for kind in kinds):
         import_module("numpy")
