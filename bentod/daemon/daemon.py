@@ -116,14 +116,14 @@ class Daemon:
         seconds = round(time.monotonic() - begun, 3)
         self._log("generation.ready", generation=number, seconds=seconds, url=" ".join(self.front.urls))
 
-    async def stop(self, reason: str) -> None:
-        """Accept nothing more, finish what was taken, stop the workers, remove every socket."""
+    async def stop(self, reason: str, linger_s: float = 0.0) -> None:
+        """Accept nothing more, finish what was taken, stop the workers, remove every socket. `linger_s`: see Drain."""
         self.state = "draining"
         self._log("daemon.stopping", reason=reason)
         drain_s = self.plan.server.drain_timeout_s
         deadline = time.monotonic() + drain_s
         self.front.close()
-        abandoned = await self.front.stop(drain_s)
+        abandoned = await self.front.stop(drain_s, linger_s)
         rest_s = max(_WORKERS_AFTER_S, deadline - time.monotonic())
         await asyncio.gather(*(pool.stop(min(rest_s, pool.plan.stop_timeout_s)) for pool in list(self.alive)))
         for task in list(self._tasks):
@@ -218,7 +218,10 @@ class Daemon:
             "uptime_seconds": round(time.time() - self._started, 3),
             "daemon": process_document(),
             "gateways": [gateway_document(one) for one in self.front.status()],
-            "services": {name: service_document(service, stats) for name, service in services.items()},
+            "services": {
+                name: service_document(service, self.routing.pools[name].key, stats)
+                for name, service in services.items()
+            },
             "apis": {
                 api.name: {"path": api.path, "service": api.service, **counts.get(api.name, {})} for api in plan.apis
             },

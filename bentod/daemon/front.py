@@ -13,6 +13,8 @@ from bentod.plan.model import ServerPlan
 from bentod.supervise.spawn import Spawned
 from bentod.wire.messages import Killed, RouteTable, ServerLimits, Stats, Unusable
 
+LINGER_S = 1.0
+"""How long connections of gateways that others have replaced may stay open without a request."""
 _REHEARSAL_S = 10.0
 """What trying a worker may take besides the time-outs of its APIs."""
 
@@ -98,7 +100,7 @@ class Front:
         self._leave(gateways, 0.0)
 
     def _leave(self, gateways: Gateways, timeout_s: float) -> None:
-        task = asyncio.create_task(gateways.stop(timeout_s))
+        task = asyncio.create_task(gateways.stop(timeout_s, LINGER_S))
         self._leaving[task] = gateways
         task.add_done_callback(self._leaving.pop)
 
@@ -136,11 +138,11 @@ class Front:
         for listener in self.listeners:
             listener.close()
 
-    async def stop(self, timeout_s: float) -> int:
+    async def stop(self, timeout_s: float, linger_s: float = 0.0) -> int:
         """Drain all gateways. Returns how many requests were cut off."""
         self.drop()
         leaving = list(self._leaving)
-        abandoned = await self._gateways.stop(timeout_s) if self._gateways is not None else 0
+        abandoned = await self._gateways.stop(timeout_s, linger_s) if self._gateways is not None else 0
         return abandoned + sum(await asyncio.gather(*leaving))
 
     def _make(self, server: ServerPlan, listeners: Sequence[Listener]) -> Gateways:

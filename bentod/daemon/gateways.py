@@ -131,12 +131,12 @@ class Gateway:
         finally:
             del self._stats[number]
 
-    async def stop(self, timeout_s: float) -> None:
-        """Drain for at most `timeout_s`, then kill."""
+    async def stop(self, timeout_s: float, linger_s: float = 0.0) -> None:
+        """Drain for at most `timeout_s`, then kill. For `linger_s`: see Drain."""
         self._stopping.set()
         self._state = "draining"
         if self._child is not None:
-            self._child.channel.send(Drain(timeout_s))
+            self._child.channel.send(Drain(timeout_s, linger_s))
             try:
                 await asyncio.wait_for(self._child.wait(), timeout_s + _END_S)
             except TimeoutError:
@@ -272,9 +272,9 @@ class Gateways:
         answers = await asyncio.gather(*(gateway.stats(self._number) for gateway in self._gateways))
         return [answer for answer in answers if answer is not None]
 
-    async def stop(self, timeout_s: float) -> int:
+    async def stop(self, timeout_s: float, linger_s: float = 0.0) -> int:
         """Drain all. Returns how many requests were cut off."""
-        await asyncio.gather(*(gateway.stop(timeout_s) for gateway in self._gateways))
+        await asyncio.gather(*(gateway.stop(timeout_s, linger_s) for gateway in self._gateways))
         return sum(gateway.abandoned for gateway in self._gateways)
 
     def status(self) -> tuple[GatewayStatus, ...]:

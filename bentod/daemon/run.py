@@ -17,7 +17,7 @@ from bentod.daemon.daemon import Daemon
 from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders, RunFolder
 from bentod.daemon.following import Following
-from bentod.daemon.front import AccessLogging
+from bentod.daemon.front import LINGER_S, AccessLogging
 from bentod.daemon.inherit import Ready
 from bentod.daemon.journal import Journal
 from bentod.daemon.listen import Inherited
@@ -253,7 +253,9 @@ class _Run:
         self._start.notifier.stopping()
         if self._watchdog is not None:
             self._watchdog.cancel()
-        stopping = asyncio.create_task(self._daemon.stop(reason))
+        stopping = asyncio.create_task(
+            self._daemon.stop(reason, LINGER_S if self._succession.heir is not None else 0.0)
+        )
         again = asyncio.create_task(self._orders.get())
         await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
         if again.done() and not stopping.done():

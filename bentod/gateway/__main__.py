@@ -72,7 +72,7 @@ async def main() -> int:
         elif isinstance(message, Rehearse):
             rehearsals.begin(message)
         elif isinstance(message, Drain):
-            draining = asyncio.create_task(_drain(server, channel, message.timeout_s))
+            draining = asyncio.create_task(_drain(server, channel, message))
     if log is not None:
         log.close()
     return _ended(draining, [gateway.table, *rehearsals.tables])
@@ -85,9 +85,9 @@ async def _begin(server: Server, sockets: Sequence[int]) -> None:
     gc.set_threshold(_COLLECT_EVERY, 20, 100)
 
 
-async def _drain(server: Server, channel: Channel, timeout_s: float) -> None:
+async def _drain(server: Server, channel: Channel, order: Drain) -> None:
     """Finish; meanwhile the daemon is still heard, above all its end."""
-    channel.send(Drained(await server.drain(timeout_s)))
+    channel.send(Drained(await server.drain(order.timeout_s, order.linger_s)))
     channel.close()
 
 

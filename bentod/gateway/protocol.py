@@ -129,6 +129,8 @@ class HttpProtocol(Answering):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._current = cycle
+        if self._shared.leaving:
+            cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -220,6 +222,8 @@ class HttpProtocol(Answering):
     def _begin_direct(self, found: Head, body: bytes) -> None:
         direct = Direct(found, self, self._shared.app)
         self._current = self.cycle = cast(RequestResponseCycle, direct)  # it has all that uvicorn asks for
+        if self._shared.leaving:
+            direct.keep_alive = False
         direct.begin(body)
 
     def _await_body(self) -> None:
@@ -238,6 +242,12 @@ class HttpProtocol(Answering):
         self._begin_asgi()
         if body:
             self.on_body(body)
+
+    def see_off(self) -> None:
+        """What is being answered is the last."""
+        current = self._current
+        if current is not None and not current.response_complete:
+            current.keep_alive = False
 
     def shutdown(self) -> None:
         if self._found is not None:

@@ -41,11 +41,16 @@ class Server:
                 server = await loop.create_server(make, sock=listener, backlog=_BACKLOG)
             self._servers.append(server)
 
-    async def drain(self, timeout_s: float) -> int:
-        """Accept nothing more, finish what has begun. Returns how many requests were cut off after `timeout_s`."""
-        self._app.draining = True
+    async def drain(self, timeout_s: float, linger_s: float = 0.0) -> int:
+        """Accept nothing more, finish what has begun. Returns how many requests were cut off after `timeout_s`.
+
+        For `linger_s` what comes on open connections is still answered, and ends them: no client loses a request that
+        was on its way.
+        """
         for server in self._servers:
             server.close()
+        await self._see_off(min(linger_s, timeout_s))
+        self._app.draining = True
         self._hang_up()
         try:
             async with asyncio.timeout(timeout_s):
@@ -55,6 +60,17 @@ class Server:
         except TimeoutError:
             pass
         return await self._cut_off()
+
+    async def _see_off(self, linger_s: float) -> None:
+        """Let the connections end by themselves for a while."""
+        if linger_s <= 0:
+            return
+        self._shared.leaving = True
+        for connection in list(self._shared.state.connections):
+            cast(HttpProtocol, connection).see_off()
+        deadline = asyncio.get_running_loop().time() + linger_s
+        while self._shared.state.connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def _cut_off(self) -> int:
         """Tell those that still wait that it is too late. Returns how many they are."""

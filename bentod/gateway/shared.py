@@ -22,6 +22,8 @@ class Shared:
     header_timeout_s: float
     write_timeout_s: float
     state: ServerState = field(default_factory=ServerState)
+    leaving: bool = False
+    """Whether each connection ends with its next answer."""
     date_at: float = 0.0
     date: bytes = b""
 

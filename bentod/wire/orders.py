@@ -42,9 +42,14 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Finish what was taken, then stop; what is left after `timeout_s` is abandoned."""
+    """Finish what was taken, then stop; what is left after `timeout_s` is abandoned.
+
+    Somebody else serves on the same sockets already if `linger_s` is given: then a gateway still answers, for so long,
+    what comes on the connections that it has, and lets each of them end with an answer.
+    """
 
     timeout_s: float
+    linger_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
