@@ -17,6 +17,8 @@ _YOUNG_NS = 2_000_000_000
 """A file may be written twice within one tick of its file system's clock. After this long that is over anywhere."""
 _REMEMBERED = 50_000
 _EMPTY = hashlib.sha256().hexdigest()
+_RECENT_S = 1.0
+"""What was settled so lately needs no second read to be believed again."""
 _DOUBTS = 5
 """How many reads in a row must agree that a file which held something is now gone or empty. It may be being saved."""
 
@@ -30,6 +32,7 @@ class Contents:
         self._clock_ns = clock_ns
         self._known: dict[Path, tuple[_Signature, str]] = {}
         self._settled: dict[Path, str] = {}
+        self._settled_at = -_RECENT_S
 
     def digest(self, path: Path) -> str:
         """The SHA-256 of what `path` holds, as hex digits; "" if there is no file, or none that can be read."""
@@ -54,14 +57,19 @@ class Contents:
         wanted = tuple(paths)
         deadline = time.monotonic() + limit_s
         found = await asyncio.to_thread(self.digests, wanted)
-        agreed = 1
+        agreed = 2 if self._known_lately(found) else 1
         while agreed < self._needed(found) and time.monotonic() < deadline:
             await asyncio.sleep(pause_s)
             again = await asyncio.to_thread(self.digests, wanted)
             agreed = agreed + 1 if again == found else 1
             found = again
-        self._settled = found
+        self._settled, self._settled_at = found, time.monotonic()
         return found
+
+    def _known_lately(self, found: Mapping[Path, str]) -> bool:
+        """Whether this is just what was found a moment ago."""
+        recent = time.monotonic() - self._settled_at < _RECENT_S
+        return recent and all(self._settled.get(path) == digest for path, digest in found.items())
 
     def _needed(self, found: Mapping[Path, str]) -> int:
         """How many reads in a row must have found this."""
