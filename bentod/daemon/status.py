@@ -33,8 +33,8 @@ def gateway_document(gateway: GatewayStatus) -> dict[str, Any]:
     }
 
 
-def service_document(service: ServiceStatus, stats: Sequence[Stats]) -> dict[str, Any]:
-    """One service with its workers."""
+def service_document(service: ServiceStatus, pool: str, stats: Sequence[Stats]) -> dict[str, Any]:
+    """One service with the workers of its `pool`."""
     calls: Counter[str] = Counter()
     for one in stats:
         calls.update(one.workers)
@@ -43,6 +43,7 @@ def service_document(service: ServiceStatus, stats: Sequence[Stats]) -> dict[str
         "ready": service.ready,
         "wanted": service.wanted,
         "reason": service.reason,
+        "pool": pool,
         "workers": [_worker_document(worker, calls) for worker in service.workers],
     }
 
@@ -55,7 +56,10 @@ def _worker_document(worker: WorkerStatus, calls: Counter[str]) -> dict[str, Any
         "calls": calls[str(worker.pid)],
         "restarts": worker.restarts,
         "reason": worker.reason,
+        "recycled": worker.recycled,
+        "exit": asdict(worker.exit) if worker.exit is not None else None,
         "start_seconds": worker.started_s,
+        "age_seconds": None if worker.age_s is None else round(worker.age_s, 3),
         "memory": memory(worker.pid),
     }
 
