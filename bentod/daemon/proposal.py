@@ -56,11 +56,8 @@ def _causes(running: Running, desired: Desired, disk: Disk) -> dict[str, tuple[C
         everyone = changes(running.included, disk.included)
     found = {}
     for name, before in running.files.items():
-        now = (
-            {file: desired.pins[name].get(file, digest) for file, digest in before.items()}
-            if (name in desired.pins)
-            else {file: disk.files.get(file, "") for file in before}
-        )
+        on_disk = {file: disk.files.get(file, digest) for file, digest in before.items()}  # but what is excluded
+        now = {**before, **desired.pins[name]} if name in desired.pins else on_disk
         found[name] = (*changes(before, now), *everyone)
     return found
 

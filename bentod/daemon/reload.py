@@ -69,7 +69,7 @@ class Reload:
         SpecError, UnknownGeneration, UnusablePattern."""
         desired = await read_aside(files or self._sources.files, self._environ)
         running = await self._running() if against is None else await self._recorded(against)
-        disk = await self._sources.disk(desired, self._daemon.routing.pools.values())
+        disk = await self._sources.disk(desired, running)
         return document(propose(running, desired, disk))
 
     async def apply(self, order: Order) -> Outcome:
@@ -95,7 +95,7 @@ class Reload:
         try:
             desired = await self._desired(order)
             running = await self._running()
-            proposal = propose(running, desired, await self._sources.disk(desired, self._daemon.routing.pools.values()))
+            proposal = propose(running, desired, await self._sources.disk(desired, running))
         except (SpecError, UnusablePattern) as error:
             self._sources.failed()
             return self._not("failed", str(error), getattr(error, "problems", ()))

@@ -14,7 +14,7 @@ from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders
 from bentod.daemon.inventory import available_memory
 from bentod.daemon.patterns import Patterns
-from bentod.daemon.proposal import Disk
+from bentod.daemon.proposal import Disk, Running
 from bentod.daemon.watch import Wanted
 from bentod.plan.model import ReloadPlan
 from bentod.supervise.pool import Pool
@@ -68,13 +68,12 @@ class Sources:
         files = (*self.files, *self._env_files, *(self._project / name for name in names))
         return Wanted(frozenset(files), self._reload.include, self._reload.exclude, self._ignored, self._mending)
 
-    async def disk(self, desired: Desired, pools: Iterable[Pool]) -> Disk:
-        """What the files hold, once they stay the same."""
-        names = {name for pool in pools for name in pool.files}
+    async def disk(self, desired: Desired, running: Running) -> Disk:
+        """What the files hold that something was made from, once they stay the same."""
+        names = {name for files in running.files.values() for name in files}
         counted = {name: self._project / name for name in names if not self._patterns.excluded(self._project / name)}
         found = await self._contents.settled(counted.values())
-        same = {name: digest for pool in pools for name, digest in pool.files.items() if name not in counted}
-        files = {**same, **{name: found[path] for name, path in counted.items()}}
+        files = {name: found[path] for name, path in counted.items()}
         included = await self._include(self._patterns_of(desired.plan.reload))
         return Disk(files, included, available_memory())
 
