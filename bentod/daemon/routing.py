@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from bentod.plan.model import Plan
 from bentod.supervise.pool import Pool
-from bentod.wire.messages import ApiRoute, Method, RouteTable, ServiceRoute
+from bentod.wire.messages import ApiRoute, RouteTable, ServiceRoute
 
 
 class Routing:
@@ -18,36 +18,36 @@ class Routing:
         self.number = 0
         self.plan = plan
         self.pools: dict[str, Pool] = {}
-        self._apis: dict[str, ApiRoute] = {}
-        self._types: Mapping[str, Any] = {}
+        self._moved: dict[str, Plan] = {}  # what describes the APIs of a service, where `plan` does not
         self._retiring: list[Pool] = []
-        self._awaited: dict[str, dict[str, Method]] = {}  # what was known of the methods of services without a worker
+        self._awaited: set[str] = set()
         self._tables = 0
 
     def show(self, number: int, plan: Plan, pools: Mapping[str, Pool]) -> None:
         """From now on a whole generation, and nothing else. What served before and does no more retires."""
         gone = [pool for pool in self.pools.values() if pool not in pools.values()]
         self.number, self.plan, self.pools = number, plan, dict(pools)
-        self._apis = {api.name: api for api in plan.apis}
-        self._types = plan.types
+        self._moved.clear()
         self._awaited.clear()
         self._retire(gone)
 
-    def move(self, plan: Plan, pool: Pool) -> Pool | None:
+    def move(self, plan: Plan, pool: Pool) -> None:
         """From now on another pool for one service, with what `plan` says of its APIs; the rest stays. Until one of
-        its workers is ready, calls wait for it. Returns the pool that retires."""
+        its workers is ready, calls wait for it. The pool before it retires."""
         name = pool.plan.name
-        before = self.pools.get(name)
+        before = self.pools[name]
         self.pools[name] = pool
-        kept = {key: api for key, api in self._apis.items() if api.service != name}
-        self._apis = kept | {api.name: api for api in plan.apis if api.service == name}
-        self._types = {**self._types, **plan.types}
-        known = {method.name: method for method in before.methods} if before is not None else {}
-        self._awaited[name] = {**self._awaited.get(name, {}), **known}
+        self._moved.pop(name, None)
+        if plan is not self.plan:
+            self._moved[name] = plan
+        self._awaited.add(name)
         self._retiring = [one for one in self._retiring if one is not pool]
-        if before is not None and before is not pool:
+        if before is not pool:
             self._retire([before])
-        return before
+
+    def arrived(self, name: str) -> None:
+        """Whatever has become of a service's pool, calls wait for it no longer than for any other."""
+        self._awaited.discard(name)
 
     def gone(self, pool: Pool) -> None:
         """A pool that retired has ended."""
@@ -68,8 +68,8 @@ class Routing:
             description=plan.description,
             path_prefix=plan.server.path_prefix,
             docs=plan.server.docs,
-            types=dict(self._types),
-            apis=tuple(self._apis.values()),
+            types=self._types(),
+            apis=self._apis(),
             services=(
                 *(self._route(name, pool) for name, pool in self.pools.items()),
                 *(pool.route(retiring=True) for pool in self._retiring),
@@ -79,12 +79,26 @@ class Routing:
 
     def _route(self, name: str, pool: Pool) -> ServiceRoute:
         route = pool.route()
-        return replace(route, admit=True, methods=self._methods(name, pool)) if name in self._awaited else route
+        if route.workers:
+            self._awaited.discard(name)
+        return replace(route, admit=True) if name in self._awaited else route
 
-    def _methods(self, name: str, pool: Pool) -> tuple[Method, ...]:
-        """Those of a pool; until a worker has told, what they were before: calls that come meanwhile are made for those."""
-        known = self._awaited[name]
-        return pool.methods or tuple(known.get(method, Method(method, "sync", None)) for method in pool.plan.methods)
+    def _apis(self) -> tuple[ApiRoute, ...]:
+        """Those of each service as its pool understands them. Of two with one name, or one path, that of the pool
+        which came last holds: a path leads to one API."""
+        found = [api for api in self.plan.apis if api.service not in self._moved]
+        for name, plan in self._moved.items():
+            came = [api for api in plan.apis if api.service == name]
+            names, paths = {api.name for api in came}, {api.path for api in came}
+            found = [api for api in found if api.name not in names and api.path not in paths] + came
+        return tuple(found)
+
+    def _types(self) -> dict[str, Any]:
+        """Of all plans that describe something; for as long as they differ, the one that came last is right."""
+        types = dict(self.plan.types)
+        for plan in self._moved.values():
+            types |= plan.types
+        return types
 
 
 def rehearsal(plan: Plan, route: ServiceRoute) -> RouteTable:
@@ -102,3 +116,15 @@ def rehearsal(plan: Plan, route: ServiceRoute) -> RouteTable:
         apis=tuple(api for api in plan.apis if api.service == route.name and api.examples),
         services=(route,),
     )
+
+
+def rehearsed(api: ApiRoute) -> tuple[object, ...]:
+    """What an API's examples try of it."""
+    what = (api.service, api.method, api.input, api.output, api.errors, api.output_check)
+    return (*what, api.stream, api.takes, api.max_size, api.examples)
+
+
+def unused(key: str, taken: Collection[str]) -> str:
+    """A key that no pool has: one that serves in the place of a failed pool is another one to the gateways."""
+    names = (key, *(f"{key}.{count}" for count in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
