@@ -120,12 +120,10 @@ class Pool:
         """Drain the workers that are too many, and forget them."""
         surplus = self.surplus
         await self._seats.clear(surplus, self.plan.stop_timeout_s)
-        for index in surplus:
-            if index in self.surplus:
-                del self._seats.held[index]
-                self._files.forget(index)
-            else:  # it was wanted back meanwhile
-                self._start(index, proven=self._live)
+        for index in set(surplus) & set(self.surplus):
+            del self._seats.held[index]
+            self._files.forget(index)
+        self.start(set(surplus))  # what was wanted back meanwhile
         self._changed()
 
     async def stop(self, timeout_s: float) -> None:
