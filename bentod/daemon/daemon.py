@@ -16,7 +16,7 @@ from bentod.daemon.folders import Folders
 from bentod.daemon.front import AccessLogging, Front
 from bentod.daemon.launch import ProcessLauncher
 from bentod.daemon.listen import Inherited
-from bentod.daemon.routing import Routing, rehearsal
+from bentod.daemon.routing import Routing, rehearsal, rehearsed, unused
 from bentod.daemon.status import (
     api_documents,
     call_document,
@@ -30,7 +30,7 @@ from bentod.plan.difference import Usage
 from bentod.plan.model import Plan, ServicePlan
 from bentod.supervise.pool import Pool
 from bentod.supervise.spawn import Spawned
-from bentod.wire.messages import ApiRoute, Killed, ServiceRoute, Unusable
+from bentod.wire.messages import Killed, ServiceRoute, Unusable
 
 _GRACE_S = 0.5
 _OBSERVE_S = 2.0
@@ -78,18 +78,21 @@ class Daemon:
         drain_s = self.plan.server.drain_timeout_s
         return drain_s + max(_WORKERS_AFTER_S, drain_s)
 
-    async def start(self, number: int, inherited: Sequence[Inherited] = (), *, beside: bool = False) -> None:
+    async def start(
+        self, number: int, inherited: Sequence[Inherited] = (), *, unseen: bool = False, reason: str = "up"
+    ) -> None:
         """Bind, start everything, and return once every worker is ready and every gateway serves by it. `launched` is
-        set once all that this process can do by itself is done. `inherited` sockets need not be bound; `beside` another
-        daemon that serves on them: then no call comes before everything is ready.
+        set once all that this process can do by itself is done. `inherited` sockets need not be bound. `unseen`:
+        connections wait, or another daemon has them, until everything is ready.
 
         Raises StartError; what was started then still has to be stopped.
         """
         begun = time.monotonic()
         plan = self.desired.plan
-        self._log("generation.starting", generation=number, services=len(plan.services), apis=len(plan.apis))
+        counts = {"services": len(plan.services), "apis": len(plan.apis)}
+        self._log("generation.starting", generation=number, reason=reason, **counts)
         try:
-            self.front.start(plan.server, inherited, unseen=beside)
+            self.front.start(plan.server, inherited, unseen=unseen)
             self._spawn(self._push_changes())
             self._spawn(self._observe())
             pools = {
@@ -104,7 +107,7 @@ class Daemon:
             await settled(list(pools.values()))
             self.accept(pools.values())
             await self.push()
-            if beside:
+            if unseen:
                 await self.front.prepare(plan.server, inherited)
                 self.front.swap(plan.server)
         except StartError:
@@ -147,7 +150,7 @@ class Daemon:
             self._launcher,
             self._changed.set,
             log,
-            key=f"{service.name}@{number}",
+            key=unused(f"{service.name}@{number}", {pool.key for pool in self.alive}),
             objects=self._objects,
             pins=pins,
             rehearse=self._rehearse,
@@ -183,10 +186,10 @@ class Daemon:
 
     async def try_live(self, plan: Plan, pools: Collection[Pool]) -> None:
         """Have workers that go on answer what a new plan changes of their examples. Raises StartError."""
-        known = {api.name: _rehearsed(api) for api in self.plan.apis}
+        known = {api.name: rehearsed(api) for api in self.plan.apis}
         for pool in pools:
             apis = tuple(
-                api for api in plan.apis if api.service == pool.plan.name and known.get(api.name) != _rehearsed(api)
+                api for api in plan.apis if api.service == pool.plan.name and known.get(api.name) != rehearsed(api)
             )
             route = pool.route()
             if not apis or not route.workers or not self._gated:
@@ -292,9 +295,3 @@ class Daemon:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _rehearsed(api: ApiRoute) -> tuple[object, ...]:
-    """What an API's examples try of it."""
-    what = (api.service, api.method, api.input, api.output, api.errors, api.output_check)
-    return (*what, api.stream, api.takes, api.max_size, api.examples)

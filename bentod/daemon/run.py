@@ -80,7 +80,11 @@ async def run(start: Start, log: Callable[..., None]) -> int:
             await _Run(again, folder, succession, log).serve()
     finally:
         folder.release()
-    return await succession.outlast() if succession.heir is not None and succession.stays else 0
+    if succession.heir is None or not succession.stays:
+        return 0
+    if start.heir is not None and start.heir.handover.stays:
+        start.heir.from_now_on(succession.end)
+    return await succession.outlast()
 
 
 class _Run:
@@ -140,9 +144,10 @@ class _Run:
         if broken is not None:
             self._reload.resumed(broken)
         try:
-            await self._serve_from(number)
+            await self._serve_from(number, reason)
         except StartError as error:
-            self._log("generation.failed", level="error", generation=number, error=str(error))
+            told = {"error": str(error), "traceback": error.traceback}
+            self._log("generation.failed", level="error", generation=number, **told)
             await self._journal.failed(number, time.monotonic() - begun, str(error))
             raise
         finally:
@@ -154,13 +159,14 @@ class _Run:
         if self._start.watchdog_s is not None:
             self._watchdog = asyncio.create_task(self._watched(self._start.watchdog_s))
 
-    async def _serve_from(self, number: int) -> None:
+    async def _serve_from(self, number: int, reason: str) -> None:
         """Start a generation, in the place of another daemon if there is one. Raises StartError."""
         heir = self._start.heir
         if heir is None:
-            await self._daemon.start(number, self._start.inherited)
+            inherited = self._start.inherited  # their clients have come before us, and can wait
+            await self._daemon.start(number, inherited, unseen=bool(inherited))
             return
-        await self._daemon.start(number, heir.sockets, beside=True)
+        await self._daemon.start(number, heir.sockets, unseen=True)
         heir.opened()
         await _appeared(self._control_path)
         await heir.take_over(number, self._daemon.front.listeners, self.stop)

@@ -25,6 +25,7 @@ from bentod.errors import StartError, WireError
 _LIMIT_S = 3600.0
 """A successor may load as long as its services' `start_timeout` lets it, and it alone knows that."""
 _DECIDED_S = 30.0
+_GONE = "the process that this daemon was started in is gone"
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,12 @@ class Succession:
         if self._conversation is not None:
             await self._conversation.say(Drained())
 
+    def end(self, _: str) -> None:
+        """End the heir, too."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+
     async def outlast(self) -> int:
         """Pass signals on to the heir until it ends. Returns the exit code, for whoever knows this process."""
         assert self._process is not None
@@ -197,6 +204,7 @@ class Heir:
         self._conversation: Conversation | None = None
         self._drained = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+        self._stop: Callable[[str], None] = lambda _: None
 
     def opened(self) -> None:
         """The listeners have their own descriptors of the sockets by now."""
@@ -217,9 +225,16 @@ class Heir:
             raise StartError("the daemon that was to be replaced said something else")
         for one in listeners:  # word is None: it has been killed at the last moment, so there is nobody but us
             one.owned = one.owned or one.address in self.handover.owned
-        self._following = asyncio.create_task(self._follow(stop))
+        self._stop = stop
+        self._following = asyncio.create_task(self._follow())
 
-    async def _follow(self, stop: Callable[[str], None]) -> None:
+    def from_now_on(self, stop: Callable[[str], None]) -> None:
+        """What is done if the process ends that this one is to end with."""
+        self._stop = stop
+        if self._following is not None and self._following.done():
+            stop(_GONE)
+
+    async def _follow(self) -> None:
         word: Word | None = Yours()
         while word is not None:
             assert self._conversation is not None
@@ -228,7 +243,7 @@ class Heir:
             if not isinstance(word, Yours):
                 self._drained.set()
         if self.handover.stays:
-            stop("the process that this daemon was started in is gone")
+            self._stop(_GONE)
 
     async def alone(self, timeout_s: float) -> None:
         """Wait until the daemon before this one has answered its calls."""

@@ -204,6 +204,7 @@ def test_new_addresses_of_the_spec_are_the_new_daemon_s(folder, short_folder):
 
 def test_the_new_daemon_ends_with_the_process_that_its_starter_knows(folder):
     with running(folder, code=None) as app:
+        upgraded(app)
         pid = upgraded(app)
         app.process.kill()
         app.process.wait()
