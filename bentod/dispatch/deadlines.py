@@ -34,7 +34,7 @@ class Deadlines:
         else:
             calls.append(call)
         if len(calls) > self._compact_at:
-            self._compact()
+            self.compact()
         if self._timer is None:
             self._arm()
 
@@ -48,8 +48,8 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
-    def _compact(self) -> None:
-        """Drop finished calls once they are the greater part, so memory follows the calls that still run."""
+    def compact(self) -> None:
+        """Drop finished calls: once they are the greater part, so memory follows the calls that still run."""
         self._calls = deque(call for call in self._calls if not _met(call))
         self._compact_at = 2 * len(self._calls) + _SLACK
 

@@ -6,6 +6,8 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bentod.dispatch.call import Call
+from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.queue import Limits, Queue
 from bentod.wire.messages import ApiStats
 
@@ -22,6 +24,8 @@ class Counts:
     def __init__(self) -> None:
         self.queue = Queue(Limits())
         self.codes: Counter[str] = Counter()
+        self.deadlines = Deadlines(_expire)
+        self._timeout_s: float | None = None
         self._wire: Wire = ()
         self._before: list[Queue] = []
         self._batches = self._batched = 0
@@ -29,12 +33,16 @@ class Counts:
     @property
     def queues(self) -> list[Queue]:
         """The queue of today, and those before it that are not empty yet, or whose calls still run."""
+        self._forget()
+        return [*self._before, self.queue]
+
+    def _forget(self) -> None:
+        """Let go of queues that are empty, and have nothing that runs."""
         for queue in self._before:
             if not queue.waiting and not queue.running:
                 self._batches += queue.batches
                 self._batched += queue.batched
         self._before = [queue for queue in self._before if queue.waiting or queue.running]
-        return [*self._before, self.queue]
 
     @property
     def idle(self) -> bool:
@@ -51,13 +59,22 @@ class Counts:
         if before.home is home and same:
             return before
         if before.home is not None:
-            self.queue = before.renewed() if same else Queue(before.limits)
             self._before.append(before)
+            self.queue = before.renewed() if same else Queue(before.limits)
+            self.deadlines.compact()  # calls that are answered shall not keep what is gone
         queue, self._wire = self.queue, wire
         queue.api, queue.home, queue.heir = api, home, partial(self._heir, wire)
         if before.home is not None and same and home.serves:
             before.home.pass_on(before, queue)
+        self._forget()
         return queue
+
+    def deadlines_of(self, timeout_s: float) -> Deadlines:
+        """The deadlines of calls with this timeout; of another timeout, others."""
+        if self._timeout_s not in (None, timeout_s):
+            self.deadlines = Deadlines(_expire)
+        self._timeout_s = timeout_s
+        return self.deadlines
 
     def _heir(self, wire: Wire) -> Queue | None:
         return self.queue if self._wire == wire else None
@@ -73,3 +90,9 @@ class Counts:
             self._batches + sum(queue.batches for queue in queues),
             self._batched + sum(queue.batched for queue in queues),
         )
+
+
+def _expire(call: Call) -> None:
+    """A call's deadline has passed, in whatever pool it is by now."""
+    assert call.queue.home is not None
+    call.queue.home.expire(call)

@@ -10,7 +10,6 @@ from typing import Any
 from bentod.codec import negotiate
 from bentod.codec.bodies import Bodies
 from bentod.codec.writer import Writer
-from bentod.dispatch.call import Call
 from bentod.dispatch.deadlines import Deadlines
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.queue import Limits, Queue
@@ -113,9 +112,10 @@ def operation(
 def placed(operation: Operation, dispatcher: Dispatcher) -> Operation:
     """An API in a pool, with the queue that its calls wait in there."""
     queue = operation.counts.queue_of(operation.api.name, operation.wire, dispatcher)
-    if operation.dispatcher is dispatcher and operation.queue is queue:
+    deadlines = operation.counts.deadlines_of(operation.api.timeout_s)
+    if operation.dispatcher is dispatcher and operation.queue is queue and operation.deadlines is deadlines:
         return operation
-    return replace(operation, dispatcher=dispatcher, queue=queue)
+    return replace(operation, dispatcher=dispatcher, queue=queue, deadlines=deadlines)
 
 
 def compiled(
@@ -149,7 +149,7 @@ def compiled(
         has_files=any(isinstance(kind, FileType) for kind in kinds),
         plain=bodies.plain and writer.layout is None and not api.stream,
         dispatcher=dispatcher,
-        deadlines=Deadlines(expire),
+        deadlines=counts.deadlines,
         counts=counts,
         queue=counts.queue,
         grouping=Grouping(api.takes, api.max_size, api.input, types, closed=not takes_any),
@@ -164,12 +164,6 @@ def compiled(
             mentioned((api.input, api.output), types),
         ),
     )
-
-
-def expire(call: Call) -> None:
-    """A call's deadline has passed, in whatever pool it is by now."""
-    assert call.queue.home is not None
-    call.queue.home.expire(call)
 
 
 def limits(api: ApiRoute, index: int = 0, gateways: int = 1) -> Limits:
