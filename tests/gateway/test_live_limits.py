@@ -14,7 +14,7 @@ from tests.support.loops import run
 
 def test_a_connection_that_is_open_is_kept_as_long_as_is_said_now():
     async def main():
-        async with serving(echo) as bench:
+        async with serving(answer=echo) as bench:
             listener = socket.create_server(("127.0.0.1", 0))
             port = listener.getsockname()[1]
             connections = shared(bench.app, 20.0, 20.0, 20.0)
