@@ -37,6 +37,8 @@ class Kept:
         try:
             if _size(path) != len(content):
                 self._write(path, content)
+            else:  # what is old, and in no record yet, is cleared away
+                os.utime(path)
         except OSError as error:
             self._tell(error)
 
