@@ -164,9 +164,9 @@ class _Run:
         heir = self._start.heir
         if heir is None:
             inherited = self._start.inherited  # their clients have come before us, and can wait
-            await self._daemon.start(number, inherited, unseen=bool(inherited))
+            await self._daemon.start(number, inherited, unseen=bool(inherited), reason=reason)
             return
-        await self._daemon.start(number, heir.sockets, unseen=True)
+        await self._daemon.start(number, heir.sockets, unseen=True, reason=reason)
         heir.opened()
         await _appeared(self._control_path)
         await heir.take_over(number, self._daemon.front.listeners, self.stop)
