@@ -61,6 +61,8 @@ class Daemon:
         self._log = log
         self._launcher = ProcessLauncher(desired.plan.project, folders.sockets, self._output)
         self._changed = asyncio.Event()
+        self.moved = asyncio.Event()
+        """Set whenever workers have changed, or have imported more."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = time.time()
         self.state = "starting"
@@ -261,17 +263,18 @@ class Daemon:
             self._changed.clear()
             with contextlib.suppress(StartError):  # a gateway that is being replaced gets the newest table anyway
                 await self.front.push(self.routing.table())
+            self.moved.set()
 
     async def _observe(self) -> None:
         """Tell the pools what their workers have done, where that decides how long these live."""
         while True:
             await asyncio.sleep(_OBSERVE_S)
+            calls: Counter[int] = Counter()
             if any(pool.plan.recycle for pool in self.routing.pools.values()):
-                calls: Counter[int] = Counter()
                 for one in await self.front.stats():
                     calls.update({int(pid): count for pid, count in one.workers.items()})
-                for pool in self.routing.pools.values():
-                    pool.observe(calls, memory)
+            for pool in self.routing.pools.values():
+                pool.observe(calls, memory)
 
     def _heard(self, message: Unusable | Killed) -> None:
         """What a gateway says of a worker. If one that it cannot use has just died, that is noticed in a moment, with a

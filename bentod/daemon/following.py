@@ -19,7 +19,7 @@ from bentod.daemon.reload import Reload
 from bentod.daemon.sources import Sources
 from bentod.daemon.watch import Watch
 
-_GROWING_S = 1.0
+_GROWING_S = 0.5
 
 
 class Following:
@@ -127,7 +127,9 @@ class Following:
     async def _grow(self) -> None:
         """Workers import more while they run: that is watched too, and recorded."""
         while True:
-            await asyncio.sleep(_GROWING_S)
+            await self._daemon.moved.wait()
+            self._daemon.moved.clear()
+            await asyncio.sleep(_GROWING_S)  # one import seldom comes alone
             pools = self._daemon.routing.pools
             if self._sources.imported(pools.values()):
                 await self._journal.grown(self._daemon.routing.number, pools)

@@ -13,6 +13,7 @@ EVENTS: dict[str, str] = {
     "generation.failed": "generation, error, traceback",
     "generation.breaking": "generation, api, reason",
     "generation.resumed": "reason",
+    "change.needless": "generation",
     "change.refused": "generation, reason, problems",
     "history.failed": "reason",
     "gateway.started": "gateway, pid",

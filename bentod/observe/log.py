@@ -84,10 +84,20 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "daemon.stopping": lambda k: f"stopping: {k['reason']}",
     "daemon.stopped": lambda k: "stopped" + (f", {k['abandoned']} request(s) cut off" if k["abandoned"] else ""),
     "generation.starting": lambda k: (
-        f"starting generation {k['generation']}: {k['services']} service(s), {k['apis']} api(s)"
+        f"starting generation {k['generation']}: {k['services']} service(s), {k['apis']} api(s) ({k['reason']})"
     ),
     "generation.ready": lambda k: f"ready after {k['seconds']:.2f} s: {k['url']}",
     "generation.failed": lambda k: f"generation {k['generation']} did not start: {k['error']}",
+    "generation.breaking": lambda k: f"{k['api']} is another for its callers: {k['reason']}",
+    "generation.resumed": lambda k: f"what the files say cannot run, so what ran last does: {k['reason']}",
+    "change.refused": lambda k: "\n".join(
+        [f"generation {k['generation']} goes on: {k['reason']}", *(f"    {line}" for line in k["problems"])]
+    ),
+    "change.needless": lambda k: f"the files say again what generation {k['generation']} is",
+    "history.failed": lambda k: f"it cannot be recorded what runs: {k['reason']}",
+    "call.killed": lambda k: (
+        f"{k['service']}: worker {k['pid']} died while it ran {k['api']} {k['request_id']} (death {k['deaths']} of this call)"
+    ),
     "gateway.started": lambda k: f"gateway/{k['gateway']} starting (pid {k['pid']})",
     "gateway.ready": lambda k: f"gateway/{k['gateway']} ready",
     "gateway.lost": lambda k: f"gateway/{k['gateway']} (pid {k['pid']}) died: {k['reason']}",
@@ -113,5 +123,6 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "call.finished": lambda k: (
         f"{k['status']}  {k['api']}  {k['seconds'] * 1e3:.1f} ms  {k['code']}  {k.get('error', '')}".rstrip()
     ),
+    "watch.suspended": lambda k: f"files are not followed any more: {k['reason']}",
     "worker.output": lambda k: f"{_worker(k)} | {k['line']}",
 }
