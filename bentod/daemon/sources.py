@@ -37,6 +37,7 @@ class Sources:
         self._failed: frozenset[str] = frozenset()
         self._mending = False
         self._considered = ""
+        self._found: dict[Path, str] = {}
 
     async def follow(self, desired: Desired, pools: Iterable[Pool]) -> None:
         """What runs now is what counts from now on."""
@@ -86,7 +87,22 @@ class Sources:
         digests = {str(path): digest for path, digest in found.items() if digest}
         text = json.dumps([digests, await self._include()], sort_keys=True)
         before, self._considered = self._considered, hashlib.sha256(text.encode()).hexdigest()
+        self._found = found
         return before != self._considered
+
+    async def moved(self, pools: Iterable[Pool]) -> str:
+        """A file that holds something else than `news` found in it, or than one of these pools imported; "" if there is
+        none. Then what was made of them may be half of one edit and half of the next, and there will be news."""
+        known = {path: self._found.get(path, "") for path in (*self.files, *self._env_files)}
+        known |= {self._project / name: digest for pool in pools for name, digest in pool.files.items()}
+        now = await asyncio.to_thread(
+            self._contents.digests, [one for one in known if not self._patterns.excluded(one)]
+        )
+        moved = next((path for path, digest in now.items() if digest and digest != known[path]), None)
+        if moved is None:
+            return ""
+        self._considered = ""
+        return shown(moved, self._project)
 
     async def _include(self, patterns: Patterns | None = None) -> dict[str, str]:
         paths = await asyncio.to_thread((patterns or self._patterns).files)
