@@ -4,56 +4,18 @@ everything stays as it was."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import Protocol
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
 
-from bentod.daemon.front import Front
-from bentod.daemon.routing import Routing
+from bentod.daemon.instead import Instead, OneByOne, StopFirst
+from bentod.daemon.stage import Stage, fit
 from bentod.errors import StartError
 from bentod.plan.difference import Difference, Step
 from bentod.plan.model import Plan, ServicePlan
 from bentod.supervise.pool import Pool
 
-
-class Stage(Protocol):
-    """What a change acts upon."""
-
-    routing: Routing
-    front: Front
-
-    def pool(self, plan: Plan, service: ServicePlan, number: int, pins: dict[str, str]) -> Pool:
-        """A pool that has not been started."""
-
-    def accept(self, pools: Iterable[Pool]) -> None:
-        """They are what serves from now on."""
-
-    async def push(self) -> None:
-        """Have every gateway serve by the routes as they are now."""
-
-    def retire(self, pool: Pool) -> asyncio.Task[None]:
-        """Drain a pool that gets no more calls, in a task of its own."""
-
-    async def try_live(self, plan: Plan, pools: Collection[Pool]) -> None:
-        """Have pools that go on answer the examples of a new plan. Raises StartError."""
-
-
-async def settled(pools: Collection[Pool]) -> None:
-    """Wait until all workers of all pools are ready. Raises StartError as soon as one has failed."""
-    settling = {asyncio.create_task(pool.settled()): pool for pool in pools}
-    try:
-        for done in asyncio.as_completed(settling):
-            await done
-            for task, pool in settling.items():
-                if task.done() and not task.result():
-                    reason, trace = pool.failure()
-                    raise StartError(f"service {pool.plan.name}: {reason}", trace)
-    finally:
-        for task in settling:
-            task.cancel()
-    for pool in pools:
-        if pool.inconsistent:
-            raise StartError(f"service {pool.plan.name}: {pool.inconsistent[0]} was edited while its workers started")
+Moved = Callable[[Sequence[Pool]], Awaitable[str]]
+"""Says which file is another by now than these pools were made from; "" if none is."""
 
 
 class Change:
@@ -76,125 +38,109 @@ class Change:
         self._pins = pins
         self._pools: dict[str, Pool] = {}
         self._fresh: list[Pool] = []
-        self._adopted: list[tuple[Pool, ServicePlan]] = []
-        self._undoing: list[Callable[[], Awaitable[None]]] = []
+        self._grown: list[tuple[Pool, ServicePlan]] = []
+        self._instead: list[Instead] = []
 
     @property
     def pools(self) -> tuple[Pool, ...]:
         """Those that it has started so far."""
         return tuple(self._fresh)
 
-    async def run(self) -> dict[str, Pool]:
-        """Make it so. Returns the generation's pools; those that it replaced are retiring. Raises StartError."""
+    async def run(self, moved: Moved | None = None) -> dict[str, Pool]:
+        """Make it so, unless a file has `moved` meanwhile. Returns the generation's pools; those that it replaced are
+        retiring. Raises StartError.
+
+        Whoever cancels it is about to stop everything: what was started ends, and nothing is started for it.
+        """
         try:
-            await self._beside()
-            for service in self._plan.services:
-                if service.name not in self._pools:
-                    await self._instead(service)
+            await self._prepare()
+            if moved is not None and (file := await moved(self._fresh)):
+                raise StartError(f"{file} was edited while what it had said was starting")
+        except asyncio.CancelledError:
+            await self._undo(restore=False)
+            raise
         except StartError:
             await self._undo()
             raise
+        except Exception as error:  # a bug of ours must not leave half a change
+            await self._undo()
+            raise StartError(f"{type(error).__name__}: {error}", traceback.format_exc()) from error
         self._stage.accept(self._fresh)
         await self._commit()
         return self._pools
 
+    async def _prepare(self) -> None:
+        """Everything up to the point from which there is no way back."""
+        await self._beside()
+        for service in self._plan.services:
+            if service.name not in self._pools:
+                await self._replace(service)
+        if self._instead:
+            await fit(self._fresh)
+
     async def _beside(self) -> None:
         """Everything that can start while the old one serves."""
         running = self._stage.routing.pools
+        kept = []
         for service in self._plan.services:
             change = self._difference.of(service.name)
             if change.action in {"keep", "live"}:
                 pool = self._pools[service.name] = running[service.name]
-                self._adopted.append((pool, pool.plan))
-                pool.adopt(service)
+                kept.append(pool)
+                self._grow(pool, service)
             elif change.action == "add" or self._modes.get(service.name, "overlap") == "overlap":
                 self._pools[service.name] = self._make(service)
                 self._pools[service.name].start()
-        await settled(list(self._pools.values()) if self._waits_for_kept() else self._fresh)
-        await self._stage.try_live(self._plan, [pool for pool, _ in self._adopted])
+        # a pool that goes on as it was may be in any state: that is no reason against others
+        await fit(self._fresh, [pool for pool, _ in self._grown])
+        await self._stage.try_live(self._plan, kept)
         if self._difference.gateways.action == "restart":
             await self._stage.front.prepare(self._plan.server)
 
-    def _waits_for_kept(self) -> bool:
-        return any(len(pool.plan.workers) > len(before.workers) for pool, before in self._adopted)
+    def _grow(self, pool: Pool, service: ServicePlan) -> None:
+        """More workers start before the change, fewer are there only after it."""
+        if len(service.workers) > len(pool.plan.workers):
+            self._grown.append((pool, pool.plan))
+            pool.adopt(service)
 
-    async def _instead(self, service: ServicePlan) -> None:
+    async def _replace(self, service: ServicePlan) -> None:
         """A service whose old workers must make room for its new ones."""
         old = self._stage.routing.pools[service.name]
+        one_by_one = self._modes[service.name] == "one_by_one" and len(old.plan.workers) > 1
         new = self._pools[service.name] = self._make(service)
-        if self._modes[service.name] == "one_by_one":
-            await self._one_by_one(old, new)
-            return
-        self._undoing.append(lambda: self._restore(old, new))
-        self._stage.routing.move(self._plan, new)
-        await self._stage.push()
-        await self._stage.retire(old)
-        new.start()
-        await settled([new])
-
-    async def _one_by_one(self, old: Pool, new: Pool) -> None:
-        """Each worker stops before its successor starts. New calls go to the new pool once half of it is there."""
-        before, after = len(old.plan.workers), len(new.plan.workers)
-        stopped: list[int] = []
-        self._undoing.append(lambda: self._take_back(old, new, stopped))
-        for index in range(after):
-            if index < before:
-                stopped.append(index)
-                await old.stop_workers([index], old.plan.stop_timeout_s)
-            new.start([index])
-            await settled([new])
-            if self._stage.routing.pools[old.plan.name] is old and 2 * (index + 1) >= after:
-                self._stage.routing.move(self._plan, new)
-                await self._stage.push()
+        make: Callable[..., Instead] = OneByOne if one_by_one else StopFirst
+        self._instead.append(make(self._stage, self._plan, self._number, old, new))
+        await self._instead[-1].go()
 
     async def _commit(self) -> None:
         """All calls from now on are for the new generation."""
         routing = self._stage.routing
-        before = list(routing.pools.values())
+        ending = [*routing.pools.values(), *(way.old for way in self._instead if not way.ended)]
+        kept = [pool for pool in self._pools.values() if pool not in self._fresh]
+        for pool in kept:
+            pool.adopt(next(service for service in self._plan.services if service.name == pool.plan.name))
         routing.show(self._number, self._plan, self._pools)
         await self._stage.push()
         self._stage.front.swap(self._plan.server)
-        for pool, _ in self._adopted:
-            await pool.shrink()
-        for pool in before:
+        for pool in ending:
             if pool not in self._pools.values():
                 self._stage.retire(pool)
+        await asyncio.gather(*(pool.shrink() for pool in kept))
 
-    async def _undo(self) -> None:
-        """What ran goes on; what was started ends."""
-        for pool, before in self._adopted:
-            pool.adopt(before)
-            await pool.shrink()
+    async def _undo(self, *, restore: bool = True) -> None:
+        """What ran goes on; what was started ends. One thing that cannot be undone does not keep the rest from it."""
         self._stage.front.drop()
-        for undo in reversed(self._undoing):
-            with contextlib.suppress(StartError):
-                await undo()
-        await asyncio.gather(*(self._stage.retire(pool) for pool in self._fresh if pool not in self._kept()))
-
-    def _kept(self) -> Collection[Pool]:
-        return self._stage.routing.pools.values()
-
-    async def _take_back(self, old: Pool, new: Pool, stopped: Sequence[int]) -> None:
-        """The workers that had stopped start again, with the code that they had; those in their place make room."""
-        routing = self._stage.routing
-        for index in reversed(stopped):
-            await new.stop_workers([index], new.plan.stop_timeout_s)
-            old.start([index])
-            await old.settled()
-            if routing.pools[old.plan.name] is not old:
-                routing.move(routing.plan, old)
-                await self._stage.push()
-
-    async def _restore(self, old: Pool, new: Pool) -> None:
-        """A pool has ended for one that cannot start: another like it, with the code that it had."""
-        routing = self._stage.routing
-        pool = self._stage.pool(routing.plan, old.plan, self._number, dict(old.files))
-        self._stage.accept([pool])
-        routing.move(routing.plan, pool)
-        await self._stage.push()
-        await self._stage.retire(new)
-        pool.start()
-        await pool.settled()
+        for pool, before in self._grown:
+            pool.adopt(before)
+        serving = self._stage.routing.pools.values()
+        idle = [pool for pool in self._fresh if pool not in serving]
+        ending = [self._stage.retire(pool) for pool in idle]  # at once: what comes back needs their memory
+        await asyncio.gather(*(pool.shrink() for pool, _ in self._grown), *ending, return_exceptions=True)
+        for way in reversed(self._instead):
+            if restore:
+                await asyncio.gather(way.back(), return_exceptions=True)
+            elif way.new not in idle:
+                await self._stage.retire(way.new)
 
     def _make(self, service: ServicePlan) -> Pool:
         pool = self._stage.pool(self._plan, service, self._number, self._pins.get(service.name, {}))

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bentod.daemon.change import settled
 from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders
 from bentod.daemon.front import AccessLogging, Front
 from bentod.daemon.launch import ProcessLauncher
 from bentod.daemon.listen import Inherited
 from bentod.daemon.routing import Routing, rehearsal, rehearsed, unused
+from bentod.daemon.stage import fit
 from bentod.daemon.status import (
     api_documents,
     call_document,
@@ -26,7 +26,6 @@ from bentod.daemon.status import (
     service_document,
 )
 from bentod.errors import StartError
-from bentod.plan.difference import Usage
 from bentod.plan.model import Plan, ServicePlan
 from bentod.supervise.pool import Pool
 from bentod.supervise.spawn import Spawned
@@ -106,7 +105,7 @@ class Daemon:
                 pool.start()
             await self.push()
             self.launched.set()
-            await settled(list(pools.values()))
+            await fit(pools.values())
             self.accept(pools.values())
             await self.push()
             if unseen:
@@ -141,7 +140,10 @@ class Daemon:
     # ── what a change acts upon ──────────────────────────────────────────────────────────────────
 
     def pool(self, plan: Plan, service: ServicePlan, number: int, pins: dict[str, str]) -> Pool:
-        """A pool that has not been started. Its workers answer the examples of `plan` before they serve."""
+        """A pool that has not been started. Its workers answer the examples of `plan` before they serve. Raises
+        StartError if the daemon is about to stop."""
+        if self.state in {"draining", "stopped"}:
+            raise StartError("the daemon stops")
 
         def log(event: str, **keys: Any) -> None:
             self._log(event, service=service.name, **keys)
@@ -236,17 +238,6 @@ class Daemon:
         """What a client needs to know of each API, by its name."""
         url = self.front.urls[0] if self.front.urls else ""
         return {api.name: call_document(api, self.plan.types, url) for api in self.plan.apis}
-
-    async def usage(self) -> dict[str, Usage]:
-        """What each service needs, as it is measured now."""
-        pools = self.routing.pools.items()
-        pids = {name: [worker.pid for worker in pool.status().workers] for name, pool in pools}
-        starts = {name: pool.start_s for name, pool in pools}
-        sizes = await asyncio.to_thread(lambda: {name: list(map(memory, found)) for name, found in pids.items()})
-        return {
-            name: Usage(tuple(size for size in found if size is not None), starts[name])
-            for name, found in sizes.items()
-        }
 
     def _state(self, services: list[str]) -> str:
         """`ready` only while every service is; a service without any worker makes it `degraded` like a missing one."""

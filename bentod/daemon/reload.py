@@ -14,6 +14,7 @@ from bentod.daemon.change import Change
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.desired import Desired, read_aside
 from bentod.daemon.history import Record
+from bentod.daemon.inventory import usage
 from bentod.daemon.journal import Journal, UnknownGeneration
 from bentod.daemon.order import Order, Outcome, first_cause, reason, refusal
 from bentod.daemon.patterns import UnusablePattern
@@ -104,7 +105,9 @@ class Reload:
             return self._not("refused", refused, plan=shown)
         if proposal.difference.empty:
             await self._follow(desired)
-            self.note = self.note if self.note.state == "idle" else Note()
+            if self.note.state != "idle":
+                self.note = Note()
+                self._log("change.needless", generation=running.number)
             return Outcome("unchanged", running.number, time.monotonic() - begun, plan=shown)
         number = await self._journal.begin(desired, order.reason or reason(proposal), shown)
         return await self._make(order, number, desired, proposal, shown, begun)
@@ -120,7 +123,7 @@ class Reload:
         change = Change(self._daemon, number, plan, proposal.difference, proposal.steps, pins)
         started = time.time()
         try:
-            await change.run()
+            await change.run(None if order.reason else self._sources.moved)
         except StartError as error:
             self.span = (started, time.time())
             seconds = time.monotonic() - begun
@@ -163,7 +166,7 @@ class Reload:
             files={name: dict(pool.files) for name, pool in pools.items()},
             included=self._sources.included,
             failed=frozenset(name for name, pool in pools.items() if pool.status().state is ServiceState.FAILED),
-            usage=await daemon.usage(),
+            usage=await usage(pools),
         )
 
     async def _recorded(self, number: int) -> Running:

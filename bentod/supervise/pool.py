@@ -164,8 +164,9 @@ class Pool:
 
     @property
     def files(self) -> Mapping[str, str]:
-        """The project's files that its workers have imported, each with the SHA-256 of its content."""
-        return self._files.union
+        """The project's files that its workers have imported, each with the SHA-256 of its content; before they have
+        reported any, those that they must import as they were."""
+        return self._files.union or self._pinned
 
     @property
     def inconsistent(self) -> tuple[str, ...]:
