@@ -247,6 +247,8 @@ class _Run:
         async with self._reload.turn:
             ready = await self._succession.run(self._sources.files, number, self._daemon.front.listeners)
         self._start.notifier.mute()
+        if self._succession.stays:
+            self._succession.pass_on()
         self.stop(f"bentod {ready.version} (pid {ready.pid}) has taken over")
         return ready
 

@@ -171,12 +171,16 @@ class Succession:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
 
+    def pass_on(self) -> None:
+        """What this process is told by signals is meant for its heir."""
+        assert self._process is not None
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._process.send_signal, number)
+
     async def outlast(self) -> int:
-        """Pass signals on to the heir until it ends. Returns the exit code, for whoever knows this process."""
+        """Wait for the end of the heir. Returns the exit code, for whoever knows this process."""
         assert self._process is not None
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._process.send_signal, number)
         ended = asyncio.Event()
         watched = os.pidfd_open(self._process.pid)
         loop.add_reader(watched, ended.set)
