@@ -15,6 +15,7 @@ from typing import Any
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.journal import Journal
 from bentod.daemon.loop import TIMES, AutomaticChange, looping, while_starting
+from bentod.daemon.patterns import UnusablePattern
 from bentod.daemon.reload import Reload
 from bentod.daemon.sources import Sources
 from bentod.daemon.watch import Watch
@@ -36,6 +37,7 @@ class Following:
         self._log = log
         self._watch: Watch | None = None
         self._debounce_s = 0.0
+        self._turn = asyncio.Lock()
         self._hints: set[str] = set()
         self._hinted = asyncio.Event()
         self._automatic: deque[AutomaticChange] = deque(maxlen=TIMES)
@@ -43,7 +45,10 @@ class Following:
 
     async def start(self) -> None:
         """Follow what runs now."""
-        await self._sources.follow(self._daemon.desired, self._daemon.routing.pools.values())
+        try:
+            await self._sources.begin(self._daemon.desired, self._daemon.routing.pools.values())
+        except UnusablePattern as error:
+            self._reload.unusable(error)
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._grow())]
         await self.refresh()
 
@@ -65,6 +70,10 @@ class Following:
 
     async def refresh(self) -> None:
         """What has to be watched may have changed, or whether anything is."""
+        async with self._turn:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         wanted = self._daemon.desired.plan.reload
         if self._watch is not None and (not wanted.watch or self._debounce_s != wanted.debounce_s):
             await self._watch.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +22,8 @@ from bentod.plan import fingerprint
 from bentod.supervise.pool import Pool
 
 _Result = TypeVar("_Result")
+_GIT_S = 0.5
+"""For so long the record of an attempt waits for git at its end; what git says later is added."""
 
 
 class UnknownGeneration(BentodError):
@@ -37,6 +39,8 @@ class Journal:
         self._objects = Objects(folders.objects)
         self._environ = environ
         self._log = log
+        self._turn = asyncio.Lock()
+        self._late: set[asyncio.Task[None]] = set()
         self._open: dict[int, tuple[Record, asyncio.Task[git.Git | None]]] = {}
 
     async def begin(self, desired: Desired, reason: str, difference: dict[str, Any] | None = None) -> int:
@@ -60,7 +64,7 @@ class Journal:
         """The attempt is what runs now."""
         await self._finish(number, "live", seconds, services=_services(pools))
         await self._try(partial(self._marker.set, number, os.getpid()))
-        await self._try(self._prune)
+        await self._try(partial(self._prune, _digests(pools.values())))
 
     async def failed(self, number: int, seconds: float, error: str) -> None:
         """The attempt has failed."""
@@ -68,9 +72,8 @@ class Journal:
 
     async def grown(self, number: int, pools: Mapping[str, Pool]) -> None:
         """What runs has imported more since."""
-        record = await asyncio.to_thread(self._history.get, number)
-        if record is not None:
-            await self._try(partial(self._history.finish, replace(record, services=_services(pools))))
+        services = _services(pools)
+        await self._amend(number, lambda record: replace(record, services=services))
 
     async def record(self, number: int) -> Record:
         """What was recorded. Raises UnknownGeneration."""
@@ -95,6 +98,8 @@ class Journal:
 
     async def close(self) -> None:
         """The daemon stops in order."""
+        for task in self._late:
+            task.cancel()
         for _, where in self._open.values():
             where.cancel()
         await self._try(self._marker.clear)
@@ -108,15 +113,37 @@ class Journal:
         services: Mapping[str, ServiceRecord] | None = None,
     ) -> None:
         record, where = self._open.pop(number)
-        record = replace(record, git=await where, services=services or {})
-        await self._try(partial(self._history.finish, ended(record, outcome, seconds, error)))
+        record = ended(replace(record, services=services or {}), outcome, seconds, error)
+        await asyncio.wait([where], timeout=_GIT_S)
+        if where.done():
+            record = replace(record, git=None if where.exception() else where.result())
+        else:  # a change is not over later because of git
+            task = asyncio.create_task(self._add_git(number, where))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        async with self._turn:
+            await self._try(partial(self._history.finish, record))
 
-    def _prune(self) -> None:
+    async def _add_git(self, number: int, where: asyncio.Task[git.Git | None]) -> None:
+        found = await where
+        await self._amend(number, lambda record: replace(record, git=found))
+
+    async def _amend(self, number: int, change: Callable[[Record], Record]) -> None:
+        """Write down more of an attempt that has a record."""
+        async with self._turn:
+            record = await asyncio.to_thread(self._history.get, number)
+            if record is not None:
+                await self._try(partial(self._history.finish, change(record)))
+
+    def _prune(self, running: Collection[str]) -> None:
         if self._history.prune():
-            records = self._history.records()
-            self._objects.collect(
-                {digest for one in records for service in one.services.values() for digest in service.files.values()}
-            )
+            named = {
+                digest
+                for one in self._history.records()
+                for service in one.services.values()
+                for digest in service.files.values()
+            }
+            self._objects.collect(named.union(running))
 
     async def _try(self, write: Callable[[], _Result]) -> None:
         try:
@@ -132,3 +159,7 @@ def _services(pools: Mapping[str, Pool]) -> dict[str, ServiceRecord]:
         )
         for name, pool in pools.items()
     }
+
+
+def _digests(pools: Iterable[Pool]) -> set[str]:
+    return {digest for pool in pools for digest in pool.files.values()}

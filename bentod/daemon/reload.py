@@ -18,12 +18,18 @@ from bentod.daemon.inventory import usage
 from bentod.daemon.journal import Journal, UnknownGeneration
 from bentod.daemon.order import Order, Outcome, first_cause, reason, refusal
 from bentod.daemon.patterns import UnusablePattern
-from bentod.daemon.proposal import Running, propose
+from bentod.daemon.proposal import Disk, Running, propose
 from bentod.daemon.sources import Sources
 from bentod.errors import Problem, SpecError, StartError
 from bentod.plan.difference import Proposal
 from bentod.plan.document import document
 from bentod.supervise.state import ServiceState
+
+_AGAIN = {
+    True: "It is tried again as soon as a file changes, or with `bentod apply`.",
+    False: "`bentod apply` tries it again.",
+}
+"""By whether the files are watched."""
 
 
 def _now() -> str:
@@ -67,11 +73,10 @@ class Reload:
 
     async def plan(self, files: Sequence[Path] | None, against: int | None) -> dict[str, Any]:
         """What `apply` would do now; or what lies between a recorded generation and what the files say. Raises
-        SpecError, UnknownGeneration, UnusablePattern."""
-        desired = await read_aside(files or self._sources.files, self._environ)
+        SpecError, UnknownGeneration."""
+        desired = await self._read(files)
         running = await self._running() if against is None else await self._recorded(against)
-        disk = await self._sources.disk(desired, running)
-        return document(propose(running, desired, disk))
+        return document(propose(running, desired, await self._disk(desired, running)))
 
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order, after those that are under way. Raises UnknownGeneration."""
@@ -91,60 +96,69 @@ class Reload:
         self._not("failed", str(error), getattr(error, "problems", ()))
         self._log("generation.resumed", level="error", reason=str(error))
 
+    def unusable(self, error: UnusablePattern) -> None:
+        """What runs names files that cannot be watched."""
+        self._not("failed", str(error), _problems(error))
+
     async def _apply(self, order: Order) -> Outcome:
         begun = time.monotonic()
+        if order.reason:  # else that was asked already
+            await self._sources.news(files=order.files or ())
         try:
             desired = await self._desired(order)
             running = await self._running()
-            proposal = propose(running, desired, await self._sources.disk(desired, running))
-        except (SpecError, UnusablePattern) as error:
+            disk = await self._disk(desired, running)
+        except SpecError as error:
             self._sources.failed()
-            return self._not("failed", str(error), getattr(error, "problems", ()))
+            return self._not("failed", str(error), error.problems)
+        proposal = propose(running, desired, disk)
         shown = document(proposal)
         if refused := refusal(order, proposal):
             return self._not("refused", refused, plan=shown)
         if proposal.difference.empty:
-            await self._follow(desired)
+            await self._follow(order, desired, disk)
             if self.note.state != "idle":
                 self.note = Note()
                 self._log("change.needless", generation=running.number)
             return Outcome("unchanged", running.number, time.monotonic() - begun, plan=shown)
-        number = await self._journal.begin(desired, order.reason or reason(proposal), shown)
-        return await self._make(order, number, desired, proposal, shown, begun)
+        return await self._make(order, desired, disk, proposal, begun)
 
-    async def _make(
-        self, order: Order, number: int, desired: Desired, proposal: Proposal, shown: dict[str, Any], begun: float
-    ) -> Outcome:
-        plan, why = desired.plan, order.reason or reason(proposal)
-        counts = {"services": len(plan.services), "apis": len(plan.apis)}
+    async def _make(self, order: Order, desired: Desired, disk: Disk, proposal: Proposal, begun: float) -> Outcome:
+        shown, why = document(proposal), order.reason or reason(proposal)
+        number = await self._journal.begin(desired, why, shown)
+        counts = {"services": len(desired.plan.services), "apis": len(desired.plan.apis)}
         self._log("generation.starting", generation=number, reason=why, **counts)
         self.note = Note("applying", why)
         pins = {name: dict(files) for name, files in desired.pins.items()}
-        change = Change(self._daemon, number, plan, proposal.difference, proposal.steps, pins)
+        change = Change(self._daemon, number, desired.plan, proposal.difference, proposal.steps, pins)
         started = time.time()
         try:
             await change.run(None if order.reason else self._sources.moved)
         except StartError as error:
+            self._sources.failed(change.pools, pinned=bool(desired.pins))
+            return await self._failed(number, time.monotonic() - begun, error, shown)
+        finally:
             self.span = (started, time.time())
-            seconds = time.monotonic() - begun
-            self._sources.failed(change.pools)
-            await self._journal.failed(number, seconds, str(error))
-            told = {"error": str(error), "traceback": error.traceback}
-            self._log("generation.failed", level="error", generation=number, **told)
-            return self._not("failed", str(error), trace=error.traceback, plan=shown, seconds=seconds)
-        self.span = (started, time.time())
         seconds = time.monotonic() - begun
-        await self._follow(desired)
-        if order.generation is not None:
-            await self._sources.news()  # what the files say is known, and not wanted
-        self._tell(number, seconds, proposal)
+        await self._follow(order, desired, disk)
+        # first the record, then what is said of it: who hears that it is live finds that written down
         await self._journal.live(number, seconds, self._daemon.routing.pools)
         self.note = Note()
+        self._tell(number, seconds, proposal)
         return Outcome("applied", number, seconds, plan=shown)
 
-    async def _follow(self, desired: Desired) -> None:
+    async def _failed(self, number: int, seconds: float, error: StartError, shown: dict[str, Any]) -> Outcome:
+        """An attempt has failed, and what ran goes on."""
+        await self._journal.failed(number, seconds, str(error))
+        self.note = Note("failed", f"{error}\n{_AGAIN[self._daemon.desired.plan.reload.watch]}")
+        self._log("generation.failed", level="error", generation=number, error=str(error), traceback=error.traceback)
+        return Outcome("failed", self._daemon.routing.number, seconds, str(error), error.traceback, plan=shown)
+
+    async def _follow(self, order: Order, desired: Desired, disk: Disk) -> None:
         self._daemon.desired = desired
-        await self._sources.follow(desired, self._daemon.routing.pools.values())
+        self._sources.follow(desired, self._daemon.routing.pools.values(), disk)
+        if order.generation is not None:
+            await self._sources.news()  # what the files say is known, and not wanted
 
     def _tell(self, number: int, seconds: float, proposal: Proposal) -> None:
         urls = " ".join(self._daemon.front.urls)
@@ -155,7 +169,22 @@ class Reload:
     async def _desired(self, order: Order) -> Desired:
         if order.generation is not None:
             return await self._journal.desired(order.generation)
-        return await read_aside(order.files or self._sources.files, self._environ)
+        return await self._read(order.files)
+
+    async def _read(self, files: Sequence[Path] | None) -> Desired:
+        """What these files say, or those that count already. Raises SpecError."""
+        desired = await read_aside(files or self._sources.files, self._environ)
+        project = self._daemon.plan.project
+        if desired.plan.project != project:
+            raise SpecError([Problem("other-project", f"this daemon serves {project}", str(desired.loaded.files[0]))])
+        return desired
+
+    async def _disk(self, desired: Desired, running: Running) -> Disk:
+        """What the files hold. Raises SpecError."""
+        try:
+            return await self._sources.disk(desired, running)
+        except UnusablePattern as error:
+            raise SpecError(_problems(error, desired)) from None
 
     async def _running(self) -> Running:
         daemon = self._daemon
@@ -177,22 +206,21 @@ class Reload:
         return Running(number, desired.plan, files, self._sources.included)
 
     def _not(
-        self,
-        outcome: str,
-        error: str,
-        problems: Sequence[Problem] = (),
-        *,
-        trace: str = "",
-        plan: dict[str, Any] | None = None,
-        seconds: float = 0.0,
+        self, outcome: str, error: str, problems: Sequence[Problem] = (), plan: dict[str, Any] | None = None
     ) -> Outcome:
-        """What runs goes on."""
+        """Nothing was tried; what runs goes on."""
         number = self._daemon.routing.number
         self.note = Note(outcome, error, problems=tuple(problems))
-        if not seconds:  # else it is said already that a generation has failed
-            lines = [f"{one.file}:{one.line}:{one.column} {one.path}: {one.message}" for one in problems]
-            self._log("change.refused", level="error", generation=number, reason=error, problems=lines)
-        return Outcome(outcome, number, seconds, error, trace, tuple(problems), plan)
+        lines = [f"{one.file}:{one.line}:{one.column} {one.path}: {one.message}" for one in problems]
+        self._log("change.refused", level="error", generation=number, reason=error, problems=lines)
+        return Outcome(outcome, number, error=error, problems=tuple(problems), plan=plan)
+
+
+def _problems(error: UnusablePattern, desired: Desired | None = None) -> list[Problem]:
+    """The same as what is wrong with a spec, with the place of the patterns if the spec is known."""
+    place = desired.loaded.origins.get("reload") if desired is not None else None
+    at = (place.file, place.line, place.column) if place is not None else ("", 0, 0)
+    return [Problem("unusable-pattern", str(error), *at, path="reload")]
 
 
 __all__ = ["Note", "Reload", "UnknownGeneration"]

@@ -145,6 +145,8 @@ class _Run:
             self._reload.resumed(broken)
         try:
             await self._serve_from(number, reason)
+            self._ready = True
+            await self._journal.live(number, time.monotonic() - begun, self._daemon.routing.pools)
         except StartError as error:
             told = {"error": str(error), "traceback": error.traceback}
             self._log("generation.failed", level="error", generation=number, **told)
@@ -152,8 +154,6 @@ class _Run:
             raise
         finally:
             self._daemon.settled.set()
-        self._ready = True
-        await self._journal.live(number, time.monotonic() - begun, self._daemon.routing.pools)
         await self._following.start()
         self._start.notifier.ready(self._summary())
         if self._start.watchdog_s is not None:
