@@ -130,6 +130,7 @@ class Daemon:
         abandoned = await self.front.stop(drain_s, linger_s)
         rest_s = max(_WORKERS_AFTER_S, deadline - time.monotonic())
         await asyncio.gather(*(pool.stop(min(rest_s, pool.plan.stop_timeout_s)) for pool in list(self.alive)))
+        await self._launcher.spares.close()
         for task in list(self._tasks):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -168,6 +169,12 @@ class Daemon:
         for pool in pools:
             pool.accept()
             self._tried.pop(pool.key, None)
+
+    def expect(self, names: Collection[str]) -> None:
+        """These files are being written: who imported them will probably need new workers."""
+        for pool in self.routing.pools.values():
+            if pool.plan.reload != "stop_first" and not pool.files.keys().isdisjoint(names):
+                self._launcher.prepare(pool.plan)
 
     async def push(self) -> None:
         """Have every gateway serve by the routes as they are now. One that cannot is replaced; its successor does."""

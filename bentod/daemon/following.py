@@ -80,7 +80,9 @@ class Following:
             self._watch, self.state = None, "off"
         if wanted.watch and self._watch is None:
             project = self._daemon.plan.project
-            self._watch = Watch(project, self._sources.wanted, self._hint, self._log, wanted.debounce_s)
+            self._watch = Watch(
+                project, self._sources.wanted, self._hint, self._log, wanted.debounce_s, self._daemon.expect
+            )
             self._watch.start()
             self._debounce_s = wanted.debounce_s
             self.state = "on"

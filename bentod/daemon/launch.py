@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bentod.daemon.prelaunch import spawn_gateway
+from bentod.daemon.spares import Spares
 from bentod.plan.model import ServicePlan, WorkerPlan
 from bentod.supervise.process import ChildProcess, attach
 from bentod.supervise.spawn import Spawned, spawn
@@ -31,6 +32,11 @@ class ProcessLauncher:
         self._sockets = sockets
         self._output = output
         self._numbers = itertools.count(1)
+        self.spares = Spares(self._start)
+
+    def prepare(self, service: ServicePlan) -> None:
+        """A worker of this service will probably be needed soon."""
+        self.spares.prepare(_environ(service.workers[0]))
 
     async def launch(self, service: ServicePlan, worker: WorkerPlan) -> ChildProcess:
         """A new process for this worker. Raises OSError."""
@@ -38,9 +44,11 @@ class ProcessLauncher:
         def sink(stream: str, line: str) -> None:
             self._output(service.name, worker.index, stream, line)
 
-        environ = {**worker.environ, "PYTHONUNBUFFERED": "1"}
-        argv = [sys.executable, "-P", "-m", "bentod.worker"]
-        return await attach(spawn(argv, environ, self._project, capture=True), sink)
+        environ = _environ(worker)
+        return await attach(self.spares.take(environ) or self._start(environ), sink)
+
+    def _start(self, environ: Mapping[str, str]) -> Spawned:
+        return spawn([sys.executable, "-P", "-m", "bentod.worker"], environ, self._project, capture=True)
 
     def socket_path(self) -> Path:
         """A fresh path for a worker's data socket."""
@@ -49,6 +57,10 @@ class ProcessLauncher:
     def remove_socket(self, path: str) -> None:
         """Remove what a worker that is gone may have left at its path."""
         Path(path).unlink(missing_ok=True)
+
+
+def _environ(worker: WorkerPlan) -> dict[str, str]:
+    return {**worker.environ, "PYTHONUNBUFFERED": "1"}
 
 
 async def launch_gateway(spawned: Spawned | None, limits: ServerLimits, sockets: Sequence[int]) -> ChildProcess:

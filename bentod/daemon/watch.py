@@ -33,7 +33,8 @@ class Watch:
     """Calls `changed` with the names of files, from the project's folder, once nothing has changed for `debounce_s`.
 
     It is also called without names when something may have been missed, such as after each start of watching. `wanted`
-    says what counts; call `refresh` when it would say something else. All is for one event loop.
+    says what counts; call `refresh` when it would say something else. `begun` is called with names at once, before it
+    has been quiet. All is for one event loop.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class Watch:
         changed: Callable[[frozenset[str]], None],
         log: Log,
         debounce_s: float,
+        begun: Callable[[frozenset[str]], None] = lambda names: None,
     ) -> None:
         self._project = project
         self._wanted = wanted
         self._changed = changed
+        self._begun = begun
         self._log = log
         self._pending = Pending(debounce_s, self._flush)
         self._step_s = min(0.1, max(0.02, debounce_s / 4))
@@ -139,6 +142,7 @@ class Watch:
 
     def _count(self, names: frozenset[str]) -> None:
         if names:
+            self._begun(names)
             self._pending.add(names, self._step_s)
 
     def _wait(self, notify: RustNotify) -> frozenset[str]:

@@ -20,6 +20,9 @@ class Spawned(NamedTuple):
         """It is not needed: it ends when it sees that nobody is there."""
         self.end.close()
         self.popen.wait()
+        for pipe in (self.popen.stdout, self.popen.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def spawn(argv: Sequence[str], environ: Mapping[str, str], directory: Path, *, capture: bool) -> Spawned:
