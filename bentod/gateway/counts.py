@@ -24,8 +24,8 @@ class Counts:
     def __init__(self) -> None:
         self.queue = Queue(Limits())
         self.codes: Counter[str] = Counter()
-        self.deadlines = Deadlines(_expire)
-        self._timeout_s: float | None = None
+        self._deadlines: Deadlines | None = None
+        self._timeout_s = 0.0
         self._wire: Wire = ()
         self._before: list[Queue] = []
         self._batches = self._batched = 0
@@ -61,7 +61,8 @@ class Counts:
         if before.home is not None:
             self._before.append(before)
             self.queue = before.renewed() if same else Queue(before.limits)
-            self.deadlines.compact()  # calls that are answered shall not keep what is gone
+            if self._deadlines is not None:
+                self._deadlines.compact()  # calls that are answered shall not keep what is gone
         queue, self._wire = self.queue, wire
         queue.api, queue.home, queue.heir = api, home, partial(self._heir, wire)
         if before.home is not None and same and home.serves:
@@ -71,10 +72,9 @@ class Counts:
 
     def deadlines_of(self, timeout_s: float) -> Deadlines:
         """The deadlines of calls with this timeout; of another timeout, others."""
-        if self._timeout_s not in (None, timeout_s):
-            self.deadlines = Deadlines(_expire)
-        self._timeout_s = timeout_s
-        return self.deadlines
+        if self._deadlines is None or self._timeout_s != timeout_s:
+            self._deadlines, self._timeout_s = Deadlines(_expire), timeout_s
+        return self._deadlines
 
     def _heir(self, wire: Wire) -> Queue | None:
         return self.queue if self._wire == wire else None

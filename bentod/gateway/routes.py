@@ -149,7 +149,7 @@ def compiled(
         has_files=any(isinstance(kind, FileType) for kind in kinds),
         plain=bodies.plain and writer.layout is None and not api.stream,
         dispatcher=dispatcher,
-        deadlines=counts.deadlines,
+        deadlines=counts.deadlines_of(api.timeout_s),
         counts=counts,
         queue=counts.queue,
         grouping=Grouping(api.takes, api.max_size, api.input, types, closed=not takes_any),
