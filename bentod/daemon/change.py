@@ -117,9 +117,9 @@ class Change:
         routing = self._stage.routing
         ending = [*routing.pools.values(), *(way.old for way in self._instead if not way.ended)]
         kept = [pool for pool in self._pools.values() if pool not in self._fresh]
+        routing.show(self._number, self._plan, self._pools)
         for pool in kept:
             pool.adopt(next(service for service in self._plan.services if service.name == pool.plan.name))
-        routing.show(self._number, self._plan, self._pools)
         await self._stage.push()
         self._stage.front.swap(self._plan.server)
         for pool in ending:

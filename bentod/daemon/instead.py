@@ -95,13 +95,13 @@ class OneByOne:
     async def _hand_back(self) -> None:
         """Until the old pool can do as much as the new one."""
         for index in reversed(self._begun):
+            if self.old.status().ready >= max(1, self.new.status().ready):
+                break
             await self.new.stop_workers([index], self.new.plan.stop_timeout_s)
             if index in self._stopped:
                 self._stopped.discard(index)
                 self.old.start([index])
                 await _up(self.old)
-            if self.old.status().ready >= max(1, self.new.status().ready):
-                break
         await self._move(self._stage.routing.plan, self.old)
 
     def _order(self) -> list[int]:

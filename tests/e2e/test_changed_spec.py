@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.daemon import running
+from tests.support.daemon import eventually, running
 from tests.support.project import api, project
 
 pytestmark = pytest.mark.e2e
@@ -51,7 +51,7 @@ def test_another_name_makes_no_second_daemon(folder):
         second = app.cli("up")
         assert second.returncode == 3
         assert "already runs" in second.stderr
-        assert app.status()["name"] == name
+        eventually(lambda: app.status()["name"] == "other", what="the new name, in the same daemon")
 
 
 def test_validate_imports_with_the_env_files(folder):
