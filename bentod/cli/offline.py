@@ -29,10 +29,10 @@ def against_nothing(desired: Desired) -> Proposal:
     return propose(Running(), desired, Disk())
 
 
-def against_record(desired: Desired, record: Record, environ: Mapping[str, str]) -> Proposal:
-    """What differs from a recorded generation. Raises Incomparable."""
+def against_record(desired: Desired, record: Record, environ: Mapping[str, str], objects: Path = Path()) -> Proposal:
+    """What differs from a recorded generation, whose code is in `objects`. Raises Incomparable."""
     try:
-        then = recorded(record, environ)
+        then = recorded(record, environ, objects)
     except SpecError as error:
         raise Incomparable(f"generation {record.number} cannot be read any more: {error.problems[0].message}") from None
     files = {name: dict(service.files) for name, service in record.services.items()}

@@ -118,7 +118,8 @@ def _with_record(args: argparse.Namespace, generation: int | None) -> tuple[dict
 
     environ = dict(os.environ)
     desired = read(chosen(args), environ)
-    history = History(located(args).history)
+    where = located(args)
+    history = History(where.history)
     if generation is None:
         record = history.last_live()
     else:
@@ -129,5 +130,5 @@ def _with_record(args: argparse.Namespace, generation: int | None) -> tuple[dict
         words = "no daemon runs, and none has: everything is new"
         return document(offline.against_nothing(desired)), words
     last = "" if generation else ", the last that was live"
-    found = offline.against_record(desired, record, environ)
+    found = offline.against_record(desired, record, environ, where.objects)
     return document(found), f"no daemon runs; compared with generation {record.number}{last}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +35,9 @@ class Starting:
 def starting(args: argparse.Namespace, handover: Handover | None = None) -> Starting:
     """Raises SpecError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
     settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
-    last = None if args.strict or handover is not None else _last(state_folder(files[0], settings.state), environ)
+    last = (
+        None if args.strict or handover is not None else _last(files, state_folder(files[0], settings.state), environ)
+    )
     broken: SpecError | None = None
     try:
         desired = read(files, environ)
@@ -49,12 +51,14 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
     return Starting(desired, where, settings, environ, last, broken)
 
 
-def _last(state: Path, environ: Mapping[str, str]) -> Desired | None:
-    """The last good generation, if a daemon has ended without having stopped, and it can be read by now."""
+def _last(files: Sequence[Path], state: Path, environ: Mapping[str, str]) -> Desired | None:
+    """The last good generation, if a daemon has ended without having stopped, and it can be read by now. What counts
+    from then on is what `files` say."""
     if Marker(state).left() is None:
         return None
     record = History(state / "history").last_live()
     try:
-        return recorded(record, environ) if record is not None else None
+        last = recorded(record, environ, state / "objects") if record is not None else None
     except SpecError:
         return None
+    return last and replace(last, loaded=replace(last.loaded, files=tuple(files)))

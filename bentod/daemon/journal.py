@@ -37,6 +37,7 @@ class Journal:
         self._history = History(folders.history)
         self._marker = Marker(folders.state)
         self._objects = Objects(folders.objects)
+        self._folder = folders.objects
         self._environ = environ
         self._log = log
         self._turn = asyncio.Lock()
@@ -90,7 +91,7 @@ class Journal:
         missing = [name for service in record.services.values() for name in self._objects.missing(service.files)]
         if missing:
             raise UnknownGeneration(f"the code of generation {number} is no longer kept: {', '.join(missing[:3])}")
-        return await asyncio.to_thread(recorded, record, self._environ)
+        return await asyncio.to_thread(recorded, record, self._environ, self._folder)
 
     def left(self) -> Record | None:
         """The last generation that was live, if a daemon has ended without having stopped."""

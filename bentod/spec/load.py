@@ -63,10 +63,16 @@ def find(directory: Path) -> Path:
     raise SpecError([problem])
 
 
-def load(files: Sequence[Path], environ: Mapping[str, str], texts: Mapping[Path, str] | None = None) -> Loaded:
+def load(
+    files: Sequence[Path],
+    environ: Mapping[str, str],
+    texts: Mapping[Path, str] | None = None,
+    code: Path | None = None,
+) -> Loaded:
     """The spec that `files` say together, merged left to right. Raises SpecError with every problem.
 
-    `texts` are what some of the files shall be taken to say, by the same paths, whatever is there by now.
+    `texts` are what some of the files shall be taken to say, by the same paths, whatever is there by now; `code` is a
+    folder with the project's modules as they shall be taken to be.
     """
     root, problems = _merged(files, texts or {})
     directory = resolve.absolute(files[0]).parent
@@ -77,7 +83,7 @@ def load(files: Sequence[Path], environ: Mapping[str, str], texts: Mapping[Path,
     unsupported.take_out(data, report)
     env_values, env_files = resolve.env_files(data, root, directory, environ, report)
     data = resolve.interpolated(data, {**env_values, **environ}, directory, report)
-    finder = Finder(directory)
+    finder = Finder(code or directory)
     project = Project(directory, root)
     rebased_folders(data, project)
     meant = plain(data)
