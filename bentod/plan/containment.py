@@ -13,7 +13,7 @@ from bentod.iotypes.validator import Validator
 from bentod.plan import special_types, values
 from bentod.plan.findings import Finding, Path, Words
 from bentod.plan.members import Members
-from bentod.plan.schema_side import Budget, Parts, Sameness, Side, TooMuch
+from bentod.plan.schema_side import AROUND, Budget, Parts, Sameness, Side, TooMuch
 from bentod.plan.simple import BOUNDS, SIMPLE
 
 MOST_STEPS = 20_000
@@ -25,9 +25,6 @@ _GROUPS = (("not",), ("if", "then", "else"), ("oneOf",), ("dependencies",), ("de
 
 _ALONE = frozenset(("type", "enum", "const", "pattern", "format", *BOUNDS))
 """Keywords that a validator can judge without the schema around them."""
-
-_AROUND = ("unevaluatedItems", "unevaluatedProperties")
-"""Keywords that say nothing without those beside them."""
 
 
 def findings(inner: tuple[Any, Any], outer: tuple[Any, Any], *, outer_is_new: bool) -> list[Finding]:
@@ -126,12 +123,12 @@ class Containment:
 
     def _complex(self, parts: Parts, outer: dict[str, Any], path: Path, depth: int) -> None:
         """Keywords that hold schemas for the value itself."""
-        if "$ref" in outer:
+        if "$ref" in outer and self.outer.followed(outer["$ref"]) is None:
             self.report((*path, "$ref"), self.words.unproved("$ref"))
         for group in _GROUPS:
             if group[0] in outer and not self.follows(parts, outer, group):
                 self.report((*path, group[0]), self.words.unproved(group[0]))
-        for key in _AROUND:
+        for key in AROUND:
             if outer.get(key, True) is not True:
                 self.report((*path, key), self.words.unproved(key))
         if "anyOf" in outer and not any(self.holds(parts, branch, depth + 1) for branch in outer["anyOf"]):

@@ -26,8 +26,12 @@ CONSTRAINTS = frozenset(
 UNTRACEABLE = frozenset(("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor"))
 """Keywords with which a reference is no path."""
 
+AROUND = ("unevaluatedItems", "unevaluatedProperties")
+"""Keywords that say nothing without those beside them, `$ref` and `allOf` included."""
+
 Parts = tuple[Any, ...]
-"""Schemas that all hold, each a map without `$ref` and `allOf`, or False. A `$ref` that is left leads nowhere."""
+"""Schemas that all hold, each a map or False. A map has no `$ref` or `allOf`, unless that leads nowhere, or the map
+`looks_around`."""
 
 
 class TooMuch(Exception):
@@ -97,7 +101,8 @@ class Side:
                     ahead.append(target)
             own = CONSTRAINTS.intersection(here) - {"$ref", "allOf"}
             if own:
-                yield here if "$ref" not in here and "allOf" not in here else {key: here[key] for key in own}
+                alone = "$ref" not in here and "allOf" not in here
+                yield here if alone or looks_around(here) else {key: here[key] for key in own}
 
 
 class Sameness:
@@ -166,6 +171,11 @@ class Sameness:
         else:
             return equal(one, other)
         return True
+
+
+def looks_around(schema: Mapping[str, Any]) -> bool:
+    """Whether what a schema says depends on what is known of its value from beside it."""
+    return any(schema.get(key, True) is not True for key in AROUND)
 
 
 def equal(left: Any, right: Any) -> bool:

@@ -157,6 +157,22 @@ def test_what_means_the_same_is_the_same_but_there_is_something_to_do(one, other
             assert [cause.breaking for cause in found.causes] == [False]
 
 
+CLOSED_BY_PARTS = {
+    "allOf": ({"allOf": [obj(a=STRING), obj(b=STRING)]}, {"allOf": [obj(a=STRING)]}, {}, {}),
+    "$ref": ({"$ref": "#/types/T"}, {"$ref": "#/types/T"}, {"T": obj(a=STRING, b=STRING)}, {"T": obj(a=STRING)}),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "before", "after"), CLOSED_BY_PARTS.values(), ids=CLOSED_BY_PARTS.keys())
+def test_what_closes_a_schema_of_parts_says_something_else_when_a_part_does(old, new, before, after):
+    closed = {"unevaluatedProperties": False}
+    assert of_input(old | closed, new | closed, before, after).verdict == "breaking"
+    assert of_output(new | closed, old | closed, after, before).verdict == "breaking"
+    renamed = {f"New{name}": schema for name, schema in before.items()}
+    same = {"$ref": "#/types/NewT"} if renamed else {"title": "the same", **old}
+    assert of_input(old | closed, same | closed, before, renamed).verdict == "same"
+
+
 def test_an_optional_property_may_come_and_go():
     small, large = obj(["a"], a=INTEGER), obj(["a"], a=INTEGER, b=STRING)
     for old, new in ((small, large), (large, small)):
