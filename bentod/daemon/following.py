@@ -45,10 +45,11 @@ class Following:
 
     async def start(self) -> None:
         """Follow what runs now."""
-        try:
-            await self._sources.begin(self._daemon.desired, self._daemon.routing.pools.values())
-        except UnusablePattern as error:
-            self._reload.unusable(error)
+        async with self._reload.turn:  # a change that came first is what runs now
+            try:
+                await self._sources.begin(self._daemon.desired, self._daemon.routing.pools.values())
+            except UnusablePattern as error:
+                self._reload.unusable(error)
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._grow())]
         await self.refresh()
 
@@ -141,7 +142,10 @@ class Following:
             await self._daemon.moved.wait()
             self._daemon.moved.clear()
             await asyncio.sleep(_GROWING_S)  # one import seldom comes alone
-            pools = self._daemon.routing.pools
-            if self._sources.imported(pools.values()):
-                await self._journal.grown(self._daemon.routing.number, pools)
+            async with self._reload.turn:  # in a change pools of the next generation may serve for this one
+                pools = self._daemon.routing.pools
+                grown = self._sources.imported(pools.values())
+                if grown:
+                    await self._journal.grown(self._daemon.routing.number, pools)
+            if grown:
                 await self.refresh()
