@@ -28,8 +28,8 @@ _EACH_S = 60.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one request. `status` is 0 if there was no whole head; `error` says what broke. Times are
-    monotonic."""
+    """What became of one request. `status` is 0 if there was no whole head; `error` says what broke, `before` what
+    broke when it was asked for the first time, if it was asked again. Times are monotonic."""
 
     kind: str
     begun: float
@@ -37,6 +37,7 @@ class Outcome:
     status: int
     body: bytes
     error: str
+    before: str = ""
 
     @property
     def ok(self) -> bool:
@@ -53,15 +54,24 @@ class Load:
 
     `kinds`, in turn: `keep-alive` (shared connections), `new` (a connection for each request), `slow` (the body comes
     in small pieces), `stream` (server-sent events, read to their end). `rate` is requests a second, of all kinds.
+    With `again`, what broke with its connection is asked once more, as a proxy would.
     """
 
     def __init__(
-        self, url: str, path: str, body: Any, *, rate: float = 200, kinds: Sequence[str] = ("keep-alive", "new", "slow")
+        self,
+        url: str,
+        path: str,
+        body: Any,
+        *,
+        rate: float = 200,
+        kinds: Sequence[str] = ("keep-alive", "new", "slow"),
+        again: bool = False,
     ) -> None:
         self.outcomes: list[Outcome] = []
         self.asked = 0
         self._url, self._path, self._body, self._rate = url, path, body, rate
         self._kinds = [(kind, _KINDS[kind]) for kind in kinds]
+        self._again = again
         self._running: set[asyncio.Task[None]] = set()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
@@ -106,13 +116,22 @@ class Load:
             await asyncio.sleep(max(0.0, begun + (count + 1) / self._rate - time.monotonic()))
 
     async def _one(self, kind: str, ask: _Ask) -> None:
-        begun, got, error = time.monotonic(), _Got(), ""
+        begun, before = time.monotonic(), ""
+        got, error = await self._tried(ask)
+        if error and self._again:
+            before = error
+            got, error = await self._tried(_ANEW.get(kind, ask))
+        self.outcomes.append(Outcome(kind, begun, time.monotonic(), got.status, bytes(got.body), error, before))
+
+    async def _tried(self, ask: _Ask) -> tuple[_Got, str]:
+        """What came, and what broke."""
+        got = _Got()
         try:
             async with asyncio.timeout(_EACH_S):
                 await ask(self, got)
         except (aiohttp.ClientError, OSError, EOFError, ValueError) as failure:
-            error = f"{type(failure).__name__}: {failure}"
-        self.outcomes.append(Outcome(kind, begun, time.monotonic(), got.status, bytes(got.body), error))
+            return got, f"{type(failure).__name__}: {failure}"
+        return got, ""
 
     async def _keep_alive(self, got: _Got) -> None:
         await self._post(got, self._sessions[False], {})
@@ -160,6 +179,8 @@ _KINDS: dict[str, _Ask] = {
     "slow": Load._slow,
     "stream": Load._stream,
 }
+_ANEW: dict[str, _Ask] = {"keep-alive": Load._new}
+"""How to ask again: on no connection that others have used."""
 
 
 async def _read(reader: asyncio.StreamReader, got: _Got) -> None:
