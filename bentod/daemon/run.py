@@ -11,23 +11,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders, RunFolder
-from bentod.daemon.following import Following
 from bentod.daemon.front import LINGER_S, AccessLogging
 from bentod.daemon.inherit import Ready
 from bentod.daemon.journal import Journal
 from bentod.daemon.listen import Inherited
 from bentod.daemon.notify import Notifier
 from bentod.daemon.order import Order, Outcome
-from bentod.daemon.reload import Reload
-from bentod.daemon.sources import Sources
 from bentod.daemon.succession import Again, Heir, Succession, told
 from bentod.errors import SpecError, StartError
 from bentod.supervise.spawn import Spawned
+
+if TYPE_CHECKING:
+    from bentod.daemon.changing import Changing
+    from bentod.daemon.control import Control
 
 INTERRUPTED = 130
 _APPEAR_S = 30.0
@@ -102,9 +103,8 @@ class _Run:
         self._watchdog: asyncio.Task[None] | None = None
         self._journal = Journal(start.folders, start.environ, log)
         self._daemon = Daemon(start.desired, start.folders, start.access, log, start.spawned, gated=start.gated)
-        self._sources = Sources(start.folders, start.desired.plan.project, start.desired.loaded.files)
-        self._reload = Reload(self._daemon, start.environ, self._journal, self._sources, log)
-        self._following = Following(self._daemon, self._reload, self._sources, self._journal, log)
+        self._changing: Changing | None = None
+        self._equipped = asyncio.Event()
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -114,10 +114,7 @@ class _Run:
         starting = asyncio.create_task(self._begin())
         starting.add_done_callback(lambda _: self._daemon.launched.set())  # nor is there anything to wait for then
         await self._daemon.launched.wait()
-        # the web framework takes a third of a second to import: the workers start meanwhile
-        module = await asyncio.to_thread(importlib.import_module, "bentod.daemon.control")
-        control = module.Control(self._control_path, self)
-        control.start()
+        control = await self._equip()
         ordered = asyncio.create_task(self._orders.get())
         reason = "it did not start"
         try:
@@ -131,9 +128,25 @@ class _Run:
                     task.cancel()
                     with contextlib.suppress(asyncio.CancelledError, StartError):
                         await task
-            await self._following.stop()
+            if self._changing is not None:
+                await self._changing.stop()
             await self._end(reason)
             await control.stop()
+
+    async def _equip(self) -> Control:
+        """What is not needed at once, and takes half a second to import, the web framework above all: the workers start
+        meanwhile."""
+        changing = await asyncio.to_thread(importlib.import_module, "bentod.daemon.changing")
+        self._changing = changing.Changing(self._start, self._daemon, self._journal, self._log)
+        module = await asyncio.to_thread(importlib.import_module, "bentod.daemon.control")
+        control: Control = module.Control(self._control_path, self)
+        control.start()
+        self._equipped.set()
+        return control
+
+    async def _changes(self) -> Changing:
+        await self._equipped.wait()
+        return cast("Changing", self._changing)
 
     async def _begin(self) -> None:
         """Start what is wanted. Raises StartError."""
@@ -141,10 +154,10 @@ class _Run:
         broken = self._start.broken
         reason = "up" if broken is None else f"up, with the last good generation: {broken}"
         number = await self._journal.begin(self._daemon.desired, reason)
-        if broken is not None:
-            self._reload.resumed(broken)
         try:
             await self._serve_from(number, reason)
+            if broken is not None:
+                (await self._changes()).resumed(broken)
             self._ready = True
             await self._journal.live(number, time.monotonic() - begun, self._daemon.routing.pools)
         except StartError as error:
@@ -154,7 +167,7 @@ class _Run:
             raise
         finally:
             self._daemon.settled.set()
-        await self._following.start()
+        await (await self._changes()).start()
         self._start.notifier.ready(self._summary())
         if self._start.watchdog_s is not None:
             self._watchdog = asyncio.create_task(self._watched(self._start.watchdog_s))
@@ -186,9 +199,9 @@ class _Run:
 
     def _summary(self) -> str:
         """What a service manager shows of us."""
-        note, number = self._reload.note, self._daemon.routing.number
-        failed = f"; the last change {note.state}: {note.reason}" if note.state in {"failed", "refused"} else ""
-        return f"generation {number} at {' '.join(self._daemon.front.urls)}{failed}"
+        trouble = self._changing.trouble if self._changing is not None else ""
+        summary = f"generation {self._daemon.routing.number} at {' '.join(self._daemon.front.urls)}"
+        return f"{summary}; {trouble}" if trouble else summary
 
     def _hang_up(self) -> None:
         self._applying = asyncio.create_task(self.apply(Order("SIGHUP", allow_breaking=True)))
@@ -207,8 +220,7 @@ class _Run:
 
     async def status(self) -> dict[str, Any]:
         """The whole state."""
-        about = {"change": self._reload.note.document(), "watch": self._following.document()}
-        return {**await self._daemon.status(), **about}
+        return {**await self._daemon.status(), **(await self._changes()).document()}
 
     def apis(self) -> dict[str, Any]:
         """What a client needs to know of each API, by its name."""
@@ -216,18 +228,16 @@ class _Run:
 
     async def plan(self, files: tuple[Path, ...] | None, against: int | None) -> dict[str, Any]:
         """What `apply` would do."""
-        return await self._reload.plan(files, against)
+        return await (await self._changes()).plan(files, against)
 
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order."""
         await self.settled.wait()
         self._start.notifier.reloading()
         try:
-            outcome = await self._reload.apply(order)
+            return await (await self._changes()).apply(order)
         finally:
             self._start.notifier.ready(self._summary())
-        await self._following.resume()
-        return outcome
 
     async def upgrade(self) -> dict[str, Any]:
         """Have a new daemon take the place of this one. What becomes of it does not depend on who asked."""
@@ -244,8 +254,9 @@ class _Run:
         return told(ready, number, time.monotonic() - begun)
 
     async def _upgrade(self, number: int) -> Ready:
-        async with self._reload.turn:
-            ready = await self._succession.run(self._sources.files, number, self._daemon.front.listeners)
+        changes = await self._changes()
+        async with changes.turn:
+            ready = await self._succession.run(changes.files, number, self._daemon.front.listeners)
         self._start.notifier.mute()
         if self._succession.stays:
             self._succession.pass_on()
