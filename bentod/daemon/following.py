@@ -139,13 +139,12 @@ class Following:
     async def _grow(self) -> None:
         """Workers import more while they run: that is watched too, and recorded."""
         while True:
-            await self._daemon.moved.wait()
-            self._daemon.moved.clear()
             await asyncio.sleep(_GROWING_S)  # one import seldom comes alone
             async with self._reload.turn:  # in a change pools of the next generation may serve for this one
                 pools = self._daemon.routing.pools
                 grown = self._sources.imported(pools.values())
-                if grown:
-                    await self._journal.grown(self._daemon.routing.number, pools)
+                await self._journal.grown(self._daemon.routing.number, pools)
             if grown:
                 await self.refresh()
+            await self._daemon.moved.wait()
+            self._daemon.moved.clear()

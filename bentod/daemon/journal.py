@@ -133,8 +133,9 @@ class Journal:
         """Write down more of an attempt that has a record."""
         async with self._turn:
             record = await asyncio.to_thread(self._history.get, number)
-            if record is not None:
-                await self._try(partial(self._history.finish, change(record)))
+            changed = change(record) if record is not None else record
+            if changed is not None and changed != record:
+                await self._try(partial(self._history.finish, changed))
 
     def _prune(self, running: Collection[str]) -> None:
         if self._history.prune():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from bentod.codec import negotiate
 from bentod.codec.bodies import Bodies
@@ -122,23 +122,11 @@ def compiled(
     api: ApiRoute, types: Mapping[str, Any], methods: tuple[Method, ...], dispatcher: Dispatcher, counts: Counts
 ) -> Operation:
     """An API of a table, compiled, and nothing changed yet. Raises ValueError for a schema that is invalid."""
-    names = properties(api.input, types)
-    index, method = next(
-        ((index, method) for index, method in enumerate(methods) if method.name == api.method),
-        (0, Method(api.method, "sync", None)),  # no worker has been ready yet: nothing will be sent
-    )
-    parameters = method.parameters or ()
-    takes_any = method.parameters is None or any(parameter.kind == "VAR_KEYWORD" for parameter in parameters)
+    passing = _passing(api, properties(api.input, types), methods)
     bodies, writer = Bodies(api.input, types), Writer(api.output, types, check=api.output_check)
     answers = specials(writer.layout)
     kinds = (*specials(bodies.reader.layout), *answers)
     prepare(kinds)
-    is_async = method.style.startswith("async")
-    takes_context = any(parameter.name == "context" for parameter in parameters) and (
-        "context" not in (names or ()) or api.takes == "items"
-    )
-    kind = POSITIONAL if names is None or api.takes == "items" else NAMED
-    passed = None if takes_any else frozenset(names or ())
     return Operation(
         api=api,
         input=bodies.reader.validator,
@@ -152,17 +140,44 @@ def compiled(
         deadlines=counts.deadlines_of(api.timeout_s),
         counts=counts,
         queue=counts.queue,
-        grouping=Grouping(api.takes, api.max_size, api.input, types, closed=not takes_any),
-        method=index,
-        is_async=is_async,
-        takes_context=takes_context,
-        kind=kind,
-        names=passed,
+        grouping=Grouping(api.takes, api.max_size, api.input, types, closed=passing.names is not None),
+        method=passing.method,
+        is_async=passing.is_async,
+        takes_context=passing.takes_context,
+        kind=passing.kind,
+        names=passing.names,
         wire=(
-            *(index, api.method, is_async, takes_context, kind, passed),
+            *(api.method, passing),
             *(api.takes, api.max_size > 0, api.stream, api.input, api.output),
             mentioned((api.input, api.output), types),
         ),
+    )
+
+
+class _Passing(NamedTuple):
+    """How calls reach a callable: its place among its worker's methods, and what becomes of their values."""
+
+    method: int
+    is_async: bool
+    takes_context: bool
+    kind: int
+    names: frozenset[str] | None
+
+
+def _passing(api: ApiRoute, names: Collection[str] | None, methods: tuple[Method, ...]) -> _Passing:
+    index, method = next(
+        ((index, method) for index, method in enumerate(methods) if method.name == api.method),
+        (0, Method(api.method, "sync", None)),  # no worker has been ready yet: nothing will be sent
+    )
+    parameters = method.parameters or ()
+    takes_any = method.parameters is None or any(parameter.kind == "VAR_KEYWORD" for parameter in parameters)
+    return _Passing(
+        method=index,
+        is_async=method.style.startswith("async"),
+        takes_context=any(parameter.name == "context" for parameter in parameters)
+        and ("context" not in (names or ()) or api.takes == "items"),
+        kind=POSITIONAL if names is None or api.takes == "items" else NAMED,
+        names=None if takes_any else frozenset(names or ()),
     )
 
 

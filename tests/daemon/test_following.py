@@ -59,6 +59,8 @@ def test_what_a_change_has_started_is_not_recorded_as_the_generation_before():
     async def main():
         one, daemon, _, journal, turn = made()
         await one.start()
+        await until(lambda: journal.records)  # what came while it started
+        journal.records.clear()
         async with turn:
             before = turn.asked
             daemon.routing.pools = {"a": "a@2"}  # in its place already, where there is no room for both
