@@ -70,6 +70,7 @@ def _state(running: Running, desired: Desired, disk: Disk) -> str:
         {service.name: fingerprint.digest(service, running.files.get(service.name, {})) for service in services},
         sorted(running.failed),
         dict(desired.texts),
+        {name: dict(files) for name, files in desired.pins.items()},
         desired.loaded.env_file_values,
         dict(disk.files),
         dict(disk.included),

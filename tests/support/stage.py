@@ -41,7 +41,8 @@ class FakePool:
 
     def __init__(self, stage: FakeStage, plan: ServicePlan, key: str, pins: dict[str, str]) -> None:
         self.plan, self.key, self.pins = plan, key, pins
-        self.files = {"code.py": key}
+        self.files = stage.imports(key)
+        self.start_s: float | None = None
         self.inconsistent: tuple[str, ...] = ()
         self.live = self.closed = self.stuck = False
         self.state: dict[int, WorkerState] = {}
@@ -119,6 +120,7 @@ class FakeFront:
     def __init__(self, stage: FakeStage) -> None:
         self._stage = stage
         self.prepared = False
+        self.urls = ["http://127.0.0.1:1"]
 
     async def prepare(self, server: ServerPlan) -> None:
         self.prepared = True
@@ -147,6 +149,8 @@ class FakeStage:
         self.seen: Callable[[], None] = lambda: None
         self.on_tick: Callable[[], None] = lambda: None
         self.forgiving = False
+        self.imports: Callable[[str], dict[str, str]] = lambda key: {"code.py": key}
+        self.desired: Any = None
         self._failing = failing
         self._counts: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -158,6 +162,11 @@ class FakeStage:
             pool.live = True
         self.routing.show(1, running, pools)
         self.log.clear()
+
+    @property
+    def plan(self) -> Plan:
+        plan: Plan = self.routing.plan
+        return plan
 
     def note(self, *what: Any) -> None:
         self.log.append(what)
