@@ -197,11 +197,10 @@ class Daemon:
 
     async def try_live(self, plan: Plan, pools: Collection[Pool]) -> None:
         """Have workers that go on answer what a new plan changes of their examples. Raises StartError."""
-        known = {api.name: rehearsed(api) for api in self.plan.apis}
+        known = {api.name: rehearsed(api, self.plan.types) for api in self.plan.apis}
         for pool in pools:
-            apis = tuple(
-                api for api in plan.apis if api.service == pool.plan.name and known.get(api.name) != rehearsed(api)
-            )
+            own = [api for api in plan.apis if api.service == pool.plan.name]
+            apis = tuple(api for api in own if known.get(api.name) != rehearsed(api, plan.types))
             route = pool.route()
             if not apis or not route.workers or not self._gated:
                 continue

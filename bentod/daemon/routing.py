@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bentod.iotypes.mentioned import mentioned
 from bentod.plan.model import Plan
 from bentod.supervise.pool import Pool
 from bentod.wire.messages import ApiRoute, RouteTable, ServiceRoute
@@ -118,10 +119,10 @@ def rehearsal(plan: Plan, route: ServiceRoute) -> RouteTable:
     )
 
 
-def rehearsed(api: ApiRoute) -> tuple[object, ...]:
-    """What an API's examples try of it."""
+def rehearsed(api: ApiRoute, types: Mapping[str, Any]) -> tuple[object, ...]:
+    """What an API's examples try of it, the types that its schemas refer to included."""
     what = (api.service, api.method, api.input, api.output, api.errors, api.output_check)
-    return (*what, api.stream, api.takes, api.max_size, api.examples)
+    return (*what, mentioned((api.input, api.output), types), api.stream, api.takes, api.max_size, api.examples)
 
 
 def unused(key: str, taken: Collection[str]) -> str:

@@ -111,6 +111,23 @@ def test_batching_queues_time_outs_and_docs_restart_nothing(folder):
         assert document["info"]["version"] == "2.0.0"
 
 
+def test_a_type_that_examples_do_not_fit_any_more_does_not_go_live(folder):
+    def number(most):
+        def change(data):
+            data["types"] = {"Word": {"type": "string", "maxLength": most}}
+            data["apis"]["one"].update(output={"$ref": "#/types/Word"}, examples=[{"name": "any", "input": {}}])
+
+        return change
+
+    with running(folder) as app:
+        spec(folder, number(3))
+        went(app, 2)
+        spec(folder, number(2))
+        assert "example 'any'" in not_applied(app)["reason"]
+        assert app.control()["generation"] == 2
+        assert says(app, "one") == "one"
+
+
 def test_a_broken_spec_changes_nothing_until_it_is_mended(folder):
     with running(folder) as app:
         before = pids(app)
