@@ -41,6 +41,7 @@ class Journal:
         self._environ = environ
         self._log = log
         self._turn = asyncio.Lock()
+        self._services: Mapping[str, ServiceRecord] = {}  # of what runs, as recorded
         self._late: set[asyncio.Task[None]] = set()
         self._open: dict[int, tuple[Record, asyncio.Task[git.Git | None]]] = {}
 
@@ -63,7 +64,8 @@ class Journal:
 
     async def live(self, number: int, seconds: float, pools: Mapping[str, Pool]) -> None:
         """The attempt is what runs now."""
-        await self._finish(number, "live", seconds, services=_services(pools))
+        self._services = _services(pools)
+        await self._finish(number, "live", seconds, services=self._services)
         await self._try(partial(self._marker.set, number, os.getpid()))
         await self._try(partial(self._prune, _digests(pools.values())))
 
@@ -72,9 +74,11 @@ class Journal:
         await self._finish(number, "failed", seconds, error)
 
     async def grown(self, number: int, pools: Mapping[str, Pool]) -> None:
-        """What runs has imported more since."""
+        """What runs may have imported more since."""
         services = _services(pools)
-        await self._amend(number, lambda record: replace(record, services=services))
+        if services != self._services:
+            self._services = services
+            await self._amend(number, lambda record: replace(record, services=services))
 
     async def record(self, number: int) -> Record:
         """What was recorded. Raises UnknownGeneration."""

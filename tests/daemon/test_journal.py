@@ -97,6 +97,10 @@ def test_what_is_imported_later_is_added(kept):
         await kept.journal.grown(number, kept.pools)
         found = kept.history.get(number)
         assert (found.outcome, found.services["one"].files["late.py"]) == ("live", digest("x"))
+        path = kept.project.folders.history / f"{number}.json"
+        written = path.stat()
+        await kept.journal.grown(number, kept.pools)
+        assert path.stat().st_ino == written.st_ino  # not for every worker that starts again
         await kept.journal.grown(99, kept.pools)
         assert kept.events.names == []
 
