@@ -37,7 +37,7 @@ def against_record(desired: Desired, record: Record, environ: Mapping[str, str],
         raise Incomparable(f"generation {record.number} cannot be read any more: {error.problems[0].message}") from None
     files = {name: dict(service.files) for name, service in record.services.items()}
     names = {name for one in files.values() for name in one}
-    running = Running(record.number, then.plan, files)
+    running = Running(record.number, then.plan, files, written=then.loaded.as_written)
     return propose(running, desired, Disk(_digests(desired.loaded.directory, names)))
 
 
@@ -56,7 +56,8 @@ def against_commit(desired: Desired, commit: str, environ: Mapping[str, str]) ->
             files[name] = _digests(folder, names)
             now.update(_digests(project, names))
     plan: Plan = moved(then.plan, str(folder), str(project))
-    return propose(Running(0, replace(plan, project=project), files), desired, Disk(now))
+    running = Running(0, replace(plan, project=project), files, written=then.loaded.as_written)
+    return propose(running, desired, Disk(now))
 
 
 def _at(desired: Desired, folder: Path, commit: str, environ: Mapping[str, str]) -> Desired:

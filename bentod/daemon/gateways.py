@@ -225,6 +225,7 @@ class Gateways:
         heard: Callable[[Unusable | Killed], None],
     ) -> None:
         self._count = count
+        self._files = limits.files
         self._gateways = [
             Gateway(one, sockets, None if one.index else spawned, log, heard) for one in self._each(limits)
         ]
@@ -251,8 +252,8 @@ class Gateways:
             gateway.tell(table)
 
     def limit(self, limits: ServerLimits) -> None:
-        """New time-outs for their connections."""
-        for gateway, own in zip(self._gateways, self._each(limits), strict=True):
+        """New time-outs for their connections. Their folder stays: what is left there is theirs to remove."""
+        for gateway, own in zip(self._gateways, self._each(replace(limits, files=self._files)), strict=True):
             gateway.tell(own)
 
     async def rehearse(self, table: RouteTable, timeout_s: float) -> Rehearsed:

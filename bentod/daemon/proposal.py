@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bentod.daemon.contents import changes
 from bentod.daemon.desired import Desired
+from bentod.daemon.unsaid import unsaid
 from bentod.plan import fingerprint
 from bentod.plan.diff import difference
 from bentod.plan.difference import Cause, Proposal, Usage
@@ -30,6 +32,8 @@ class Running:
     included: Files = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     usage: Mapping[str, Usage] = field(default_factory=dict)
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """The spec as it was written."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ def propose(running: Running, desired: Desired, disk: Disk) -> Proposal:
     causes = _causes(running, desired, disk)
     found = difference(running.plan, desired.plan, causes, running.failed)
     budget, ways = steps(found, running.plan, desired.plan, running.usage, disk.available)
-    return Proposal(running.number, _state(running, desired, disk), found, budget, ways)
+    shown = unsaid(found, running.written, desired.loaded.as_written)
+    return Proposal(running.number, _state(running, desired, disk), shown, budget, ways)
 
 
 def _causes(running: Running, desired: Desired, disk: Disk) -> dict[str, tuple[Cause, ...]]:

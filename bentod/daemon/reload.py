@@ -20,6 +20,7 @@ from bentod.daemon.order import Order, Outcome, first_cause, reason, refusal
 from bentod.daemon.patterns import UnusablePattern
 from bentod.daemon.proposal import Disk, Running, propose
 from bentod.daemon.sources import Sources
+from bentod.daemon.unsaid import refers
 from bentod.errors import Problem, SpecError, StartError
 from bentod.plan.difference import Proposal
 from bentod.plan.document import document
@@ -196,6 +197,7 @@ class Reload:
             included=self._sources.included,
             failed=frozenset(name for name, pool in pools.items() if pool.status().state is ServiceState.FAILED),
             usage=await usage(pools),
+            written=daemon.desired.loaded.as_written,
         )
 
     async def _recorded(self, number: int) -> Running:
@@ -203,7 +205,8 @@ class Reload:
         record: Record = await self._journal.record(number)
         desired = await self._journal.desired(number)
         files = {name: dict(service.files) for name, service in record.services.items()}
-        return Running(number, desired.plan, files, self._sources.included)
+        written = desired.loaded.as_written
+        return Running(number, desired.plan, files, self._sources.included, written=written)
 
     def _not(
         self, outcome: str, error: str, problems: Sequence[Problem] = (), plan: dict[str, Any] | None = None
@@ -220,7 +223,9 @@ def _problems(error: UnusablePattern, desired: Desired | None = None) -> list[Pr
     """The same as what is wrong with a spec, with the place of the patterns if the spec is known."""
     place = desired.loaded.origins.get("reload") if desired is not None else None
     at = (place.file, place.line, place.column) if place is not None else ("", 0, 0)
-    return [Problem("unusable-pattern", str(error), *at, path="reload")]
+    hidden = desired is not None and refers(desired.loaded.as_written, "reload")
+    said = "a pattern from the environment cannot be used" if hidden else str(error)
+    return [Problem("unusable-pattern", said, *at, path="reload")]
 
 
 __all__ = ["Note", "Reload", "UnknownGeneration"]

@@ -1,13 +1,20 @@
 """What is watched and recorded belongs to the generation that runs, also while a change is made."""
 
+from __future__ import annotations
+
 import asyncio
+import contextlib
+import time
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
 from bentod.daemon import following
 from bentod.daemon.following import Following
-from tests.support.loops import run, until
+from bentod.daemon.loop import TIMES
+from tests.support.children import Events
+from tests.support.loops import run, turns, until
 
 
 class Turn(asyncio.Lock):
@@ -89,3 +96,125 @@ def test_a_change_that_comes_before_all_else_is_what_is_followed():
         await one.stop()
 
     run(main())
+
+
+# ── whether anything is followed ─────────────────────────────────────────────────────────────────
+
+
+class Watch:
+    """A watch that says nothing by itself."""
+
+    made: ClassVar[list[Watch]] = []
+
+    def __init__(self, project, wanted, changed, log, debounce_s, *_):
+        self.changed, self.debounce_s = changed, debounce_s
+        self.did = []
+        self.made.append(self)
+
+    def start(self):
+        self.did.append("start")
+
+    async def stop(self):
+        await asyncio.sleep(0)
+        self.did.append("stop")
+
+    def refresh(self):
+        self.did.append("refresh")
+
+
+class Considering:
+    """Considers, with outcomes as they are wished."""
+
+    def __init__(self):
+        self.turn = asyncio.Lock()
+        self.span = (0.0, time.time() + 1000)
+        self.asked = []
+        self.outcome = "applied"
+
+    async def consider(self, names):
+        self.asked.append(names)
+        if self.outcome == "raises":
+            raise KeyError("a bug")
+        return SimpleNamespace(outcome=self.outcome)
+
+
+@contextlib.asynccontextmanager
+async def watched(monkeypatch, tmp_path, **reload):
+    monkeypatch.setattr(following, "Watch", Watch)
+    Watch.made.clear()
+    wanted = SimpleNamespace(**{"watch": True, "debounce_s": 0.1, **reload})
+    desired = SimpleNamespace(plan=SimpleNamespace(reload=wanted))
+    daemon = SimpleNamespace(
+        desired=desired,
+        plan=SimpleNamespace(project=tmp_path),
+        routing=SimpleNamespace(number=1, pools={}),
+        moved=asyncio.Event(),
+        expect=None,
+    )
+    sources = Sources()
+    sources.wanted, sources.imported = (lambda: None), (lambda pools: False)
+    considering, events = Considering(), Events()
+    one = Following(daemon, considering, sources, Journal(), events)
+    await one.start()
+    try:
+        yield one, wanted, considering, events
+    finally:
+        await one.stop()
+        assert all(watch.did[-1] == "stop" for watch in Watch.made)
+
+
+def test_a_file_that_every_start_writes_suspends_the_watch_until_somebody_orders_a_change(monkeypatch, tmp_path):
+    (tmp_path / "a.py").touch()
+
+    async def main():
+        async with watched(monkeypatch, tmp_path) as (one, _, considering, events):
+            for count in range(1, TIMES + 1):
+                assert one.document() == {"state": "on", "reason": ""}
+                Watch.made[0].changed(frozenset({"a.py"}))
+                await until(lambda count=count: len(considering.asked) == count)
+            await until(lambda: one.state == "suspended")
+            assert "a.py is written whenever workers start" in one.reason
+            assert events.names.count("watch.suspended") == 1
+            Watch.made[0].changed(frozenset({"a.py"}))
+            await turns(20)
+            assert len(considering.asked) == TIMES
+            await one.resume()
+            assert one.document() == {"state": "on", "reason": ""}
+            Watch.made[0].changed(frozenset({"a.py"}))
+            await until(lambda: len(considering.asked) == TIMES + 1)
+            await turns(20)
+            assert one.state == "on"
+
+    run(main())
+
+
+def test_the_watch_goes_off_and_on_and_follows_another_debounce(monkeypatch, tmp_path):
+    async def main():
+        async with watched(monkeypatch, tmp_path, watch=False) as (one, wanted, *_):
+            assert (one.state, Watch.made) == ("off", [])
+            wanted.watch = True
+            await one.resume()
+            assert one.state == "on"
+            wanted.debounce_s = 0.5
+            await asyncio.gather(*(one.refresh() for _ in range(3)))
+            first, second = Watch.made
+            assert (first.did[-1], second.did[0], second.debounce_s) == ("stop", "start", 0.5)
+            wanted.watch = False
+            await asyncio.gather(*(one.refresh() for _ in range(3)))
+            assert one.state == "off"
+
+    run(main())
+
+
+def test_a_bug_does_not_end_the_watch(monkeypatch, tmp_path, capfd):
+    async def main():
+        async with watched(monkeypatch, tmp_path) as (_, _, considering, events):
+            considering.outcome = "raises"
+            Watch.made[0].changed(frozenset())
+            await until(lambda: "watch.failed" in events.names)
+            considering.outcome = "unchanged"
+            Watch.made[0].changed(frozenset({"b.py"}))
+            await until(lambda: considering.asked == [[], ["b.py"]])
+
+    run(main())
+    assert "KeyError: 'a bug'" in capfd.readouterr().err

@@ -26,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bentod.worker.imports import Imports, Loader
+from bentod.worker.kept import Kept
 from tests.support.imports import fresh, write
 
 MOMENT = (1_700_000_000, 1_700_000_000)
@@ -331,3 +332,12 @@ def test_threads_may_import_at_once(tmp_path):
         assert process.imports.record.changed.qsize() <= 4
     assert [path.name for path in (tmp_path / "objects").iterdir()] == [sha("import json")]
     linecache.clearcache()
+
+
+def test_what_is_kept_already_counts_as_new(tmp_path):
+    """Nothing clears it away before the generation that imports it again has a record."""
+    store = Kept(str(tmp_path))
+    store.keep("a" * 64, b"x")
+    os.utime(tmp_path / ("a" * 64), (1, 1))
+    store.keep("a" * 64, b"x")
+    assert (tmp_path / ("a" * 64)).stat().st_mtime > 1
