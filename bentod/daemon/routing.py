@@ -9,7 +9,7 @@ from typing import Any
 from bentod.iotypes.mentioned import mentioned
 from bentod.plan.model import Plan
 from bentod.supervise.pool import Pool
-from bentod.wire.messages import ApiRoute, RouteTable, ServiceRoute
+from bentod.wire.messages import ApiRoute, Method, RouteTable, ServiceRoute
 
 
 class Routing:
@@ -23,6 +23,7 @@ class Routing:
         self._retiring: list[Pool] = []
         self._awaited: set[str] = set()
         self._tables = 0
+        self._methods: dict[str, dict[str, Method]] = {}  # what was last known of each service's
 
     def show(self, number: int, plan: Plan, pools: Mapping[str, Pool]) -> None:
         """From now on a whole generation, and nothing else. What served before and does no more retires."""
@@ -82,7 +83,14 @@ class Routing:
         route = pool.route()
         if route.workers:
             self._awaited.discard(name)
-        return replace(route, admit=True) if name in self._awaited else route
+        if route.methods:
+            self._methods[name] = {method.name: method for method in route.methods}
+        if name not in self._awaited:
+            return route
+        # until a worker has told its methods they are what they were: calls that come meanwhile are made for these
+        known = self._methods.get(name, {})
+        guess = tuple(known.get(method, Method(method, "sync", None)) for method in pool.plan.methods)
+        return replace(route, admit=True, methods=route.methods or guess)
 
     def _apis(self) -> tuple[ApiRoute, ...]:
         """Those of each service as its pool understands them. Of two with one name, or one path, that of the pool
