@@ -152,6 +152,7 @@ def test_a_module_that_imports_something_else_the_second_time_follows_that(tmp_p
         idle(app)
 
     with running(folder) as app:
+        eventually(lambda: app.control()["watch"]["state"] == "on")
         put(folder / "which", "b")
         says("b")
         generation = idle(app)["generation"]
@@ -234,6 +235,7 @@ def test_a_thousand_touched_files_are_no_change_and_one_of_them_is_one(tmp_path)
         path.write_text("1")
     with running(folder) as app, asking(app, {"/say": 60.0}) as clients:
         before = pids(app)
+        eventually(lambda: app.control()["watch"]["state"] == "on")
         for path in files:
             path.touch()
         clients.more(60)
