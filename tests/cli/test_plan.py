@@ -1,5 +1,6 @@
 """`bentod plan` and `bentod apply` against a stand-in for the daemon, and without any daemon."""
 
+import hashlib
 import json
 import os
 import pty
@@ -48,7 +49,7 @@ def where(tmp_path, monkeypatch):
     Path("hello.py").write_text(MODULE)
     Path("bentofile.yaml").write_text(json.dumps(BASE))
     folder = Path(tempfile.mkdtemp(prefix="bc"))
-    found = SimpleNamespace(control=folder / "s", history=folder / "history", state=folder)
+    found = SimpleNamespace(control=folder / "s", history=folder / "history", objects=folder / "objects", state=folder)
     for module in (plan, apply):
         monkeypatch.setattr(module, "located", lambda args: found)
     yield found
@@ -145,9 +146,14 @@ def test_without_a_daemon_a_broken_spec_is_told(where, run):
 
 def test_without_a_daemon_the_last_live_generation_counts(where, run, tmp_path):
     history = History(where.history)
+    code = (tmp_path / "hello.py").read_bytes()
+    imported = {"hello.py": hashlib.sha256(code).hexdigest()}
+    where.objects.mkdir()
+    (where.objects / imported["hello.py"]).write_bytes(code)
     for number, outcome in ((1, "live"), (2, "live"), (3, "failed")):
         files = {str(tmp_path / "bentofile.yaml"): json.dumps(BASE)}
-        history.begin(Record(number, "", "", "", outcome, files=files, services={"s": ServiceRecord("")}))
+        services = {"s": ServiceRecord("", {}, imported)}
+        history.begin(Record(number, "", "", "", outcome, files=files, services=services))
     code, out, _ = run("plan", "--exit-code")
     assert code == 0
     assert out.startswith("no daemon runs; compared with generation 2, the last that was live\n")
