@@ -9,14 +9,16 @@ from pathlib import Path
 
 from bentod.daemon.gateways import Gateways, GatewayStatus
 from bentod.daemon.listen import Inherited, Listener, listen, relisten
+from bentod.errors import StartError
 from bentod.plan.model import ServerPlan
 from bentod.supervise.spawn import Spawned
-from bentod.wire.messages import Killed, RouteTable, ServerLimits, Stats, Unusable
+from bentod.wire.messages import Killed, Rehearsed, RouteTable, ServerLimits, Stats, Unusable
 
 LINGER_S = 1.0
 """How long connections of gateways that others have replaced may stay open without a request."""
 _REHEARSAL_S = 10.0
 """What trying a worker may take besides the time-outs of its APIs."""
+_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Front:
         self._leaving: dict[asyncio.Task[int], Gateways] = {}
         self._sets = 0
         self._table: RouteTable | None = None
+        self._closed = False
 
     @property
     def urls(self) -> list[str]:
@@ -67,6 +70,8 @@ class Front:
     async def prepare(self, server: ServerPlan, inherited: Sequence[Inherited] = ()) -> None:
         """Bind what is new, and start gateways of the next generation that serve by the routes as they are; `swap` or
         `drop` follows. Raises StartError."""
+        if self._closed:  # nobody would stop them any more
+            raise StartError("the daemon stops")
         listeners, closing = relisten(self.listeners, server.listen, inherited)
         gateways = self._make(server, listeners)
         self._next = listeners, closing, gateways
@@ -115,15 +120,24 @@ class Front:
 
     async def rehearse(self, table: RouteTable) -> str:
         """Have a gateway try the workers of a table. Returns why they are not fit, if they are not."""
-        assert self._gateways is not None
         if not table.apis:
             return ""
         limit_s = _REHEARSAL_S + sum((api.timeout_s + api.stream_idle_s) * len(api.examples) for api in table.apis)
         try:
-            found = await self._gateways.rehearse(table, limit_s)
+            async with asyncio.timeout(limit_s):
+                found = await self._rehearsed(table, limit_s)
         except TimeoutError:
             return f"they were not answered within {limit_s:g} s"
         return "\n".join(f"{one.api}, example {one.example!r}: {one.text}" for one in found.failures)
+
+    async def _rehearsed(self, table: RouteTable, limit_s: float) -> Rehearsed:
+        """What gateways say that serve; if others take their place meanwhile, what those say."""
+        while True:
+            assert self._gateways is not None
+            found = await self._gateways.rehearse(table, limit_s)
+            if found is not None:
+                return found
+            await asyncio.sleep(_AGAIN_S)
 
     async def stats(self) -> list[Stats]:
         """What those gateways count that answer soon."""
@@ -135,6 +149,7 @@ class Front:
 
     def close(self) -> None:
         """Refuse new connections from now on."""
+        self._closed = True
         for listener in self.listeners:
             listener.close()
 

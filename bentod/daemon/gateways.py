@@ -230,6 +230,7 @@ class Gateways:
             Gateway(one, sockets, None if one.index else spawned, log, heard) for one in self._each(limits)
         ]
         self._number = 0
+        self._stopping = False
 
     def _each(self, limits: ServerLimits) -> list[ServerLimits]:
         return [
@@ -256,16 +257,18 @@ class Gateways:
         for gateway, own in zip(self._gateways, self._each(replace(limits, files=self._files)), strict=True):
             gateway.tell(own)
 
-    async def rehearse(self, table: RouteTable, timeout_s: float) -> Rehearsed:
-        """Have one of them try the workers of a table; if it dies, another. Raises TimeoutError."""
+    async def rehearse(self, table: RouteTable, timeout_s: float) -> Rehearsed | None:
+        """Have one of them try the workers of a table; if it dies, another. None if all are told to stop meanwhile.
+        Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
-            while True:
+            while not self._stopping:
                 for gateway in self._gateways:
                     self._number += 1
                     found = await gateway.rehearse(self._number, table, timeout_s)
                     if found is not None:
                         return found
                 await asyncio.sleep(_AGAIN_S)
+        return None
 
     async def stats(self) -> list[Stats]:
         """What those count that answer soon."""
@@ -275,6 +278,7 @@ class Gateways:
 
     async def stop(self, timeout_s: float, linger_s: float = 0.0) -> int:
         """Drain all. Returns how many requests were cut off."""
+        self._stopping = True
         await asyncio.gather(*(gateway.stop(timeout_s, linger_s) for gateway in self._gateways))
         return sum(gateway.abandoned for gateway in self._gateways)
 

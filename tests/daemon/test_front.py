@@ -13,10 +13,10 @@ from bentod.daemon import front
 from bentod.daemon.front import AccessLogging, Front
 from bentod.daemon.gateways import Gateways
 from bentod.errors import StartError
-from bentod.wire.messages import ServerLimits
+from bentod.wire.messages import ExampleFailure, Rehearsed, ServerLimits
 from tests.support.children import Events
-from tests.support.loops import run
-from tests.support.stage import SERVER, FakeStage, plan, service
+from tests.support.loops import run, until
+from tests.support.stage import SERVER, FakeStage, api, plan, service
 
 
 class FakeGateways:
@@ -30,6 +30,14 @@ class FakeGateways:
         self.did: list[object] = []
         self.made.append(self)
         self.gone = asyncio.Event()
+        self.tried, self.fails, self.told = 0, "", asyncio.Event()
+
+    async def rehearse(self, table, timeout_s):
+        self.tried += 1
+        if self.fails:
+            return Rehearsed(1, 1, (ExampleFailure("a", "e", self.fails),))
+        await self.told.wait()
+        return None
 
     def start(self):
         self.did.append("start")
@@ -189,6 +197,46 @@ def test_the_end_waits_for_those_that_leave_and_drops_what_is_prepared(made):
         await one.prepare(serving(gateways=3))
         assert await ended(one, made) == 3
         assert [gateways.did[-1] for gateways in made] == [("stop", 1.0), ("stop", 0.5), ("stop", 0.0)]
+
+    run(main())
+
+
+def test_nothing_is_prepared_once_the_end_has_begun(made, tmp_path):
+    async def main():
+        one = fronted()
+        one.close()
+        with pytest.raises(StartError, match="stops"):
+            await one.prepare(serving("127.0.0.1:0", f"unix:{tmp_path / 's'}", gateways=3))
+        assert len(made) == 1
+        assert not (tmp_path / "s").exists()
+        await ended(one, made)
+
+    run(main())
+
+
+def test_a_worker_that_gateways_try_when_others_take_their_place_is_tried_by_those(made):
+    async def main():
+        one = fronted()
+        tried = replace(table(1), apis=(api("a", "s"),))
+        rehearsal = asyncio.create_task(one.rehearse(tried))
+        await until(lambda: made[0].tried)
+        await one.prepare(serving(gateways=2))
+        one.swap(serving(gateways=2))
+        made[1].fails = "no"
+        made[0].told.set()
+        assert await rehearsal == "a, example 'e': no"
+        await ended(one, made)
+
+    run(main())
+
+
+def test_gateways_that_are_told_to_stop_try_nobody():
+    async def main():
+        limits = ServerLimits(0, 1, 1.0, 1.0, 1.0, "text", "", "/files/1")
+        gateways = Gateways(1, limits, [], None, Events(), lambda _: None)
+        trying = asyncio.create_task(gateways.rehearse(table(1), 20.0))
+        await gateways.stop(0.0)
+        assert await trying is None
 
     run(main())
 
