@@ -61,11 +61,13 @@ class PlanError(ProblemsError):
 
 
 class StartError(BentodError):
-    """A generation did not become ready. `traceback` is that of the user's code, if it raised."""
+    """A generation did not become ready. `traceback` is that of the user's code, if it raised. `again`: the same
+    may go well another time, since somebody killed a worker, or wrote a file meanwhile."""
 
-    def __init__(self, text: str, traceback: str = "") -> None:
+    def __init__(self, text: str, traceback: str = "", *, again: bool = False) -> None:
         super().__init__(text)
         self.traceback = traceback
+        self.again = again
 
 
 class WireError(BentodError):

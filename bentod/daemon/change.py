@@ -55,7 +55,7 @@ class Change:
         try:
             await self._prepare()
             if moved is not None and (file := await moved(self._fresh)):
-                raise StartError(f"{file} was edited while what it had said was starting")
+                raise StartError(f"{file} was edited while what it had said was starting", again=True)
         except asyncio.CancelledError:
             await self._undo(restore=False)
             raise

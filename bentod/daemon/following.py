@@ -92,6 +92,8 @@ class Following:
 
     def document(self) -> dict[str, Any]:
         """What `status` says of it."""
+        if self.state == "on" and self._watch is not None and self._watch.trouble:
+            return {"state": "failed", "reason": self._watch.trouble}
         return {"state": self.state, "reason": self.reason}
 
     def _hint(self, names: frozenset[str]) -> None:

@@ -12,7 +12,7 @@ from bentod.errors import BentodError
 
 _LIMIT_S = 2.0
 _SETTINGS = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.quotePath=false", "protocol.allow=never")
-"""Nothing that a repository's settings can name is run, and nothing is fetched."""
+"""No hook is run, and nothing is fetched. Filters that the user's own settings name may be."""
 _OURS = (":(exclude).bentod", ":(exclude,glob)**/__pycache__/**")
 """What a project has only because it is served."""
 

@@ -29,11 +29,10 @@ class HistoryFailed(BentodError):
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """What one service was made from: digests of its settings and of the project's files that its workers imported.
-    `digest` stands for all of it."""
+    """What one service was made from: the project's files that its workers imported, by their SHA-256. `digest` stands
+    for these and its settings."""
 
     digest: str
-    settings: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -66,6 +66,7 @@ class Reload:
         self._sources = sources
         self._log = log
         self._turn = asyncio.Lock()
+        self._again = False
 
     @property
     def turn(self) -> asyncio.Lock:
@@ -82,7 +83,7 @@ class Reload:
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order, after those that are under way. Raises UnknownGeneration."""
         async with self._turn:
-            return await self._apply(order)
+            return await self._tried(order)
 
     async def consider(self, hints: Sequence[str]) -> Outcome | None:
         """The files may say something new: then that is applied. What they said before, to whatever end that came, is
@@ -90,7 +91,7 @@ class Reload:
         async with self._turn:
             if not await self._sources.news(hints):
                 return None
-            return await self._apply(Order("", allow_breaking=True))
+            return await self._tried(Order("", allow_breaking=True))
 
     def resumed(self, error: SpecError | StartError) -> None:
         """What the files say cannot run, so this daemon begins with what ran last."""
@@ -101,8 +102,14 @@ class Reload:
         """What runs names files that cannot be watched."""
         self._not("failed", str(error), _problems(error))
 
+    async def _tried(self, order: Order) -> Outcome:
+        """Carry out an order; once more, if somebody came between."""
+        outcome = await self._apply(order)
+        return await self._apply(order) if self._again else outcome
+
     async def _apply(self, order: Order) -> Outcome:
         begun = time.monotonic()
+        self._again = False
         if order.reason:  # else that was asked already
             await self._sources.news(files=order.files or ())
         try:
@@ -134,9 +141,10 @@ class Reload:
         change = Change(self._daemon, number, desired.plan, proposal.difference, proposal.steps, pins)
         started = time.time()
         try:
-            await change.run(None if order.reason else self._sources.moved)
+            await change.run(None if desired.pins else self._sources.moved)
         except StartError as error:
             self._sources.failed(change.pools, pinned=bool(desired.pins))
+            self._again = error.again
             return await self._failed(number, time.monotonic() - begun, error, shown)
         finally:
             self.span = (started, time.time())

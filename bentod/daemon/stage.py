@@ -58,4 +58,6 @@ async def fit(fresh: Collection[Pool], grown: Collection[Pool] = ()) -> None:
 
 def _failed(pool: Pool) -> StartError:
     reason, trace = pool.failure()
-    return StartError(f"service {pool.plan.name}: {reason or 'it was stopped while it started'}", trace)
+    ends = {worker.exit.kind for worker in pool.status().workers if worker.exit is not None}
+    text = f"service {pool.plan.name}: {reason or 'it was stopped while it started'}"
+    return StartError(text, trace, again="signal" in ends)

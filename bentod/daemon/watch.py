@@ -60,6 +60,8 @@ class Watch:
         self._polling = False
         self._limited = False
         self._failures = 0
+        self.trouble = ""
+        """Why nothing can be watched now, if that is so."""
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "watch")
 
@@ -113,7 +115,7 @@ class Watch:
         looked = time.monotonic()
         while not self._stopping:
             paths = await self._in_thread(lambda: self._wait(notify))
-            self._failures = 0
+            self._failures, self.trouble = 0, ""
             self._interrupt.clear()
             asked, self._asked = self._asked, self._wanted()
             seen = await self._in_thread(functools.partial(places.seen, paths))
@@ -172,6 +174,7 @@ class Watch:
         self._failures += 1
         if self._failures == 2:
             self._log("watch.failed", level="warning", reason=reason)
+        self.trouble = reason if self._failures > 1 else ""
         self._woken.clear()
         if not self._stopping:
             with contextlib.suppress(TimeoutError):

@@ -105,6 +105,7 @@ class Watch:
     """A watch that says nothing by itself."""
 
     made: ClassVar[list[Watch]] = []
+    trouble = ""
 
     def __init__(self, project, wanted, changed, log, debounce_s, *_):
         self.changed, self.debounce_s = changed, debounce_s

@@ -1,6 +1,7 @@
-"""Changes while a daemon serves: what is edited goes live without a restart of the daemon, and nothing else restarts."""
+"""Changes while a daemon serves: what is edited goes live, and nothing else restarts."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -78,7 +79,11 @@ def test_a_module_that_only_a_call_imports_counts_from_then_on(folder):
     (folder / "late.py").write_text("WORD = 'late'\n")
     with running(folder) as app:
         assert says(app, "one") == "late"
-        eventually(lambda: "late.py" in json.loads(next(app.state.glob("history/1.json")).read_text())["services"]["one"]["files"])
+        eventually(
+            lambda: (
+                "late.py" in json.loads(next(app.state.glob("history/1.json")).read_text())["services"]["one"]["files"]
+            )
+        )
         edit(folder / "late.py", "'late'", "'later'")
         eventually(lambda: says(app, "one") == "later")
 
@@ -99,7 +104,9 @@ def test_batching_queues_time_outs_and_docs_restart_nothing(folder):
         before = pids(app)
 
         def change(data):
-            data["apis"]["one"].update(batching={"max_size": 4, "max_delay": "1ms"}, takes="columns", timeout="9s", queue=7)
+            data["apis"]["one"].update(
+                batching={"max_size": 4, "max_delay": "1ms"}, takes="columns", timeout="9s", queue=7
+            )
             data["apis"]["one"]["summary"] = "New words"
             data["version"] = "2.0.0"
 
@@ -146,7 +153,13 @@ def test_a_broken_spec_changes_nothing_until_it_is_mended(folder):
 def test_a_broken_module_changes_nothing_until_it_is_mended(folder):
     with running(folder) as app:
         before = pids(app)
-        for broken in ("def say(:\n", "raise RuntimeError('no')\n", "import not_there\n", "import os\nos._exit(3)\n", ""):
+        for broken in (
+            "def say(:\n",
+            "raise RuntimeError('no')\n",
+            "import not_there\n",
+            "import os\nos._exit(3)\n",
+            "",
+        ):
             (folder / "one.py").write_text(broken)
             assert not_applied(app)["reason"]
             assert says(app, "one") == "one"
@@ -154,6 +167,19 @@ def test_a_broken_module_changes_nothing_until_it_is_mended(folder):
             eventually(lambda: app.control()["change"]["state"] == "idle")
         assert pids(app)["two"] == before["two"]
         assert says(app, "one") == "one"
+
+
+def test_a_worker_that_somebody_kills_while_it_starts_is_tried_once_more(folder):
+    slow = "import os, pathlib\npathlib.Path(f'starting-{os.getpid()}').touch()\n"
+    slow += "while not pathlib.Path('go').exists():\n    pass\n"
+    with running(folder) as app:
+        (folder / "one.py").write_text(slow + ONE.replace("'one'", "'slow'"))
+        [started] = eventually(lambda: list(folder.glob("starting-*")))
+        os.kill(int(started.name.partition("-")[2]), signal.SIGKILL)
+        (folder / "go").touch()
+        eventually(lambda: says(app, "one") == "slow")
+        went(app, 3)
+        assert "SIGKILL" in app.events("generation.failed", generation=2)[0]["error"]
 
 
 def test_a_missing_module_that_appears_mends_a_failed_change(folder):
@@ -190,7 +216,10 @@ def test_services_and_apis_come_and_go(folder):
         went(app, 2)
         assert says(app, "uno") == "one"
         assert app.post("/one", {})[0] == 404
-        assert {key: pid for key, pid in pids(app).items() if key != "uno"} == {"two": before["two"], "three": before["three"]}
+        assert {key: pid for key, pid in pids(app).items() if key != "uno"} == {
+            "two": before["two"],
+            "three": before["three"],
+        }
         assert app.control()["services"].keys() == {"two", "three", "uno"}
 
 
@@ -212,8 +241,6 @@ def test_a_worker_that_dies_after_a_failed_change_comes_back_with_the_code_that_
         (folder / "one.py").write_text("raise RuntimeError\n")
         not_applied(app)
         [pid] = pids(app)["one"]
-        import os
-
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: pids(app)["one"] not in ([pid], [None]))
         eventually(lambda: app.control()["state"] == "ready")
