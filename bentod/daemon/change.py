@@ -56,6 +56,8 @@ class Change:
             await self._prepare()
             if moved is not None and (file := await moved(self._fresh)):
                 raise StartError(f"{file} was edited while what it had said was starting", again=True)
+            if self._difference.gateways.action == "restart":  # last: from now on clients come to these, too
+                await self._stage.front.prepare(self._plan.server)
         except asyncio.CancelledError:
             await self._undo(restore=False)
             raise
@@ -94,8 +96,6 @@ class Change:
         # a pool that goes on as it was may be in any state: that is no reason against others
         await fit(self._fresh, [pool for pool, _ in self._grown])
         await self._stage.try_live(self._plan, kept)
-        if self._difference.gateways.action == "restart":
-            await self._stage.front.prepare(self._plan.server)
 
     def _grow(self, pool: Pool, service: ServicePlan) -> None:
         """More workers start before the change, fewer are there only after it."""

@@ -51,6 +51,7 @@ class Front:
         self.listeners: list[Listener] = []
         self._gateways: Gateways | None = None
         self._next: tuple[list[Listener], list[Listener], Gateways] | None = None
+        self._drain_s = 0.0
         self._leaving: dict[asyncio.Task[int], Gateways] = {}
         self._sets = 0
         self._table: RouteTable | None = None
@@ -75,6 +76,7 @@ class Front:
         listeners, closing = relisten(self.listeners, server.listen, inherited)
         gateways = self._make(server, listeners)
         self._next = listeners, closing, gateways
+        self._drain_s = server.drain_timeout_s
         gateways.start()
         if self._table is not None:
             await gateways.push(self._table)
@@ -102,7 +104,7 @@ class Front:
         for listener in listeners:
             if listener not in self.listeners:
                 listener.close()
-        self._leave(gateways, 0.0)
+        self._leave(gateways, self._drain_s)  # clients may have come to them already
 
     def _leave(self, gateways: Gateways, timeout_s: float) -> None:
         task = asyncio.create_task(gateways.stop(timeout_s, LINGER_S))

@@ -160,10 +160,7 @@ class Journal:
 
 def _services(pools: Mapping[str, Pool]) -> dict[str, ServiceRecord]:
     return {
-        name: ServiceRecord(
-            fingerprint.digest(pool.plan, pool.files), dict(pool.files)
-        )
-        for name, pool in pools.items()
+        name: ServiceRecord(fingerprint.digest(pool.plan, pool.files), dict(pool.files)) for name, pool in pools.items()
     }
 
 

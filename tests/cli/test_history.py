@@ -29,7 +29,7 @@ def record(number, outcome="live", **more):
         "git": GIT,
         "files": {"/p/bentofile.yaml": "# as written\nbentod: 1\nname: app"},
         "spec": {"bentod": 1, "name": "app"},
-        "services": {"s": ServiceRecord("d" * 64, {}, {"hello.py": "a" * 64, "b.py": "b" * 64})},
+        "services": {"s": ServiceRecord("d" * 64, {"hello.py": "a" * 64, "b.py": "b" * 64})},
     }
     return Record(number, **{**given, **more}, outcome=outcome)
 

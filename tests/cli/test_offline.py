@@ -181,7 +181,7 @@ def digest(path):
 def record(project, **more):
     spec = project / "bentofile.yaml"
     files = {"s": ["hello.py", "lib/names.py"], "o": ["other.py"]}
-    services = {name: ServiceRecord("", {}, {f: digest(project / f) for f in of}) for name, of in files.items()}
+    services = {name: ServiceRecord("", {f: digest(project / f) for f in of}) for name, of in files.items()}
     return Record(3, "", "", "", "live", **{"files": {str(spec): spec.read_text()}, "services": services, **more})
 
 

@@ -152,7 +152,7 @@ def test_without_a_daemon_the_last_live_generation_counts(where, run, tmp_path):
     (where.objects / imported["hello.py"]).write_bytes(code)
     for number, outcome in ((1, "live"), (2, "live"), (3, "failed")):
         files = {str(tmp_path / "bentofile.yaml"): json.dumps(BASE)}
-        services = {"s": ServiceRecord("", {}, imported)}
+        services = {"s": ServiceRecord("", imported)}
         history.begin(Record(number, "", "", "", outcome, files=files, services=services))
     code, out, _ = run("plan", "--exit-code")
     assert code == 0

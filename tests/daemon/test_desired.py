@@ -41,7 +41,7 @@ def test_the_texts_are_those_that_were_read(project):
 
 def test_what_was_recorded_is_read_as_it_was_with_the_environment_of_today(project, objects):
     then, then_imported = project.read(), project.imports()
-    old = record(then, one=ServiceRecord("d", {}, then_imported))
+    old = record(then, one=ServiceRecord("d", then_imported))
     project.spec(version="2")
     project.write("one.py", "def other(): ...\n")
     found = recorded(old, {"WORD": "other"}, objects)
@@ -59,7 +59,7 @@ def test_several_files_are_merged_in_their_order(project, objects):
     then = read([project.path, over], project.environ)
     over.unlink()
     assert (
-        recorded(record(then, one=ServiceRecord("d", {}, project.imports())), project.environ, objects).plan.version
+        recorded(record(then, one=ServiceRecord("d", project.imports())), project.environ, objects).plan.version
         == "3"
     )
 

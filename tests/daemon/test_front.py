@@ -131,7 +131,7 @@ def test_what_is_dropped_leaves_nothing(made, tmp_path):
         one.drop()
         await asyncio.sleep(0)
         assert not path.exists()
-        assert made[1].did == ["start", ("stop", 0.0)]
+        assert made[1].did == ["start", ("stop", 1.0)], "clients may have come"
         assert one.urls == urls
         assert accepts(urls[0])
         one.swap(serving())
@@ -181,7 +181,7 @@ def test_gateways_that_take_no_table_can_be_dropped(made):
         one.drop()
         FakeGateways.refusing = False
         await asyncio.sleep(0)
-        assert made[1].did == ["start", ("stop", 0.0)]
+        assert made[1].did == ["start", ("stop", 1.0)], "clients may have come"
         await one.push(table(2))
         assert made[0].did == ["start", 1, 2]
         await ended(one, made)
@@ -196,7 +196,7 @@ def test_the_end_waits_for_those_that_leave_and_drops_what_is_prepared(made):
         one.swap(serving(gateways=2))
         await one.prepare(serving(gateways=3))
         assert await ended(one, made) == 3
-        assert [gateways.did[-1] for gateways in made] == [("stop", 1.0), ("stop", 0.5), ("stop", 0.0)]
+        assert [gateways.did[-1] for gateways in made] == [("stop", 1.0), ("stop", 0.5), ("stop", 1.0)]
 
     run(main())
 

@@ -27,7 +27,7 @@ FULL = record(
     git=Git("abc", "main", None),
     files={"/p/bentofile.yaml": "name: é\r\n"},
     spec={"name": "${NAME}", "labels": {"a": 1.5}},
-    services={"s": ServiceRecord("d", {"threads": "1"}, {"a.py": "2"})},
+    services={"s": ServiceRecord("d", {"a.py": "2"})},
     seconds=1.25,
     difference={"base": 6},
 )
