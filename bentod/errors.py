@@ -3,6 +3,7 @@
 BentodError
 ├─ SpecError        problems: the files are unreadable or say something impossible     CLI exit 2
 ├─ PlanError        problems: the spec is fine, this host cannot run it                CLI exit 3
+├─ Unknown          a generation, say, that was asked for and is not there             CLI exit 2
 ├─ StartError       a generation did not become ready                                  CLI exit 4
 ├─ CallError        one call failed; its class decides the HTTP problem
 │  ├─ MalformedBody, UnsupportedMediaType, BodyTooLarge, BodyTimeout, NotAcceptable
@@ -68,6 +69,10 @@ class StartError(BentodError):
         super().__init__(text)
         self.traceback = traceback
         self.again = again
+
+
+class Unknown(BentodError):
+    """There is nothing by the name or the number that was asked for."""
 
 
 class WireError(BentodError):

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from bentod.errors import BentodError, Problem, SpecError
+from bentod.errors import BentodError, Problem, SpecError, Unknown
 from bentod.spec.found import did_you_mean
 
 Document = dict[str, Any]
@@ -30,7 +30,7 @@ class UnknownApi(BentodError):
     """The daemon serves no API of this name."""
 
 
-class UnknownGeneration(BentodError):
+class UnknownGeneration(Unknown):
     """The daemon has no record of this generation."""
 
 

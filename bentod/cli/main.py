@@ -12,7 +12,7 @@ from types import ModuleType
 
 import bentod
 from bentod.cli.options import add_files
-from bentod.errors import BentodError, PlanError, SpecError, StartError
+from bentod.errors import BentodError, PlanError, SpecError, StartError, Unknown
 
 VERBS: dict[str, str] = {
     "init": "write a new project that works at once",
@@ -111,4 +111,4 @@ def _told(error: BentodError) -> int:
     print(f"bentod: {error}", file=sys.stderr)
     if isinstance(error, StartError) and error.traceback:
         print(error.traceback.rstrip(), file=sys.stderr)
-    return NOT_STARTED if isinstance(error, StartError) else BAD_HOST
+    return NOT_STARTED if isinstance(error, StartError) else BAD_SPEC if isinstance(error, Unknown) else BAD_HOST

@@ -10,14 +10,14 @@ from bentod.cli.client import Client
 from bentod.cli.options import add_files
 from bentod.cli.project import located
 from bentod.daemon.history import History
-from bentod.errors import BentodError, SpecError
+from bentod.errors import SpecError, Unknown
 
 _EPILOG = """The files on disk stay as they are: the next edit of one of them, or `bentod apply`, brings what they say.
 Exit codes: see `bentod apply --help`."""
 _MOST = 8
 
 
-class NothingBefore(BentodError):
+class NothingBefore(Unknown):
     """There is no generation to go back to."""
 
 

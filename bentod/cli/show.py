@@ -17,12 +17,12 @@ from bentod.cli.options import add_colour, add_files, coloured
 from bentod.cli.project import located
 from bentod.cli.when import ago, local
 from bentod.daemon.history import History, Record
-from bentod.errors import BentodError
+from bentod.errors import Unknown
 
 _DIGITS = 12
 
 
-class NoRecord(BentodError):
+class NoRecord(Unknown):
     """There is no record of a generation."""
 
 

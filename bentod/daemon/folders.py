@@ -200,6 +200,8 @@ class RunFolder:
         self._where.files.mkdir(mode=0o700)
         try:
             self._where.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # such as a disk that is full
+                (self._where.state / ".gitignore").write_text("*\n")
         except OSError as error:
             raise UnusableFolder(
                 f"cannot use the state folder {self._where.state}: {error.strerror}; BENTOD_STATE names another"

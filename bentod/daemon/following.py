@@ -29,7 +29,7 @@ class Following:
     def __init__(
         self, daemon: Daemon, reload: Reload, sources: Sources, journal: Journal, log: Callable[..., None]
     ) -> None:
-        self.state, self.reason = "off", ""
+        self.state, self.reason = "off", "not before everything has started"
         self._daemon = daemon
         self._reload = reload
         self._sources = sources
@@ -79,6 +79,7 @@ class Following:
         if self._watch is not None and (not wanted.watch or self._debounce_s != wanted.debounce_s):
             await self._watch.stop()
             self._watch, self.state = None, "off"
+        self.reason = self.reason if self.state == "suspended" else ""
         if wanted.watch and self._watch is None:
             project = self._daemon.plan.project
             self._watch = Watch(

@@ -81,7 +81,7 @@ class History:
         """Write the record of an attempt that has just begun."""
         data = _encoded(record)
         with _failing(f"generation {record.number} cannot be recorded"):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make()
             create_whole(self._path(record.number), data)
         self._last = max(self._last, record.number)
 
@@ -89,7 +89,7 @@ class History:
         """Write how the attempt ended, in place of what was known of it."""
         data = _encoded(record)
         with _failing(f"the end of generation {record.number} cannot be recorded"):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make()
             write_whole(self._path(record.number), data)
 
     def records(self) -> list[Record]:
@@ -146,6 +146,10 @@ class History:
 
     def _temporary(self) -> list[Path]:
         return [self._folder / name for name in self._names() if _TEMPORARY.fullmatch(name)]
+
+    def _make(self) -> None:
+        for folder in (self._folder.parent, self._folder):  # `parents` would make the first as anybody's
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _names(self) -> list[str]:
         try:

@@ -214,7 +214,8 @@ class Reload:
         desired = await self._journal.desired(number)
         files = {name: dict(service.files) for name, service in record.services.items()}
         written = desired.loaded.as_written
-        return Running(number, desired.plan, files, self._sources.included, written=written)
+        needed = await usage(self._daemon.routing.pools)
+        return Running(number, desired.plan, files, self._sources.included, usage=needed, written=written)
 
     def _not(
         self, outcome: str, error: str, problems: Sequence[Problem] = (), plan: dict[str, Any] | None = None

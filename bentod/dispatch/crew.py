@@ -13,6 +13,8 @@ from bentod.dispatch.worker import Worker
 from bentod.wire.entries import Entry, EntryPacker
 from bentod.wire.messages import WorkerRoute
 
+_MOST_LEFT = 64
+
 Connect = Callable[[str, EntryPacker, Callable[[list[Entry]], None], Callable[[], None]], Awaitable[Link]]
 """Opens a link: path, packer, what gets entries, what is called when it is lost. Raises OSError."""
 
@@ -36,6 +38,7 @@ class Crew:
         self._turn = turn
         self._wanted = 1
         self._workers: dict[int, Worker] = {}
+        self._left: dict[int, int] = {}  # what those had answered that were let go: some come back
         self.packer = EntryPacker()
         self.emptied: Callable[[], None] = _nothing
         """Called when the last worker was let go."""
@@ -52,8 +55,8 @@ class Crew:
         return [worker for worker in self._workers.values() if worker.leaving and worker.link is not None]
 
     def answered(self) -> dict[int, int]:
-        """Calls that each connected worker has answered, by its pid."""
-        return {worker.pid: worker.answered for worker in self._workers.values()}
+        """Calls that each worker has answered, by its pid, those included that were let go lately."""
+        return self._left | {worker.pid: worker.answered for worker in self._workers.values()}
 
     async def update(self, routes: Iterable[WorkerRoute], wanted: int) -> None:
         """Connect to new workers, let go of those that are no longer named."""
@@ -103,6 +106,7 @@ class Crew:
 
     async def _join(self, route: WorkerRoute) -> None:
         worker = self._workers[route.pid] = Worker(route)
+        worker.answered = self._left.pop(route.pid, 0)
         try:
             received, lost = partial(self._received, worker), partial(self._lost, worker)
             worker.link = await self._connect(route.socket, self.packer, received, lost)
@@ -134,6 +138,9 @@ class Crew:
         """Close the link of a leaving worker that holds nothing; named again, it gets a new one."""
         if worker.leaving and not worker.held and worker.link is not None:
             self._workers.pop(worker.pid, None)
+            self._left[worker.pid] = worker.answered
+            if len(self._left) > _MOST_LEFT:
+                del self._left[next(iter(self._left))]
             worker.link.close()
             if not self._workers:
                 self.emptied()

@@ -29,7 +29,7 @@ class Dispatcher(Standing):
     `turn` is where among the workers this gateway begins, as a part of their number: several gateways do not see each
     other's calls, so each prefers workers of its own.
 
-    A pool that retires lets its workers go when nothing waits for it. Calls that come to it all the same, or come back
+    A pool that retires lets its workers go when nothing needs them. Calls that come to it all the same, or come back
     from a worker, go to the heirs of their queues.
     """
 
@@ -54,7 +54,7 @@ class Dispatcher(Standing):
         return len(self._crew.open)
 
     def answered(self) -> dict[int, int]:
-        """Calls that each connected worker has answered, by its pid."""
+        """Calls that each worker has answered, by its pid, those included that were let go lately."""
         return self._crew.answered()
 
     async def update(self, route: ServiceRoute) -> None:
@@ -63,7 +63,7 @@ class Dispatcher(Standing):
         if not route.retiring:
             self._retiring, self._admit = None, route.admit
         self._hope = route.retiring and route.admit
-        if not route.retiring or self._waiting:
+        if not route.retiring or self._needed:
             await self._crew.update(route.workers, route.wanted)
         self._despair()
         self._settle()
@@ -94,7 +94,7 @@ class Dispatcher(Standing):
     def _submit_elsewhere(self, call: Call) -> None:
         """There is nobody here for a call. If the pool retires, its request began under an older table: maybe it was
         long in coming. Raises CallError."""
-        heir = self._heir(call)
+        heir = self._heir(call.queue)
         if heir is not None and heir.home is not None:
             call.queue = heir
             heir.home.submit(call)

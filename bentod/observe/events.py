@@ -22,6 +22,7 @@ EVENTS: dict[str, str] = {
     "gateway.stopped": "gateway, abandoned",
     "worker.started": "service, worker, pid",
     "worker.ready": "service, worker, pid, seconds",
+    "worker.unready": "service, worker, pid, reason",
     "worker.lost": "service, worker, pid, kind, reason",
     "worker.backing_off": "service, worker, delay_s, attempt, reason",
     "worker.failed": "service, worker, reason",

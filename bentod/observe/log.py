@@ -96,7 +96,8 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "change.needless": lambda k: f"the files say again what generation {k['generation']} is",
     "history.failed": lambda k: f"it cannot be recorded what runs: {k['reason']}",
     "call.killed": lambda k: (
-        f"{k['service']}: worker {k['pid']} died while it ran {k['api']} {k['request_id']} (death {k['deaths']} of this call)"
+        f"{k['service']}: worker {k['pid']} died while it ran {k['api']} {k['request_id']}, which was the call's "
+        f"death number {k['deaths']}"
     ),
     "gateway.started": lambda k: f"gateway/{k['gateway']} starting (pid {k['pid']})",
     "gateway.ready": lambda k: f"gateway/{k['gateway']} ready",
@@ -104,6 +105,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "gateway.stopped": lambda k: f"gateway/{k['gateway']} stopped",
     "worker.started": lambda k: f"{_worker(k)} starting (pid {k['pid']})",
     "worker.ready": lambda k: f"{_worker(k)} ready after {k['seconds']:.2f} s",
+    "worker.unready": lambda k: f"{_worker(k)} (pid {k['pid']}) takes no calls for now: {k['reason']}",
     "worker.lost": lambda k: f"{_worker(k)} (pid {k['pid']}) died: {k['reason']}",
     "worker.backing_off": lambda k: f"{_worker(k)} restarts in {k['delay_s']:.1f} s (restart {k['attempt']})",
     "worker.failed": lambda k: f"{_worker(k)} failed: {k['reason']}",

@@ -271,6 +271,8 @@ class SupervisedWorker:
             self.reason = reason
         if self.state is wanted:
             return
+        if not ok:
+            self._around.log("worker.unready", level="warning", worker=self.plan.index, pid=self.pid, reason=reason)
         if self.state is WorkerState.STARTING:
             self._first_yes()
         self._move(wanted)

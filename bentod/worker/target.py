@@ -180,7 +180,9 @@ def failed(stage: str, error: BaseException) -> TargetFailed:
         frames.pop(0)
     trace = "".join(["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else [])
     lines = traceback.format_exception_only(error)
-    text = next((line.strip() for line in lines if not line.startswith(" ")), "")  # not a syntax error's place
+    text = next((line.strip() for line in lines if not line.startswith(" ")), "")  # not a syntax error's source
+    if isinstance(error, SyntaxError) and error.filename:
+        text += f" ({Path(error.filename).name}, line {error.lineno})"
     return TargetFailed(stage, text or type(error).__name__, _origin(error) + trace + "".join(lines))
 
 

@@ -137,9 +137,11 @@ def test_an_edit_while_a_change_starts_has_it_tried_once_more(project):
         one = await Running(project).begin()
         project.write("part.py", "WORD = 2\n")
 
+        words = iter((3, 5))
+
         def edit():
             one.stage.on_tick = lambda: None
-            project.write("part.py", "WORD = 3\n")
+            project.write("part.py", f"WORD = {next(words)}\n")
 
         one.stage.on_tick = edit
         assert (await one.reload.apply(APPLY)).outcome == "applied"

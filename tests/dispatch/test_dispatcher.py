@@ -384,7 +384,7 @@ def test_a_worker_that_left_the_table_finishes_what_it_has_and_gets_no_more():
         assert workers[1].closed
         await turns()
         assert workers.unusable == []
-        assert set(dispatcher.answered()) == {2}
+        assert dispatcher.answered() == {1: 1, 2: 0}, "what it had answered counts still"
 
     run(main())
 
@@ -771,5 +771,46 @@ def test_whatever_happens_each_call_finishes_once_and_the_counts_are_right(steps
                 assert min(queue.waiting, queue.running, queue.slots) >= 0
         await turmoil.settle()
         turmoil.check()
+
+    run(main())
+
+
+# ── calls that are on their way ──────────────────────────────────────────────────────────────────
+
+
+def test_a_pool_that_retires_keeps_its_workers_for_what_is_on_its_way():
+    async def main():
+        gone = []
+        workers, dispatcher = await bench(1)
+        one = call()
+        dispatcher.expect(one.queue)
+        dispatcher.expect(one.queue)
+        dispatcher.retire(lambda: gone.append(1))
+        assert not workers[1].closed
+        dispatcher.submit(one)
+        dispatcher.expected(one.queue)
+        workers[1].answer(one.id)
+        assert one.done
+        assert not workers[1].closed
+        dispatcher.expected(one.queue)  # its client has left
+        assert workers[1].closed
+        assert gone == [1]
+
+    run(main())
+
+
+def test_what_is_on_its_way_when_all_workers_die_is_not_ready():
+    async def main():
+        gone = []
+        workers, dispatcher = await bench(1)
+        one = call()
+        dispatcher.expect(one.queue)
+        dispatcher.retire(lambda: gone.append(1))
+        workers[1].die()
+        assert gone == []
+        with pytest.raises(NotReady):
+            dispatcher.submit(one)
+        dispatcher.expected(one.queue)
+        assert gone == [1]
 
     run(main())
