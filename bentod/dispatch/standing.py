@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bentod.dispatch import losses
@@ -16,8 +17,8 @@ from bentod.errors import NotReady
 class Standing:
     """The half of a dispatcher that knows whether it is still wanted.
 
-    A pool that retires has `gone` to call when it is empty. Its workers stay while something waits for them. A call
-    without a worker goes to the heir of its queue, if that is in another pool.
+    A pool that retires has `gone` to call when it is empty. Its workers stay while something waits for them, or is on
+    its way to them. A call without a worker goes to the heir of its queue, if that is in another pool.
     """
 
     def __init__(self, name: str, crew: Crew) -> None:
@@ -28,6 +29,18 @@ class Standing:
         self._admit = False
         self._retiring: Callable[[], None] | None = None
         self._hope = False
+        self._coming: Counter[Queue] = Counter()
+
+    def expect(self, queue: Queue) -> None:
+        """A call for this queue of ours is on its way; `expected` says that it has been submitted, or never will be."""
+        self._coming[queue] += 1
+
+    def expected(self, queue: Queue) -> None:
+        """What was expected is here, or given up."""
+        self._coming[queue] -= 1
+        if not self._coming[queue]:
+            del self._coming[queue]
+        self._settle()
 
     def retire(self, gone: Callable[[], None], *, hope: bool = False) -> None:
         """From now on only finish what there is. `gone` is called when that is done. `hope`: if all workers die, what
@@ -70,9 +83,15 @@ class Standing:
     def _waiting(self) -> bool:
         return any(self._lanes.values())
 
-    def _heir(self, call: Call) -> Queue | None:
-        """Where else a call can be served."""
-        heir = call.queue.heir()
+    @property
+    def _needed(self) -> bool:
+        """Whether something waits, or is on its way and cannot wait for those workers for which ours make room."""
+        heirs = map(self._heir, self._coming)
+        return self._waiting or any(heir is None or heir.home is None or heir.home.ready for heir in heirs)
+
+    def _heir(self, queue: Queue) -> Queue | None:
+        """Where else the calls of a queue can be served."""
+        heir = queue.heir()
         return heir if heir is not None and heir.home not in (None, self) and heir.home.serves else None
 
     def _despair(self) -> None:
@@ -82,12 +101,12 @@ class Standing:
                 self._wait_again(lane.take_all())
 
     def _settle(self) -> None:
-        """If the pool retires: workers stay while something waits for them."""
+        """If the pool retires: workers stay while something needs them."""
         if self._retiring is None:
             return
         if self._waiting and not self._crew.open:
             self._crew.recall()
-        if not self._waiting:
+        if not self._needed:
             self._crew.leave()
             if not self._crew and self._retiring is not None:
                 gone, self._retiring, self._hope = self._retiring, _nothing, False
@@ -110,7 +129,7 @@ class Standing:
     def _wait(self, call: Call, now: float) -> bool:
         """Let a call wait, here if there is a worker for it, else where there is one. False if there is none."""
         if not self.serves:
-            heir = self._heir(call)
+            heir = self._heir(call.queue)
             if heir is not None and heir.home is not None:
                 call.queue = heir
                 heir.home.adopt(call)

@@ -62,17 +62,13 @@ async def infer(operation: Operation, exchange: Exchange, limits: Limits) -> Non
 
 
 async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limits: Limits, folder: Tenancy) -> None:
-    timeout_s = min(limits.body_timeout_s, operation.api.timeout_s)
-    dimensions = _NO_DIMENSIONS
-    if wanted.form is JSON_FORM and operation.bodies.plain:
-        value = json.decode(await exchange.body(operation.api.max_body, timeout_s))
-        if not operation.input.valid(value):
-            raise _invalid(operation, value)
-    else:
-        source = Source(exchange, operation.api.max_body, timeout_s)
-        value, dimensions = await operation.bodies.read(wanted.form, source, folder)
-    call = _call(operation, exchange, wanted, value, folder)
-    operation.dispatcher.submit(call)
+    operation.dispatcher.expect(operation.queue)  # the pool may be replaced before the body is here
+    try:
+        value, dimensions = await _value(operation, exchange, wanted, limits, folder)
+        call = _call(operation, exchange, wanted, value, folder)
+        operation.dispatcher.submit(call)
+    finally:
+        operation.dispatcher.expected(operation.queue)
     operation.deadlines.watch(call)
     if operation.has_files:
         folder.call = call
@@ -95,6 +91,19 @@ async def _serve(operation: Operation, exchange: Exchange, wanted: Wanted, limit
     else:
         exchange.code = "ok"
         await exchange.answer(status, body.parts, body.media_type.encode("latin-1"), headers)
+
+
+async def _value(
+    operation: Operation, exchange: Exchange, wanted: Wanted, limits: Limits, folder: Tenancy
+) -> tuple[Any, dict[str, int]]:
+    """What the body says, validated, and what its tensors' dimensions are. Raises CallError."""
+    timeout_s = min(limits.body_timeout_s, operation.api.timeout_s)
+    if not (wanted.form is JSON_FORM and operation.bodies.plain):
+        return await operation.bodies.read(wanted.form, Source(exchange, operation.api.max_body, timeout_s), folder)
+    value = json.decode(await exchange.body(operation.api.max_body, timeout_s))
+    if not operation.input.valid(value):
+        raise _invalid(operation, value)
+    return value, _NO_DIMENSIONS
 
 
 async def _finished(operation: Operation, exchange: Exchange, call: Call) -> Answer:

@@ -209,6 +209,9 @@ class HttpProtocol(Answering):
 
     def on_message_complete(self) -> None:
         self._between = True
+        late = self._body_timer is not None  # the body came after its head: the routes may have changed since
+        if late and self._found is not None and self._shared.app.plain(self._found.target) is not self._found.operation:
+            self._go_ordinary_way()
         if self._found is None:
             super().on_message_complete()
             return

@@ -332,6 +332,24 @@ def test_a_head_is_of_the_routes_that_it_was_seen_with(loop):
     run(main(), loop)
 
 
+def test_a_body_that_follows_its_head_is_for_the_routes_of_its_own_time(loop, monkeypatch):
+    heads = []
+    fitting = Heads.fitting
+    monkeypatch.setattr(protocol, "_AT_ONCE_S", 60.0)
+    monkeypatch.setattr(Heads, "fitting", lambda *given: heads.append(given) or fitting(*given))
+
+    async def main():
+        async with connected() as (bench, reader):
+            await reader.send(request("/f", b"[1]")[:-1])
+            await until(lambda: heads)
+            bench.app.use(Routes(bench.table, {}, {}), {})
+            await reader.send(b"]")
+            assert (await answered(reader))[0] == 404
+            assert bench.asked == []
+
+    run(main(), loop)
+
+
 def test_a_head_that_came_in_parts_is_none_that_others_are_told_by(loop):
     """What a client sends of one request may look like a whole other one."""
     victim = request("/g", b"[1]", headers={"content-type": "application/json"})

@@ -218,8 +218,9 @@ def test_an_api_that_is_removed_is_finished_and_then_forgotten(named):
     run(main())
 
 
+@pytest.mark.parametrize("stays", [True, False])
 @pytest.mark.parametrize("changed", [None, 1, 2])
-def test_a_body_may_arrive_three_tables_later(changed):
+def test_a_body_may_arrive_three_tables_later_as_long_as_its_worker_stays(changed, stays):
     async def main():
         bench = Bench()
         await bench.apply(pool("s@1", 1))
@@ -231,15 +232,24 @@ def test_a_body_may_arrive_three_tables_later(changed):
             await bench.apply(
                 pool(f"s@{number}", number), pool(f"s@{number - 1}", number - 1, retiring=True), apis=(api(**other),)
             )
-        assert bench.workers[1].closed
-        client.may.set()
+        assert not bench.workers[1].closed
+        assert bench.workers[2].closed
+        if stays:
+            client.may.set()
+        else:
+            bench.workers[1].die()
+            await turns()
+            client.may.set()
         await turns()
-        if changed is None:
-            assert bench.arguments(4) == [7]
-            bench.answer(4)
+        where = 1 if stays else 4
+        if stays or changed is None:
+            assert bench.arguments(where) == [7]
+            bench.answer(where)
         await slow
+        assert bench.workers[1].closed or not stays
+        assert len(bench.gateway._pools) == 1
         assert client.response is not None
-        if changed is None:
+        if stays or changed is None:
             assert client.response.json == "7"
         else:
             assert (client.response.status, client.response.code) == (503, "not-ready")
@@ -266,6 +276,49 @@ def test_a_late_call_that_only_the_old_pool_can_serve_is_served_while_that_is_th
         assert (client.response.json, (await running).json) == ("7", "0")
         await turns()
         assert bench.workers[1].closed
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["leaves", "is cut off", "sends nonsense"])
+def test_workers_wait_no_longer_for_a_body_that_will_not_come(how):
+    async def main():
+        bench = Bench()
+        await bench.apply(pool("s@1", 1))
+        client = Slow()
+        slow = asyncio.create_task(bench.app(client.scope, client.receive, client.send))
+        await turns()
+        await bench.apply(pool("s@2", 2), pool("s@1", 1, retiring=True), apis=(api(output=STRING),))
+        assert not bench.workers[1].closed
+        if how == "is cut off":
+            slow.cancel()
+        else:
+            client.unread = [] if how == "leaves" else [b"{"]
+            client.may.set()
+        await slow
+        assert bench.workers[1].closed
+        assert len(bench.gateway._pools) == 1
+
+    run(main())
+
+
+def test_workers_that_have_to_make_room_do_not_wait_for_a_body_that_the_new_ones_can_have():
+    async def main():
+        bench = Bench()
+        await bench.apply(pool("s@1", 1))
+        client = Slow()
+        slow = asyncio.create_task(bench.app(client.scope, client.receive, client.send))
+        await turns()
+        await bench.apply(pool("s@2"), pool("s@1", 1, retiring=True))
+        assert bench.workers[1].closed
+        client.may.set()
+        await turns()
+        await bench.apply(pool("s@2", 2))
+        await turns()
+        bench.answer(2)
+        await slow
+        assert client.response is not None
+        assert client.response.json == "7"
 
     run(main())
 
