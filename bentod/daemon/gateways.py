@@ -66,6 +66,7 @@ class Gateway:
         self._stats: dict[int, asyncio.Future[Stats]] = {}
         self._rehearsals: dict[int, asyncio.Future[Rehearsed]] = {}
         self._stopping = asyncio.Event()
+        self._trouble = ""
         self._restarts = 0
         self._state = "starting"
         self.abandoned = 0
@@ -88,7 +89,8 @@ class Gateway:
         try:
             await asyncio.wait_for(event.wait(), _ACKNOWLEDGE_S)
         except TimeoutError:
-            if self._child is not None:
+            if self._child is not None and self._child.exit_code is None:
+                self._trouble = "it did not acknowledge its routes"
                 self._child.kill()  # its successor begins with the newest table
             raise StartError(f"gateway {self._limits.index} does not acknowledge its routes") from None
 
@@ -150,14 +152,12 @@ class Gateway:
         deaths = 0  # in a row: a gateway that lived for a while is replaced at once
         while not self._stopping.is_set():
             begun = asyncio.get_running_loop().time()
+            spawned, self._spawned = self._spawned, None
             try:
-                self._child = child = await launch_gateway(self._spawned, self._limits, self._sockets)
+                self._child = child = await launch_gateway(spawned, self._limits, self._sockets)
             except OSError as error:
-                self._log("gateway.lost", level="error", gateway=self._limits.index, pid=0, reason=str(error))
-                await asyncio.sleep(_RESTART_DELAY_S[-1])
+                await self._not_launched(spawned, str(error))
                 continue
-            finally:
-                self._spawned = None
             if self._stopping.is_set():  # it was told while this one was on its way, and has told the one before
                 child.kill()
             self._log("gateway.started", gateway=self._limits.index, pid=child.pid)
@@ -167,10 +167,23 @@ class Gateway:
             code = await self._ended(child)
             if not self._stopping.is_set():
                 self._state = "starting"
-                self._log("gateway.lost", level="error", gateway=self._limits.index, pid=child.pid, reason=code)
+                self._lost(child.pid, self._trouble or code)
+                self._trouble = ""
                 deaths = 0 if asyncio.get_running_loop().time() - begun > _STABLE_S else deaths + 1
                 await asyncio.sleep(_RESTART_DELAY_S[min(deaths, len(_RESTART_DELAY_S) - 1)])
                 self._restarts += 1
+
+    async def _not_launched(self, spawned: Spawned | None, reason: str) -> None:
+        """Wait before another is started; not if this one had died before it was needed."""
+        self._lost(spawned.popen.pid if spawned is not None else 0, reason)
+        if spawned is None:
+            await asyncio.sleep(_RESTART_DELAY_S[-1])
+            return
+        spawned.popen.kill()
+        await asyncio.to_thread(spawned.abandon)
+
+    def _lost(self, pid: int, reason: str) -> None:
+        self._log("gateway.lost", level="error", gateway=self._limits.index, pid=pid, reason=reason)
 
     async def _follow(self, child: ChildProcess) -> None:
         """Listen to a gateway until its channel ends."""
