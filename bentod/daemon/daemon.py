@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,8 @@ from bentod.daemon.status import (
     process_document,
     service_document,
 )
+from bentod.daemon.tasks import Tasks
+from bentod.daemon.trouble import Again, survived, tell
 from bentod.errors import StartError
 from bentod.plan.model import Plan, ServicePlan
 from bentod.supervise.pool import Pool
@@ -62,7 +64,7 @@ class Daemon:
         self._changed = asyncio.Event()
         self.moved = asyncio.Event()
         """Set whenever workers have changed, or have imported more."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._started = time.time()
         self.state = "starting"
         self.launched = asyncio.Event()
@@ -94,8 +96,8 @@ class Daemon:
         self._log("generation.starting", generation=number, reason=reason, **counts)
         try:
             self.front.start(plan.server, inherited, unseen=unseen)
-            self._spawn(self._push_changes())
-            self._spawn(self._observe())
+            self._tasks.start(self._push_changes())
+            self._tasks.start(self._observe())
             pools = {
                 service.name: self.pool(plan, service, number, dict(self.desired.pins.get(service.name, {})))
                 for service in plan.services
@@ -127,14 +129,16 @@ class Daemon:
         drain_s = self.plan.server.drain_timeout_s
         deadline = time.monotonic() + drain_s
         self.front.close()
-        abandoned = await self.front.stop(drain_s, linger_s)
+        abandoned = 0
+        with survived():
+            abandoned = await self.front.stop(drain_s, linger_s)
         rest_s = max(_WORKERS_AFTER_S, deadline - time.monotonic())
-        await asyncio.gather(*(pool.stop(min(rest_s, pool.plan.stop_timeout_s)) for pool in list(self.alive)))
-        await self._launcher.spares.close()
-        for task in list(self._tasks):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        stopping = (pool.stop(min(rest_s, pool.plan.stop_timeout_s)) for pool in list(self.alive))
+        for error in filter(None, await asyncio.gather(*stopping, return_exceptions=True)):
+            tell(error)
+        with survived():
+            await self._launcher.spares.close()
+        await self._tasks.end()
         self.state = "stopped"
         self._log("daemon.stopped", abandoned=abandoned)
 
@@ -180,14 +184,13 @@ class Daemon:
         """Have every gateway serve by the routes as they are now. One that cannot is replaced; its successor does."""
         try:
             await self.front.push(self.routing.table())
-        except StartError as error:
+        except StartError:
             if self.state == "starting":
                 raise
-            self._log("gateway.lost", level="error", gateway=0, pid=0, reason=str(error))
 
     def retire(self, pool: Pool) -> asyncio.Task[None]:
         """Drain a pool that gets no more calls."""
-        return self._spawn(self._retire(pool))
+        return self._tasks.start(self._retire(pool))
 
     async def _retire(self, pool: Pool) -> None:
         await pool.stop(pool.plan.stop_timeout_s)
@@ -255,23 +258,30 @@ class Daemon:
 
     async def _push_changes(self) -> None:
         """Tell the gateways about every change of a worker, many changes at once."""
+        trouble = Again()
         while True:
             await self._changed.wait()
             self._changed.clear()
-            with contextlib.suppress(StartError):  # a gateway that is being replaced gets the newest table anyway
+            with (
+                trouble.survived(),
+                contextlib.suppress(StartError),
+            ):  # whoever is replaced gets the newest table anyway
                 await self.front.push(self.routing.table())
             self.moved.set()
 
     async def _observe(self) -> None:
         """Tell the pools what their workers have done, where that decides how long these live."""
+        trouble = Again()
         while True:
             await asyncio.sleep(_OBSERVE_S)
             calls: Counter[int] = Counter()
-            if any(pool.plan.recycle for pool in self.routing.pools.values()):
-                for one in await self.front.stats():
-                    calls.update({int(pid): count for pid, count in one.workers.items()})
-            for pool in self.routing.pools.values():
-                pool.observe(calls, memory)
+            with trouble.survived():
+                if any(pool.plan.recycle for pool in self.routing.pools.values()):
+                    for one in await self.front.stats():
+                        calls.update({int(pid): count for pid, count in one.workers.items()})
+            for pool in list(self.routing.pools.values()):
+                with trouble.survived():
+                    pool.observe(calls, memory)
 
     def _heard(self, message: Unusable | Killed) -> None:
         """What a gateway says of a worker. If one that it cannot use has just died, that is noticed in a moment, with a
@@ -284,14 +294,7 @@ class Daemon:
 
     def _replace(self, message: Unusable) -> None:
         if self.state == "ready" and any(pool.replace(message.pid, message.reason) for pool in self.alive):
-            keys = {"service": message.service, "pid": message.pid, "reason": message.reason}
-            self._log("worker.replaced", level="error", **keys)
+            self._log("worker.replaced", level="error", service=message.service, pid=message.pid, reason=message.reason)
 
     def _output(self, service: str, worker: int, stream: str, line: str) -> None:
         self._log("worker.output", service=service, worker=worker, stream=stream, line=line)
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bentod.daemon.gateways import Gateways, GatewayStatus
 from bentod.daemon.listen import Inherited, Listener, listen, relisten
+from bentod.daemon.trouble import survived
 from bentod.errors import StartError
 from bentod.plan.model import ServerPlan
 from bentod.supervise.spawn import Spawned
@@ -92,7 +93,8 @@ class Front:
         self.listeners, closing, self._gateways = self._next
         self._next = None
         for listener in closing:
-            listener.close()
+            with survived():
+                listener.close()
         self._leave(before, server.drain_timeout_s)
 
     def drop(self) -> None:
@@ -153,7 +155,8 @@ class Front:
         """Refuse new connections from now on."""
         self._closed = True
         for listener in self.listeners:
-            listener.close()
+            with survived():
+                listener.close()
 
     async def stop(self, timeout_s: float, linger_s: float = 0.0) -> int:
         """Drain all gateways. Returns how many requests were cut off."""
