@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bentod.daemon.instead import Instead, OneByOne, StopFirst
 from bentod.daemon.stage import Stage, fit
+from bentod.daemon.trouble import survived
 from bentod.errors import StartError
 from bentod.plan.difference import Difference, Step
 from bentod.plan.model import Plan, ServicePlan
@@ -50,7 +51,7 @@ class Change:
         """Make it so, unless a file has `moved` meanwhile. Returns the generation's pools; those that it replaced are
         retiring. Raises StartError.
 
-        Whoever cancels it is about to stop everything: what was started ends, and nothing is started for it.
+        Whoever cancels it is about to stop everything: nothing more is started, and what serves is left to that.
         """
         try:
             await self._prepare()
@@ -59,7 +60,7 @@ class Change:
             if self._difference.gateways.action == "restart":  # last: from now on clients come to these, too
                 await self._stage.front.prepare(self._plan.server)
         except asyncio.CancelledError:
-            await self._undo(restore=False)
+            await self._leave()
             raise
         except StartError:
             await self._undo()
@@ -67,7 +68,6 @@ class Change:
         except Exception as error:  # a bug of ours must not leave half a change
             await self._undo()
             raise StartError(f"{type(error).__name__}: {error}", traceback.format_exc()) from error
-        self._stage.accept(self._fresh)
         await self._commit()
         return self._pools
 
@@ -113,36 +113,51 @@ class Change:
         await self._instead[-1].go()
 
     async def _commit(self) -> None:
-        """All calls from now on are for the new generation."""
-        routing = self._stage.routing
+        """All calls from now on are for the new generation. It is live, whatever bug of ours gets in the way."""
+        stage, routing = self._stage, self._stage.routing
+        with survived():
+            stage.accept(self._fresh)
         ending = [*routing.pools.values(), *(way.old for way in self._instead if not way.ended)]
         kept = [pool for pool in self._pools.values() if pool not in self._fresh]
         routing.show(self._number, self._plan, self._pools)
         for pool in kept:
-            pool.adopt(next(service for service in self._plan.services if service.name == pool.plan.name))
-        await self._stage.push()
-        self._stage.front.swap(self._plan.server)
+            with survived():
+                pool.adopt(next(service for service in self._plan.services if service.name == pool.plan.name))
+        with survived():
+            await stage.push()
+        with survived():
+            stage.front.swap(self._plan.server)
         for pool in ending:
             if pool not in self._pools.values():
-                self._stage.retire(pool)
-        await asyncio.gather(*(pool.shrink() for pool in kept))
+                with survived():
+                    stage.retire(pool)
+        await asyncio.gather(*map(_shrink, kept))
 
-    async def _undo(self, *, restore: bool = True) -> None:
+    async def _undo(self) -> None:
         """What ran goes on; what was started ends. One thing that cannot be undone does not keep the rest from it."""
         self._stage.front.drop()
         for pool, before in self._grown:
             pool.adopt(before)
-        serving = self._stage.routing.pools.values()
-        idle = [pool for pool in self._fresh if pool not in serving]
-        ending = [self._stage.retire(pool) for pool in idle]  # at once: what comes back needs their memory
+        ending = self._retire_idle()  # at once: what comes back needs their memory
         await asyncio.gather(*(pool.shrink() for pool, _ in self._grown), *ending, return_exceptions=True)
         for way in reversed(self._instead):
-            if restore:
-                await asyncio.gather(way.back(), return_exceptions=True)
-            elif way.new not in idle:
-                await self._stage.retire(way.new)
+            await asyncio.gather(way.back(), return_exceptions=True)
+
+    async def _leave(self) -> None:
+        """Everything is about to stop. Who serves is left to that: calls come until nobody listens any more."""
+        self._stage.front.drop()
+        await asyncio.gather(*self._retire_idle(), return_exceptions=True)
+
+    def _retire_idle(self) -> list[asyncio.Task[None]]:
+        serving = self._stage.routing.pools.values()
+        return [self._stage.retire(pool) for pool in self._fresh if pool not in serving]
 
     def _make(self, service: ServicePlan) -> Pool:
         pool = self._stage.pool(self._plan, service, self._number, self._pins.get(service.name, {}))
         self._fresh.append(pool)
         return pool
+
+
+async def _shrink(pool: Pool) -> None:
+    with survived():
+        await pool.shrink()

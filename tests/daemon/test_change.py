@@ -190,7 +190,8 @@ def test_a_change_that_is_cancelled_leaves_nothing_that_it_started(wishes, at, g
             return
         fresh = [pool for pool in stage.pools if pool not in originals]
         assert fresh == list(change.pools), "nothing is started for a change that is given up"
-        assert all(pool.closed for pool in fresh)
+        serving = stage.routing.pools.values()
+        assert all(pool.closed is (pool not in serving) for pool in fresh), "calls come until the daemon stops"
         assert not stage.front.prepared
         for pool in originals:
             assert {worker.index for worker in pool.plan.workers} >= set(pool.state)
@@ -352,6 +353,32 @@ def test_a_bug_in_between_leaves_no_half_of_a_change():
         undone(stage, originals, old)
 
     run(main())
+
+
+@pytest.mark.parametrize("where", ["accept", "push", "swap", "retire", "shrink", "adopt"])
+def test_a_bug_after_the_point_of_no_return_leaves_a_change_that_is_live(where, capsys, monkeypatch):
+    async def main():
+        wishes = [Wish("restart"), Wish("keep"), Wish("live", before=3, after=1), Wish("remove")]
+        stage = staged(wishes)
+        old = dict(stage.routing.pools)
+
+        def broken(*_):
+            raise KeyError("oops")
+
+        holder = {"swap": stage.front, "shrink": old["s1"], "adopt": old["s1"]}.get(where, stage)
+        monkeypatch.setattr(holder, where, broken)
+        found = await change_of(stage, wishes)[1].run()
+        await stage.drained()
+        assert stage.routing.number == 2
+        assert found == stage.routing.pools
+        if where != "retire":
+            assert old["s0"].closed
+            assert old["s3"].closed
+        assert old["s2"].ready == [0]
+        assert where == "swap" or stage.events("swap")
+
+    run(main())
+    assert "KeyError: 'oops'" in capsys.readouterr().err
 
 
 def test_a_file_that_moved_meanwhile_fails_the_change():
