@@ -14,7 +14,8 @@ from bentod.daemon.folders import Folders
 from bentod.daemon.front import AccessLogging
 from bentod.daemon.listen import inherited
 from bentod.daemon.notify import Notifier, watchdog_interval_s
-from bentod.daemon.run import Start, run
+from bentod.daemon.run import run
+from bentod.daemon.start import Start
 from bentod.daemon.succession import Heir
 from bentod.observe.log import make_log
 from bentod.observe.sink import Nowhere, open_sink

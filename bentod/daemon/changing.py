@@ -17,7 +17,7 @@ from bentod.daemon.sources import Sources
 from bentod.errors import SpecError, StartError
 
 if TYPE_CHECKING:
-    from bentod.daemon.run import Start
+    from bentod.daemon.start import Start
 
 
 class Changing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,7 +39,7 @@ class Controlled(Protocol):
         """What `apply` would do. Raises SpecError, UnknownGeneration, UnusablePattern."""
 
     async def apply(self, order: Order) -> Outcome:
-        """Carry out an order. Raises UnknownGeneration."""
+        """Carry out an order, even if whoever gave it goes away. Raises UnknownGeneration."""
 
     async def upgrade(self) -> dict[str, Any]:
         """Have a new daemon take the place of this one."""
@@ -80,7 +80,6 @@ class Control:
 def _app(controlled: Controlled) -> Quart:
     app = Quart("bentod")
     app.config["RESPONSE_TIMEOUT"] = None  # a change may take as long as its workers
-    changes: set[asyncio.Task[Answer]] = set()
 
     @app.get("/status")
     async def status() -> dict[str, Any]:
@@ -103,8 +102,8 @@ def _app(controlled: Controlled) -> Quart:
 
     @app.post("/apply")
     async def apply() -> Answer:
-        """Answers once the change is over. It goes on if whoever ordered it goes away."""
-        return await _finished(_apply(controlled, await request.get_json(force=True)), changes)
+        """Answers once the change is over."""
+        return await _apply(controlled, await request.get_json(force=True))
 
     @app.post("/upgrade")
     async def upgrade() -> dict[str, Any]:
@@ -128,14 +127,6 @@ async def _plan(controlled: Controlled, asked: dict[str, Any]) -> Answer:
         return {"error": str(error)}, 422
     except UnknownGeneration as error:
         return {"error": str(error)}, 404
-
-
-async def _finished(change: Coroutine[Any, Any, Answer], changes: set[asyncio.Task[Answer]]) -> Answer:
-    """What becomes of a change. It is one of `changes` until then, whether or not anybody waits."""
-    task = asyncio.create_task(change)
-    changes.add(task)
-    task.add_done_callback(changes.discard)
-    return await asyncio.shield(task)
 
 
 async def _apply(controlled: Controlled, asked: dict[str, Any]) -> Answer:

@@ -8,51 +8,27 @@ import importlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bentod.daemon.daemon import Daemon
-from bentod.daemon.desired import Desired
-from bentod.daemon.folders import Folders, RunFolder
-from bentod.daemon.front import LINGER_S, AccessLogging
-from bentod.daemon.inherit import Ready
+from bentod.daemon.folders import RunFolder
+from bentod.daemon.front import LINGER_S
 from bentod.daemon.journal import Journal
-from bentod.daemon.listen import Inherited
-from bentod.daemon.notify import Notifier
 from bentod.daemon.order import Order, Outcome
-from bentod.daemon.succession import Again, Heir, Succession, told
-from bentod.errors import SpecError, StartError
-from bentod.supervise.spawn import Spawned
+from bentod.daemon.ordered import Ordered
+from bentod.daemon.start import Start
+from bentod.daemon.succession import Succession
+from bentod.daemon.trouble import survived
+from bentod.errors import StartError
 
 if TYPE_CHECKING:
-    from bentod.daemon.changing import Changing
     from bentod.daemon.control import Control
 
 INTERRUPTED = 130
 _APPEAR_S = 30.0
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a daemon starts with. `broken`: why `desired` is not what the files say, but the last good generation;
-    `instead`: that generation, should what is wanted not start. `gated`: examples decide whether workers serve.
-    `spawned` is a gateway that waits for its orders."""
-
-    desired: Desired
-    folders: Folders
-    access: AccessLogging
-    environ: Mapping[str, str]
-    broken: SpecError | StartError | None = None
-    instead: Desired | None = None
-    inherited: tuple[Inherited, ...] = ()
-    notifier: Notifier = field(default_factory=lambda: Notifier(""))
-    watchdog_s: float | None = None
-    gated: bool = True
-    spawned: Spawned | None = None
-    again: Again = field(default_factory=lambda: Again((), {}))
-    heir: Heir | None = None
 
 
 async def run(start: Start, log: Callable[..., None]) -> int:
@@ -72,10 +48,11 @@ async def run(start: Start, log: Callable[..., None]) -> int:
     try:
         name = start.desired.plan.name
         log("daemon.started", name=name, pid=os.getpid(), run=str(folders.run), state=str(folders.state))
+        first = _Run(start, folder, succession, log)
         try:
-            await _Run(start, folder, succession, log).serve()
+            await first.serve()
         except StartError as error:
-            if start.instead is None or start.broken is not None:
+            if start.instead is None or start.broken is not None or first.stopped:
                 raise
             again = replace(start, desired=start.instead, instead=None, spawned=None, broken=error)
             await _Run(again, folder, succession, log).serve()
@@ -95,58 +72,59 @@ class _Run:
         self._start = start
         self._folder = folder
         self._succession = succession
-        self._upgrading: asyncio.Task[Ready] | None = None
         self._log = log
         self._ready = False
+        self.stopped = False
+        """Whether it has been told to stop."""
         self._orders: asyncio.Queue[str] = asyncio.Queue()
-        self._applying: asyncio.Task[object] | None = None
         self._watchdog: asyncio.Task[None] | None = None
         self._journal = Journal(start.folders, start.environ, log)
         self._daemon = Daemon(start.desired, start.folders, start.access, log, start.spawned, gated=start.gated)
-        self._changing: Changing | None = None
-        self._equipped = asyncio.Event()
+        self._ordered = Ordered(self._daemon, succession, start.notifier, self.stop)
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._orders.put_nowait, signal.Signals(number).name)
-        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGHUP, self._ordered.hang_up)
         starting = asyncio.create_task(self._begin())
         starting.add_done_callback(lambda _: self._daemon.launched.set())  # nor is there anything to wait for then
-        await self._daemon.launched.wait()
-        control = await self._equip()
         ordered = asyncio.create_task(self._orders.get())
-        reason = "it did not start"
+        reason, control = "it did not start", None
         try:
+            await self._daemon.launched.wait()
+            control = await self._equip()
             await asyncio.wait({starting, ordered}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
             reason = await ordered
         finally:
-            for task in (starting, self._upgrading):
-                if task is not None:
-                    task.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, StartError):
-                        await task
-            if self._changing is not None:
-                await self._changing.stop()
-            await self._end(reason)
-            await control.stop()
+            try:
+                await self._give_up(starting)
+                await self._end(reason)
+            finally:
+                if control is not None:
+                    await control.stop()
+                ordered.cancel()
+
+    async def _give_up(self, starting: asyncio.Task[None]) -> None:
+        """Nothing is changed any more. Whatever goes wrong with that, what serves is drained next."""
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            with survived(), contextlib.suppress(asyncio.CancelledError, StartError):
+                starting.result()
+        await self._ordered.end()
 
     async def _equip(self) -> Control:
         """What is not needed at once, and takes half a second to import, the web framework above all: the workers start
         meanwhile."""
         changing = await asyncio.to_thread(importlib.import_module, "bentod.daemon.changing")
-        self._changing = changing.Changing(self._start, self._daemon, self._journal, self._log)
+        self._ordered.equip(changing.Changing(self._start, self._daemon, self._journal, self._log))
         module = await asyncio.to_thread(importlib.import_module, "bentod.daemon.control")
         control: Control = module.Control(self._control_path, self)
         control.start()
-        self._equipped.set()
         return control
-
-    async def _changes(self) -> Changing:
-        await self._equipped.wait()
-        return cast("Changing", self._changing)
 
     async def _begin(self) -> None:
         """Start what is wanted. Raises StartError."""
@@ -157,7 +135,7 @@ class _Run:
         try:
             await self._serve_from(number, reason)
             if broken is not None:
-                (await self._changes()).resumed(broken)
+                (await self._ordered.changes()).resumed(broken)
             self._ready = True
             await self._journal.live(number, time.monotonic() - begun, self._daemon.routing.pools)
         except StartError as error:
@@ -167,8 +145,8 @@ class _Run:
             raise
         finally:
             self._daemon.settled.set()
-        await (await self._changes()).start()
-        self._start.notifier.ready(self._summary())
+        await (await self._ordered.changes()).start()
+        self._ordered.say_ready()
         if self._start.watchdog_s is not None:
             self._watchdog = asyncio.create_task(self._watched(self._start.watchdog_s))
 
@@ -197,15 +175,6 @@ class _Run:
             self._start.notifier.watchdog()
             await asyncio.sleep(interval_s)
 
-    def _summary(self) -> str:
-        """What a service manager shows of us."""
-        trouble = self._changing.trouble if self._changing is not None else ""
-        summary = f"generation {self._daemon.routing.number} at {' '.join(self._daemon.front.urls)}"
-        return f"{summary}; {trouble}" if trouble else summary
-
-    def _hang_up(self) -> None:
-        self._applying = asyncio.create_task(self.apply(Order("SIGHUP", allow_breaking=True)))
-
     # ── what the control socket asks ─────────────────────────────────────────────────────────────
 
     @property
@@ -220,7 +189,7 @@ class _Run:
 
     async def status(self) -> dict[str, Any]:
         """The whole state."""
-        return {**await self._daemon.status(), **(await self._changes()).document()}
+        return {**await self._daemon.status(), **(await self._ordered.changes()).document()}
 
     def apis(self) -> dict[str, Any]:
         """What a client needs to know of each API, by its name."""
@@ -228,43 +197,19 @@ class _Run:
 
     async def plan(self, files: tuple[Path, ...] | None, against: int | None) -> dict[str, Any]:
         """What `apply` would do."""
-        return await (await self._changes()).plan(files, against)
+        return await (await self._ordered.changes()).plan(files, against)
 
     async def apply(self, order: Order) -> Outcome:
-        """Carry out an order."""
-        await self.settled.wait()
-        self._start.notifier.reloading()
-        try:
-            return await (await self._changes()).apply(order)
-        finally:
-            self._start.notifier.ready(self._summary())
+        """Carry out an order. That goes on if whoever gave it goes away."""
+        return await self._ordered.apply(order)
 
     async def upgrade(self) -> dict[str, Any]:
         """Have a new daemon take the place of this one. What becomes of it does not depend on who asked."""
-        await self.settled.wait()
-        begun, number = time.monotonic(), self._daemon.routing.number
-        if self._upgrading is not None and (not self._upgrading.done() or self._succession.heir is not None):
-            return Outcome("refused", number, error="an upgrade is under way already").document()
-        self._upgrading = asyncio.create_task(self._upgrade(number))
-        try:
-            ready = await asyncio.shield(self._upgrading)
-        except StartError as error:
-            seconds = time.monotonic() - begun
-            return Outcome("failed", number, seconds, str(error), error.traceback).document()
-        return told(ready, number, time.monotonic() - begun)
-
-    async def _upgrade(self, number: int) -> Ready:
-        changes = await self._changes()
-        async with changes.turn:
-            ready = await self._succession.run(changes.files, number, self._daemon.front.listeners)
-        self._start.notifier.mute()
-        if self._succession.stays:
-            self._succession.pass_on()
-        self.stop(f"bentod {ready.version} (pid {ready.pid}) has taken over")
-        return ready
+        return await self._ordered.upgrade()
 
     def stop(self, reason: str) -> None:
         """Begin to shut down."""
+        self.stopped = True
         self._orders.put_nowait(reason)
 
     async def _end(self, reason: str) -> None:
