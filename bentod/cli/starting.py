@@ -14,7 +14,8 @@ from bentod.daemon.folders import Folders, folders, state_folder
 from bentod.daemon.history import History, Marker
 from bentod.daemon.inherit import Handover
 from bentod.daemon.notify import child_environ
-from bentod.errors import SpecError
+from bentod.daemon.objects import Objects
+from bentod.errors import SpecError, StartError
 from bentod.settings import Settings
 from bentod.settings import read as read_settings
 
@@ -33,14 +34,14 @@ class Starting:
 
 
 def starting(args: argparse.Namespace, handover: Handover | None = None) -> Starting:
-    """Raises SpecError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
+    """Raises SpecError, StartError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
     settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
     last = (
         None if args.strict or handover is not None else _last(files, state_folder(files[0], settings.state), environ)
     )
     broken: SpecError | None = None
     try:
-        desired = read(files, environ)
+        desired = _handed_over(files, environ, settings, handover) or read(files, environ)
     except SpecError as error:
         if last is None:
             raise
@@ -49,6 +50,25 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
     if handover is not None:  # the name, from which the folder's is made, may be another by now
         where = replace(where, run=Path(handover.run), files=Path(handover.files), part=handover.part)
     return Starting(desired, where, settings, environ, last, broken)
+
+
+def _handed_over(
+    files: Sequence[Path], environ: Mapping[str, str], settings: Settings, handover: Handover | None
+) -> Desired | None:
+    """What a daemon runs that is to be replaced, if that is not what the files say. Raises StartError if nobody knows
+    that any more, SpecError if it cannot be read."""
+    if handover is None or not handover.recorded:
+        return None
+    state = state_folder(files[0], settings.state)
+    record = History(state / "history").get(handover.generation)
+    services = record.services.values() if record is not None else ()
+    objects = Objects(state / "objects")
+    missing = [name for service in services for name in objects.missing(service.files)]
+    if record is None or missing:
+        what = f"the code of generation {handover.generation}" if missing else f"generation {handover.generation}"
+        raise StartError(f"{what}, which runs instead of what the files say, is not recorded; `bentod apply` leaves it")
+    found = recorded(record, environ, state / "objects")
+    return replace(found, loaded=replace(found.loaded, files=tuple(files)))
 
 
 def _last(files: Sequence[Path], state: Path, environ: Mapping[str, str]) -> Desired | None:

@@ -26,11 +26,12 @@ class Changing:
     def __init__(self, start: Start, daemon: Daemon, journal: Journal, log: Callable[..., None]) -> None:
         self._sources = Sources(start.folders, start.desired.plan.project, start.desired.loaded.files)
         self._reload = Reload(daemon, start.environ, journal, self._sources, log)
+        self._recorded = start.heir is not None and start.heir.handover.recorded
         self._following = Following(daemon, self._reload, self._sources, journal, log)
 
     async def start(self) -> None:
-        """Follow what runs now."""
-        await self._following.start()
+        """Follow what runs now. If that is a generation of old, what the files say at this time is not wanted."""
+        await self._following.start(known=self._recorded)
 
     async def stop(self) -> None:
         """Follow nothing any more."""

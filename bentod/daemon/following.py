@@ -43,13 +43,15 @@ class Following:
         self._automatic: deque[AutomaticChange] = deque(maxlen=TIMES)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Follow what runs now."""
+    async def start(self, *, known: bool = False) -> None:
+        """Follow what runs now. `known`: what the files say by now is not to be applied."""
         async with self._reload.turn:  # a change that came first is what runs now
             try:
                 await self._sources.begin(self._daemon.desired, self._daemon.routing.pools.values())
             except UnusablePattern as error:
                 self._reload.unusable(error)
+            if known:
+                await self._sources.news()
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._grow())]
         await self.refresh()
 

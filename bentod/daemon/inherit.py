@@ -31,7 +31,8 @@ _RECEIVE_S = 30.0
 class Handover:
     """Who hands over, and where its successor can make itself at home. `addresses` are the entries of `listen` in the
     order of the sockets; of `owned` a file has to be removed at the end. `stays`: the old process goes on as the one
-    that a terminal or a container knows, and the new one ends with it."""
+    that a terminal or a container knows, and the new one ends with it. `recorded`: what runs is `generation` as it was
+    recorded, with its code, whatever the files say by now."""
 
     version: str
     pid: int
@@ -42,6 +43,7 @@ class Handover:
     addresses: tuple[str, ...]
     owned: tuple[str, ...] = ()
     stays: bool = False
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,13 @@ class Outcome:
         return {**asdict(self), "seconds": round(self.seconds, 3), "problems": [asdict(one) for one in self.problems]}
 
 
+def first_reason(broken: Exception | None, *, heir: bool) -> str:
+    """Why a daemon's first generation is there. `broken`: why it is not what the files say; `heir`: it takes the place
+    of another daemon."""
+    said = "upgrade" if heir else "up"
+    return said if broken is None else f"{said}, with the last good generation: {broken}"
+
+
 def refusal(order: Order, proposal: Proposal) -> str:
     """Why an order is not carried out; "" if it may be."""
     if order.state and order.state != proposal.state:

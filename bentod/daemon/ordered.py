@@ -90,7 +90,7 @@ class Ordered:
             return Outcome("refused", number, error="an upgrade is under way already").document()
         if self._ending:
             return Outcome("failed", number, error=_STOPS).document()
-        self._upgrading = upgrading = self._tasks.start(self._upgrade(number))
+        self._upgrading = upgrading = self._tasks.start(self._upgrade())
         await asyncio.wait({upgrading})
         if upgrading.cancelled():
             return Outcome("failed", number, time.monotonic() - begun, _STOPS).document()
@@ -101,10 +101,11 @@ class Ordered:
             return Outcome("failed", number, seconds, str(error), error.traceback).document()
         return told(ready, number, time.monotonic() - begun)
 
-    async def _upgrade(self, number: int) -> Ready:
-        changes = await self.changes()
+    async def _upgrade(self) -> Ready:
+        daemon, changes = self._daemon, await self.changes()
         async with changes.turn:
-            ready = await self._succession.run(changes.files, number, self._daemon.front.listeners)
+            number, recorded = daemon.routing.number, bool(daemon.desired.pins)
+            ready = await self._succession.run(changes.files, number, daemon.front.listeners, recorded=recorded)
         self._notifier.mute()
         if self._succession.stays:
             self._succession.pass_on()

@@ -17,7 +17,7 @@ from bentod.daemon.daemon import Daemon
 from bentod.daemon.folders import RunFolder
 from bentod.daemon.front import LINGER_S
 from bentod.daemon.journal import Journal
-from bentod.daemon.order import Order, Outcome
+from bentod.daemon.order import Order, Outcome, first_reason
 from bentod.daemon.ordered import Ordered
 from bentod.daemon.start import Start
 from bentod.daemon.succession import Succession
@@ -130,7 +130,7 @@ class _Run:
         """Start what is wanted. Raises StartError."""
         begun = time.monotonic()
         broken = self._start.broken
-        reason = "up" if broken is None else f"up, with the last good generation: {broken}"
+        reason = first_reason(broken, heir=self._start.heir is not None)
         number = await self._journal.begin(self._daemon.desired, reason)
         try:
             await self._serve_from(number, reason)

@@ -57,14 +57,18 @@ class Succession:
         self.heir: Ready | None = None
         """Who is the daemon now, if not this process."""
 
-    async def run(self, files: Sequence[Path], generation: int, listeners: Sequence[Listener]) -> Ready:
-        """Start a successor, and hand over once it serves. Raises StartError; then everything is as it was."""
+    async def run(
+        self, files: Sequence[Path], generation: int, listeners: Sequence[Listener], *, recorded: bool = False
+    ) -> Ready:
+        """Start a successor, and hand over once it serves. `recorded`: with the generation that runs, by its record,
+        not with what the files say. Raises StartError; then everything is as it was."""
         beside = self._folders.free()
         if beside is None:
             raise StartError("the daemons of earlier upgrades still finish their calls; try again later")
         begun = time.monotonic()
         try:
-            ready = await self._started(files, generation, listeners, beside)
+            handover = self._handover(generation, listeners, beside, recorded=recorded)
+            ready = await self._started(files, handover, listeners)
         except BaseException as error:
             await self._abandon(beside)
             reason = str(error) or "the daemon was told to stop"
@@ -73,16 +77,14 @@ class Succession:
         await self._hand_over(ready, listeners, time.monotonic() - begun)
         return ready
 
-    async def _started(
-        self, files: Sequence[Path], generation: int, listeners: Sequence[Listener], beside: Folders
-    ) -> Ready:
+    async def _started(self, files: Sequence[Path], handover: Handover, listeners: Sequence[Listener]) -> Ready:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 self._process = self._spawn(files, theirs.fileno())
                 send(
                     ours,
-                    self._handover(generation, listeners, beside),
+                    handover,
                     self._folder.lock,
                     [one.socket.fileno() for one in listeners],
                 )
@@ -120,7 +122,7 @@ class Succession:
                 process_group=None if detached else 0,  # a terminal's Ctrl-C is for this process, which passes it on
             )
 
-    def _handover(self, generation: int, listeners: Sequence[Listener], beside: Folders) -> Handover:
+    def _handover(self, generation: int, listeners: Sequence[Listener], beside: Folders, *, recorded: bool) -> Handover:
         return Handover(
             version=bentod.__version__,
             pid=os.getpid(),
@@ -131,6 +133,7 @@ class Succession:
             addresses=tuple(one.address for one in listeners),
             owned=tuple(one.address for one in listeners if one.owned),
             stays=self._again.stays,
+            recorded=recorded,
         )
 
     async def _hand_over(self, ready: Ready, listeners: Sequence[Listener], seconds: float) -> None:

@@ -150,6 +150,46 @@ def test_a_successor_that_is_killed_changes_nothing(folder):
         assert app.post("/say", {})[0] == 200
 
 
+@pytest.mark.parametrize("watch", [False, True])
+def test_what_was_rolled_back_stays_so(folder, watch):
+    spec = folder / "bentofile.yaml"
+    spec.write_text(json.dumps({**json.loads(spec.read_text()), "reload": {"watch": watch, "debounce": "100ms"}}))
+    with running(folder) as app:
+        (folder / "word.py").write_text(WORD.replace("one", "bad"))
+        app.cli("apply")
+        eventually(lambda: app.post("/say", {})[2] == "bad")
+        assert app.cli("rollback", "1").returncode == 0
+        assert app.post("/say", {})[2] == "one"
+        for _ in range(2):
+            upgraded(app)
+            assert app.post("/say", {})[2] == "one"
+        last = json.loads(app.cli("history", "--json").stdout)[0]
+        assert last["reason"] == "upgrade"
+        (folder / "word.py").touch()
+        status = eventually(lambda: (c := app.control())["watch"]["state"] == ("on" if watch else "off") and c)
+        assert status["change"]["state"] == "idle"
+        (folder / "other.py").write_text("")
+        assert app.cli("plan", "--exit-code").returncode == 2
+        assert app.post("/say", {})[2] == "one"
+        assert app.control()["generation"] == status["generation"]
+        (folder / "word.py").write_text(WORD.replace("one", "two"))
+        app.cli("apply")
+        eventually(lambda: app.post("/say", {})[2] == "two")
+
+
+def test_a_rollback_that_nobody_has_a_record_of_is_not_undone(folder):
+    with running(folder) as app:
+        (folder / "word.py").write_text(WORD.replace("one", "bad"))
+        assert app.cli("apply").returncode == 0
+        assert app.cli("rollback", "1").returncode == 0
+        for path in app.state.glob("history/*.json"):
+            path.unlink()
+        done = app.cli("upgrade")
+        assert done.returncode == 4
+        assert "is not recorded" in done.stderr
+        assert app.post("/say", {})[2] == "one"
+
+
 def test_down_in_the_middle_of_an_upgrade_ends_both(folder):
     with running(folder) as app:
         (folder / "word.py").write_text(HANGING)
