@@ -105,7 +105,10 @@ class Reload:
     async def _tried(self, order: Order) -> Outcome:
         """Carry out an order; once more, if somebody came between."""
         outcome = await self._apply(order)
-        return await self._apply(order) if self._again else outcome
+        if not self._again:
+            return outcome
+        await self._sources.news()
+        return await self._apply(order)
 
     async def _apply(self, order: Order) -> Outcome:
         begun = time.monotonic()

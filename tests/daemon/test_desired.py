@@ -59,8 +59,7 @@ def test_several_files_are_merged_in_their_order(project, objects):
     then = read([project.path, over], project.environ)
     over.unlink()
     assert (
-        recorded(record(then, one=ServiceRecord("d", project.imports())), project.environ, objects).plan.version
-        == "3"
+        recorded(record(then, one=ServiceRecord("d", project.imports())), project.environ, objects).plan.version == "3"
     )
 
 

@@ -30,14 +30,21 @@ def folder(tmp_path):
 def edit(path, old, new):
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new))
+    save(path, text.replace(old, new))
+
+
+def save(path, text):
+    """At once: half of a file would be an edit of its own."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def spec(folder, change):
     path = folder / "bentofile.yaml"
     data = json.loads(path.read_text())
     change(data)
-    path.write_text(json.dumps(data))
+    save(path, json.dumps(data))
 
 
 def pids(app):
