@@ -64,7 +64,7 @@ def test_calls_go_to_workers_and_tables_change_under_them(loop):
             assert (await post(app, "/f", b"6")).json == ["two", 6]
             assert (await post(app, "/f", b"[")).code == "malformed-body"
             stats = gateway.stats(8, 3)
-            assert (stats.number, stats.connections, stats.workers) == (8, 3, {"2": 1})
+            assert (stats.number, stats.connections, stats.workers) == (8, 3, {"1": 1, "2": 1})
             (counted,) = stats.apis
             assert counted.codes == {"ok": 2, "malformed-body": 1}
             assert (counted.waiting, counted.running) == (0, 0)
