@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bentod.daemon.change import Change
+from bentod.daemon.change import Change, Moved
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.desired import Desired, read_aside
 from bentod.daemon.history import Record
@@ -103,14 +103,15 @@ class Reload:
         self._not("failed", str(error), _problems(error))
 
     async def _tried(self, order: Order) -> Outcome:
-        """Carry out an order; once more, if somebody came between."""
+        """Carry out an order; once more, if somebody came between, and then although files still change, if it was
+        given by somebody: it may be the workers that write them."""
         outcome = await self._apply(order)
         if not self._again:
             return outcome
         await self._sources.news()
-        return await self._apply(order)
+        return await self._apply(order, insisted=bool(order.reason))
 
-    async def _apply(self, order: Order) -> Outcome:
+    async def _apply(self, order: Order, *, insisted: bool = False) -> Outcome:
         begun = time.monotonic()
         self._again = False
         if order.reason:  # else that was asked already
@@ -132,9 +133,12 @@ class Reload:
                 self.note = Note()
                 self._log("change.needless", generation=running.number)
             return Outcome("unchanged", running.number, time.monotonic() - begun, plan=shown)
-        return await self._make(order, desired, disk, proposal, begun)
+        moved = None if desired.pins or insisted else self._sources.moved
+        return await self._make(order, desired, disk, proposal, begun, moved)
 
-    async def _make(self, order: Order, desired: Desired, disk: Disk, proposal: Proposal, begun: float) -> Outcome:
+    async def _make(
+        self, order: Order, desired: Desired, disk: Disk, proposal: Proposal, begun: float, moved: Moved | None
+    ) -> Outcome:
         shown, why = document(proposal), order.reason or reason(proposal)
         number = await self._journal.begin(desired, why, shown)
         counts = {"services": len(desired.plan.services), "apis": len(desired.plan.apis)}
@@ -144,7 +148,7 @@ class Reload:
         change = Change(self._daemon, number, desired.plan, proposal.difference, proposal.steps, pins)
         started = time.time()
         try:
-            await change.run(None if desired.pins else self._sources.moved)
+            await change.run(moved)
         except StartError as error:
             self._sources.failed(change.pools, pinned=bool(desired.pins))
             self._again = error.again

@@ -112,7 +112,7 @@ def test_two_loads_of_a_file_are_one_import(tmp_path):
         pytest.param("import no_such_module_at_all", "ModuleNotFoundError: No module named", id="import"),
         pytest.param("object().missing", "AttributeError: 'object' object has no attribute 'missing'", id="attribute"),
         pytest.param("def f(:\n  pass", "SyntaxError", id="syntax"),
-        pytest.param("\0", "SyntaxError", id="NUL"),
+        pytest.param("\0", "source code string cannot contain null bytes", id="NUL"),
         pytest.param("def f():\n\tpass\n        pass", "TabError", id="tabs"),
         pytest.param("class E(Exception):\n  def __str__(self): raise OSError\nraise E", "E: <", id="no text"),
         pytest.param("e = ValueError('text')\ne.add_note('a note')\nraise e", "ValueError: text", id="with a note"),
