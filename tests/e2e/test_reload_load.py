@@ -243,7 +243,7 @@ def test_a_slow_upload_is_answered_by_the_code_for_which_it_began(tmp_path, chan
         respec(folder, lambda data: data["apis"].update(f=two))
         eventually(lambda: app.post("/f", {"x": 1, "y": 2})[2] == "new")
         idle(app)
-        assert len(app.pids()) == 2
+        assert len(app.pids()) >= 2, "the old worker is there still; one may wait for the next edit"
         leaves.__exit__()
         for number in range(30, 0, -1):
             eventually(lambda n=number: time.monotonic() - began > 2 * (30 - n) / 30)
