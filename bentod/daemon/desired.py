@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from bentod.daemon.history import Record
 from bentod.plan.build import build
 from bentod.plan.model import Plan
 from bentod.spec.load import Loaded, load
+from bentod.spec.source import MAX_BYTES
 
 Pins = Mapping[str, Mapping[str, str]]
 """By service, the project's files that it imports as they were: path → SHA-256."""
@@ -32,35 +32,39 @@ class Desired:
 def read(
     files: Sequence[Path],
     environ: Mapping[str, str],
-    texts: Mapping[Path, str] | None = None,
+    held: Mapping[Path, bytes] | None = None,
     code: Path | None = None,
 ) -> Desired:
-    """What `files` say, or what `texts` say in their place, for the modules in `code` instead of those beside them.
-    Raises SpecError."""
-    if texts is None:
-        texts = {}
-        for file in files:
-            with contextlib.suppress(OSError, UnicodeDecodeError):  # `load` says so, with all that is wrong besides
-                texts[file] = file.read_text("utf-8")
-    loaded = load(files, environ, texts, code)
+    """What `files` say, if they hold this, or what they hold now; for the modules in `code` instead of those beside
+    them. Raises SpecError."""
+    held = contents(files) if held is None else held
+    loaded = load(files, environ, held, code)
     plan = build(loaded.spec, loaded.directory, loaded.environ(environ), loaded.env_file_values.keys())
-    return Desired(loaded, plan, {str(file): text for file, text in texts.items()})
+    return Desired(loaded, plan, {str(file): found.decode() for file, found in held.items()})
 
 
-async def read_aside(files: Sequence[Path], environ: Mapping[str, str]) -> Desired:
-    """The same without stopping the loop. Raises SpecError."""
-    return await asyncio.to_thread(read, files, environ)
+def contents(files: Sequence[Path]) -> dict[Path, bytes]:
+    """What these files hold now. One that cannot be read, or is too large, is left out: `load` says what is wrong."""
+    held = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            if file.is_file():  # no pipe that would hold us
+                with file.open("rb") as stream:
+                    found = stream.read(MAX_BYTES + 1)
+                if len(found) <= MAX_BYTES:
+                    held[file] = found
+    return held
 
 
 def recorded(record: Record, environ: Mapping[str, str], objects: Path) -> Desired:
     """What was wanted when a generation was recorded, with its code, which is in `objects`. Raises SpecError if that is
     impossible by now."""
-    texts = {Path(name): text for name, text in record.files.items()}
+    held = {Path(name): text.encode() for name, text in record.files.items()}
     pins = {name: service.files for name, service in record.services.items()}
     with tempfile.TemporaryDirectory(prefix="bentod-code-") as folder:
         for name, digest in (item for files in pins.values() for item in files.items()):
-            _put(Path(folder) / name, objects / digest, next(iter(texts)).parent / name)
-        found = read(list(texts), environ, texts, Path(folder).resolve())
+            _put(Path(folder) / name, objects / digest, next(iter(held)).parent / name)
+        found = read(list(held), environ, held, Path(folder).resolve())
     return Desired(found.loaded, found.plan, found.texts, pins)
 
 

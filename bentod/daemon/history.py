@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,6 @@ from pydantic import TypeAdapter, ValidationError
 from bentod.daemon.atomic import create_whole, write_whole
 from bentod.daemon.git import Git
 from bentod.errors import BentodError
-from bentod.spec.source import MAX_BYTES
 
 _FILE = re.compile(r"([1-9][0-9]{0,8})\.json")
 _TEMPORARY = re.compile(r"\..*\.tmp")
@@ -190,20 +189,6 @@ class Marker:
 def ended(record: Record, outcome: Outcome, seconds: float, error: str = "") -> Record:
     """The record of an attempt that has come to an end."""
     return replace(record, outcome=outcome, seconds=round(seconds, 3), error=error)
-
-
-def texts(files: Sequence[Path]) -> dict[Path, str]:
-    """What the spec files hold. A file that cannot be part of a spec is left out: whoever loads it says why.
-
-    To record just what was loaded, load these.
-    """
-    found = {}
-    for path in files:
-        with contextlib.suppress(OSError, UnicodeDecodeError), path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-            if len(data) <= MAX_BYTES:
-                found[path] = data.decode("utf-8")
-    return found
 
 
 def _encoded(record: Record) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bentod.daemon.change import Change, Moved
 from bentod.daemon.daemon import Daemon
-from bentod.daemon.desired import Desired, read_aside
+from bentod.daemon.desired import Desired, contents, read
 from bentod.daemon.history import Record
 from bentod.daemon.inventory import usage
 from bentod.daemon.journal import Journal, UnknownGeneration
@@ -83,6 +83,8 @@ class Reload:
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order, after those that are under way. Raises UnknownGeneration."""
         async with self._turn:
+            if order.reason:
+                await self._sources.news(files=order.files or ())
             return await self._tried(order)
 
     async def consider(self, hints: Sequence[str]) -> Outcome | None:
@@ -114,8 +116,6 @@ class Reload:
     async def _apply(self, order: Order, *, insisted: bool = False) -> Outcome:
         begun = time.monotonic()
         self._again = False
-        if order.reason:  # else that was asked already
-            await self._sources.news(files=order.files or ())
         try:
             desired = await self._desired(order)
             running = await self._running()
@@ -134,12 +134,19 @@ class Reload:
                 self._log("change.needless", generation=running.number)
             return Outcome("unchanged", running.number, time.monotonic() - begun, plan=shown)
         moved = None if desired.pins or insisted else self._sources.moved
-        return await self._make(order, desired, disk, proposal, begun, moved)
+        return await self._make(order, desired, disk, proposal, shown, begun, moved)
 
     async def _make(
-        self, order: Order, desired: Desired, disk: Disk, proposal: Proposal, begun: float, moved: Moved | None
+        self,
+        order: Order,
+        desired: Desired,
+        disk: Disk,
+        proposal: Proposal,
+        shown: dict[str, Any],
+        begun: float,
+        moved: Moved | None,
     ) -> Outcome:
-        shown, why = document(proposal), order.reason or reason(proposal)
+        why = order.reason or reason(proposal)
         number = await self._journal.begin(desired, why, shown)
         counts = {"services": len(desired.plan.services), "apis": len(desired.plan.apis)}
         self._log("generation.starting", generation=number, reason=why, **counts)
@@ -189,7 +196,10 @@ class Reload:
 
     async def _read(self, files: Sequence[Path] | None) -> Desired:
         """What these files say, or those that count already. Raises SpecError."""
-        desired = await read_aside(files or self._sources.files, self._environ)
+        files = files or self._sources.files
+        held = await asyncio.to_thread(contents, files)
+        self._sources.read(files, held)
+        desired = await asyncio.to_thread(read, files, self._environ, held)
         project = self._daemon.plan.project
         if desired.plan.project != project:
             raise SpecError([Problem("other-project", f"this daemon serves {project}", str(desired.loaded.files[0]))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,9 +130,16 @@ class Sources:
         self._known_included = included
         return differs
 
+    def read(self, files: Iterable[Path], held: Mapping[Path, bytes]) -> None:
+        """The spec's files were read, and held this, whatever `news` had found a moment before: so that is what is
+        considered."""
+        for path in files:
+            self._known[path] = hashlib.sha256(held[path]).hexdigest() if path in held else ""
+
     async def moved(self, pools: Iterable[Pool]) -> str:
-        """A file that holds something else than `news` found in it, or than one of these pools imported; "" if there is
-        none. Then what was made of them may be half of one edit and half of the next, and there will be news."""
+        """A file that holds something else than was read or found in it, or than one of these pools imported; "" if
+        there is none. Then what was made of them may be half of one edit and half of the next, and there will be
+        news."""
         known = {path: self._known.get(path, "") for path in (*self.files, *self._env_files)}
         known |= {self._project / name: digest for pool in pools for name, digest in pool.files.items()}
         counted = [path for path in known if not self._patterns.excluded(path)]

@@ -66,15 +66,15 @@ def find(directory: Path) -> Path:
 def load(
     files: Sequence[Path],
     environ: Mapping[str, str],
-    texts: Mapping[Path, str] | None = None,
+    held: Mapping[Path, bytes] | None = None,
     code: Path | None = None,
 ) -> Loaded:
     """The spec that `files` say together, merged left to right. Raises SpecError with every problem.
 
-    `texts` are what some of the files shall be taken to say, by the same paths, whatever is there by now; `code` is a
+    `held` is what some of the files shall be taken to hold, by the same paths, whatever is there by now; `code` is a
     folder with the project's modules as they shall be taken to be.
     """
-    root, problems = _merged(files, texts or {})
+    root, problems = _merged(files, held or {})
     directory = resolve.absolute(files[0]).parent
     report = Report(root)
     for problem in problems:
@@ -98,11 +98,11 @@ def load(
     return Loaded(spec, directory, tuple(files), origins, env_values, written(spec, meant), root.plain(), env_files)
 
 
-def _merged(files: Sequence[Path], texts: Mapping[Path, str]) -> tuple[Node, list[Problem]]:
+def _merged(files: Sequence[Path], held: Mapping[Path, bytes]) -> tuple[Node, list[Problem]]:
     roots: list[Node] = []
     problems: list[Problem] = []
     for file in files:
-        root, found = source.read(file) if file not in texts else source.parse(texts[file].encode(), str(file))
+        root, found = source.read(file) if file not in held else source.parse(held[file], str(file))
         problems += found
         if root is not None:
             roots.append(root)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import shutil
 
 import pytest
 
-from bentod.daemon.desired import read, read_aside, recorded
+from bentod.daemon.desired import contents, read, recorded
 from bentod.daemon.history import Record, ServiceRecord
 from bentod.errors import SpecError
 from tests.support.sources import Project
@@ -33,7 +33,7 @@ def record(desired, **services):
 
 
 def test_the_texts_are_those_that_were_read(project):
-    found = asyncio.run(read_aside([project.path], project.environ))
+    found = project.read()
     assert found.texts == {str(project.path): project.path.read_text()}
     assert found.plan.labels == {"a": "secret"}
     assert "secret" not in str(found.texts) + str(found.loaded.as_written)
@@ -51,6 +51,15 @@ def test_what_was_recorded_is_read_as_it_was_with_the_environment_of_today(proje
     assert found.texts == then.texts
     project.path.unlink()
     assert recorded(old, project.environ, objects).plan == then.plan
+
+
+def test_what_a_spec_holds_is_read_as_it_is_and_what_is_none_is_left_out(project, monkeypatch):
+    folder = project.folder
+    (folder / "a.yaml").write_bytes(b"a: 1\r\n\xff")
+    (folder / "large.yaml").write_bytes(b"x" * (4 * 1024 * 1024 + 1))
+    os.mkfifo(folder / "pipe.yaml")
+    files = [folder / name for name in ("a.yaml", "large.yaml", "pipe.yaml", "none.yaml", "")]
+    assert contents(files) == {files[0]: b"a: 1\r\n\xff"}
 
 
 def test_several_files_are_merged_in_their_order(project, objects):

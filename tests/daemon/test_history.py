@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bentod.daemon import atomic, history
+from bentod.daemon import atomic
+from bentod.daemon.desired import contents
 from bentod.daemon.git import Git
-from bentod.daemon.history import History, HistoryFailed, Marker, Record, ServiceRecord, ended, texts
+from bentod.daemon.history import History, HistoryFailed, Marker, Record, ServiceRecord, ended
 from bentod.spec.load import load
 
 
@@ -250,20 +251,13 @@ def test_a_recorded_spec_loads_as_it_was_whatever_is_in_its_file_by_now(tmp_path
     path = tmp_path / "bentofile.yaml"
     (tmp_path / "app.py").write_text("def run(value): ...\n")
     path.write_text(SPEC, newline="\r\n")
-    kept_texts = texts([path, tmp_path / "missing.yaml"])
-    assert kept_texts == {path: SPEC.replace("\n", "\r\n")}
+    held = contents([path, tmp_path / "missing.yaml"])
+    assert held == {path: SPEC.replace("\n", "\r\n").encode()}
     environ = {"NAME": "secret-name"}
     now = load([path], environ)
     path.unlink()
-    then = load([path], environ, kept_texts)
+    then = load([path], environ, held)
     assert then == now
     assert then.spec.name == "secret-name"
     assert then.as_written["name"] == "${NAME}"
     assert then.directory == tmp_path
-
-
-def test_what_cannot_be_part_of_a_spec_has_no_text(tmp_path, monkeypatch):
-    monkeypatch.setattr(history, "MAX_BYTES", 10)
-    (tmp_path / "large").write_text("x" * 11)
-    (tmp_path / "binary").write_bytes(b"\xff")
-    assert texts([tmp_path / "large", tmp_path / "binary", tmp_path]) == {}

@@ -169,6 +169,22 @@ def test_a_file_that_moved_meanwhile_is_named_and_news(project):
     begun(project, check)
 
 
+def test_what_was_read_is_known_whatever_was_found_a_moment_before(project):
+    async def check(sources, pools):
+        file = project.folder / "bentofile.yaml"
+        found = file.read_bytes()
+        sources.read([file], {})
+        assert await sources.news(), "it was gone for a moment: what was made of that is not what it says"
+        file.write_bytes(found + b"\n")
+        sources.read([file], {file: found + b"\n"})
+        assert await sources.moved([]) == ""
+        assert not await sources.news()
+        sources.read([file], {file: found})
+        assert await sources.moved([]) == "bentofile.yaml"
+
+    begun(project, check)
+
+
 def test_files_that_are_about_to_be_read_are_known(project):
     async def check(sources, pools):
         project.write("other.yaml", "name: q\n")

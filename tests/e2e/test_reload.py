@@ -58,8 +58,8 @@ def says(app, name):
 
 
 def went(app, number):
-    """Wait until generation `number` is live, or a later one if an attempt met an edit, and nothing is under way."""
-    eventually(lambda: (s := app.control())["generation"] >= number and s["change"]["state"] == "idle", what=number)
+    """Wait until generation `number` is live, and nothing is under way."""
+    eventually(lambda: (s := app.control())["generation"] == number and s["change"]["state"] == "idle", what=number)
 
 
 def not_applied(app, state="failed"):

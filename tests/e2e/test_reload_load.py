@@ -63,6 +63,7 @@ def test_a_stream_ends_in_the_version_in_which_it_began(tmp_path):
                 clients.more(20)
                 save(folder, version)
                 live(app, version)
+            clients.more(20)
         clients.fine()
         assert {said for _, said in clients.whole()} == {"1", "2", "3", "4"}
 
