@@ -76,7 +76,7 @@ class Reload:
     async def plan(self, files: Sequence[Path] | None, against: int | None) -> dict[str, Any]:
         """What `apply` would do now; or what lies between a recorded generation and what the files say. Raises
         SpecError, UnknownGeneration."""
-        desired = await self._read(files)
+        desired = await self._read(files or self._sources.files)
         running = await self._running() if against is None else await self._recorded(against)
         return document(propose(running, desired, await self._disk(desired, running)))
 
@@ -192,13 +192,21 @@ class Reload:
     async def _desired(self, order: Order) -> Desired:
         if order.generation is not None:
             return await self._journal.desired(order.generation)
-        return await self._read(order.files)
+        files = order.files or self._sources.files
+        try:
+            return await self._considered(files)
+        except SpecError:  # it may have been wrong for a moment only, such as while a folder is moved
+            await self._sources.news(files=files)
+            return await self._considered(files)
 
-    async def _read(self, files: Sequence[Path] | None) -> Desired:
-        """What these files say, or those that count already. Raises SpecError."""
-        files = files or self._sources.files
+    async def _considered(self, files: Sequence[Path]) -> Desired:
+        """What these files say, which is known from now on. Raises SpecError."""
         held = await asyncio.to_thread(contents, files)
         self._sources.read(files, held)
+        return await self._read(files, held)
+
+    async def _read(self, files: Sequence[Path], held: Mapping[Path, bytes] | None = None) -> Desired:
+        """What these files say. Raises SpecError."""
         desired = await asyncio.to_thread(read, files, self._environ, held)
         project = self._daemon.plan.project
         if desired.plan.project != project:
