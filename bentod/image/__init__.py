@@ -1,0 +1,1 @@
+"""Container images: the build context, and the engines that build it."""

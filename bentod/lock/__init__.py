@@ -1,0 +1,1 @@
+"""What a spec leaves open, written down: commits, versions, hashes, digests."""
