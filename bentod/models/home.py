@@ -1,0 +1,40 @@
+"""Where the models of this host lie, and the error of all that goes wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentod.errors import BentodError
+
+
+class ModelError(BentodError):
+    """A model cannot be fetched, read or kept. The text names the model, what was tried and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder `root` of bentod's own store. The records of what came from a hub lie beside the models in it."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """The folder of the store: `NAME/VERSION/…`."""
+        return self.root
+
+    @property
+    def hub(self) -> Path:
+        """The folder of the records of fetches from a hub."""
+        return self.root / ".hub"
+
+
+def default_home(environ: Mapping[str, str]) -> Home:
+    """The folder that BENTOD_MODELS names, or the usual one of this user."""
+    own = environ.get("BENTOD_MODELS")
+    if own:
+        return Home(Path(own).expanduser().absolute())
+    data = environ.get("XDG_DATA_HOME", "")
+    folder = Path(data) if data.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".local/share"
+    return Home(folder / "bentod" / "models")
