@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bentod.plan.model import Plan, RecyclePolicy, ReloadPlan, RestartPolicy, ServerPlan, ServicePlan, WorkerPlan
-from bentod.spec.interpolate import expand_worker
-from bentod.spec.model import Api, Service, Spec
+from bentod.plan.models import Located
+from bentod.spec.interpolate import expand, models_in
+from bentod.spec.model import Api, Spec
 from bentod.wire.messages import ApiRoute, Example
 
 
-def build(spec: Spec, project: Path, environ: Mapping[str, str], env_files: Collection[str] = ()) -> Plan:
+def build(
+    spec: Spec,
+    project: Path,
+    environ: Mapping[str, str],
+    env_files: Collection[str] = (),
+    models: Mapping[str, Located] = MappingProxyType({}),
+) -> Plan:
     """What will run. `environ` lies beneath the spec's own `env`; `env_files` are the names in it that the spec's
-    `env_files` set, so that a change of these counts as one of the spec."""
+    `env_files` set, so that a change of these counts as one of the spec. `models` are those that lie on this host."""
     return Plan(
         name=spec.name,
         version=spec.version,
@@ -21,10 +29,11 @@ def build(spec: Spec, project: Path, environ: Mapping[str, str], env_files: Coll
         labels=spec.labels,
         project=project,
         types=spec.types,
-        services=tuple(_service(name, spec, environ, env_files) for name in spec.services),
+        services=tuple(_service(name, spec, environ, env_files, models) for name in spec.services),
         apis=tuple(_route(name, api, spec) for name, api in spec.apis.items()),
         server=_server(spec),
         reload=ReloadPlan(**dict(spec.reload)),
+        models={name: models.get(name) for name in spec.models},
     )
 
 
@@ -42,8 +51,12 @@ def _server(spec: Spec) -> ServerPlan:
     )
 
 
-def _service(name: str, spec: Spec, environ: Mapping[str, str], env_files: Collection[str]) -> ServicePlan:
+def _service(
+    name: str, spec: Spec, environ: Mapping[str, str], env_files: Collection[str], models: Mapping[str, Located]
+) -> ServicePlan:
     service = spec.services[name]
+    used = sorted(models_in([{**spec.env, **service.env}, service.init]))
+    paths = {model: models[model].path for model in used if model in models}
     apis = [api for api in spec.apis.values() if api.service == name]
     from_files = {variable: environ[variable] for variable in sorted(env_files) if variable in environ}
     return ServicePlan(
@@ -57,20 +70,22 @@ def _service(name: str, spec: Spec, environ: Mapping[str, str], env_files: Colle
         start_timeout_s=service.start_timeout_s,
         stop_timeout_s=service.stop_timeout_s,
         restart=RestartPolicy(**dict(service.restart)),
-        workers=tuple(_worker(index, name, service, spec, environ) for index in range(service.workers)),
+        workers=tuple(_worker(index, name, spec, environ, paths) for index in range(service.workers)),
         gateways=spec.server.gateways,
         recycle=RecyclePolicy(**dict(service.recycle)) if service.recycle else None,
         reload=service.reload,
         init=service.init,
         env={**from_files, **spec.env, **service.env},
         implied=any(api.target for api in apis) and service.model_fields_set == {"target"},
+        models={model: models.get(model) for model in used},
     )
 
 
-def _worker(index: int, name: str, service: Service, spec: Spec, environ: Mapping[str, str]) -> WorkerPlan:
+def _worker(index: int, name: str, spec: Spec, environ: Mapping[str, str], paths: Mapping[str, str]) -> WorkerPlan:
+    service = spec.services[name]
     own = {"BENTOD_NAME": spec.name, "BENTOD_SERVICE": name, "BENTOD_WORKER_INDEX": str(index)}
-    wanted = expand_worker({**spec.env, **service.env}, index)
-    return WorkerPlan(index, expand_worker(service.init, index), {**environ, **wanted, **own})
+    wanted = expand({**spec.env, **service.env}, index, paths)
+    return WorkerPlan(index, expand(service.init, index, paths), {**environ, **wanted, **own})
 
 
 def _route(name: str, api: Api, spec: Spec) -> ApiRoute:

@@ -43,6 +43,8 @@ def _values(service: ServicePlan) -> Iterator[tuple[str, Any]]:
     yield from ((key("hooks", hook), method) for hook, method in service.hooks.items())
     yield from ((key("init", name), value) for name, value in service.init.items())
     yield from ((key("env", name), value) for name, value in service.env.items())
+    for name, model in service.models.items():
+        yield dotted(("models", name)), [model.digest, model.path] if model is not None else None
     yield "name", [worker.environ.get("BENTOD_NAME") for worker in service.workers][:1]
     yield "server.gateways", service.gateways > 1
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bentod.plan.models import Located
 from bentod.wire.messages import ApiRoute
 
 
@@ -56,8 +57,9 @@ class ServicePlan:
     """A pool of workers, to which `gateways` connect. `expected` are the exceptions, as `module:Class`, that its APIs
     map to a status.
 
-    `init` and `env` are what the spec says to all workers alike: the worker's index is not filled in, and what the
-    daemon's own environment adds is left out. `implied`: no section of the spec describes it, an API's `target` does.
+    `init` and `env` are what the spec says to all workers alike: the worker's index and the paths of models are not
+    filled in, and what the daemon's own environment adds is left out. `models` are those whose paths they name; None is
+    one that does not lie on this host. `implied`: no section of the spec describes it, an API's `target` does.
     """
 
     name: str
@@ -77,6 +79,7 @@ class ServicePlan:
     init: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     implied: bool = False
+    models: Mapping[str, Located | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +110,4 @@ class Plan:
     apis: tuple[ApiRoute, ...]
     server: ServerPlan
     reload: ReloadPlan = ReloadPlan()
+    models: Mapping[str, Located | None] = field(default_factory=dict)

@@ -1,11 +1,17 @@
-"""The models that a spec names: what to fetch, and where they lie on this host. Values only."""
+"""The models that a spec names: what to fetch, and where they lie on this host."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
+from bentod.spec.model import Spec
+from bentod.spec.model_build import Model
+
 Kind = Literal["path", "store", "hf"]
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +64,29 @@ class Missing:
     name: str
     reason: str
     fetchable: bool
+
+
+def planned(spec: Spec) -> tuple[ModelPlan, ...]:
+    """The models of a spec, in its order."""
+    return tuple(_planned(name, model) for name, model in spec.models.items())
+
+
+def _planned(name: str, model: Model) -> ModelPlan:
+    scheme, separator, rest = model.source.partition("://")
+    digest = model.digest or ""
+    if not separator:
+        return ModelPlan(name, "path", model.source, digest=digest)
+    if scheme == "store":
+        return ModelPlan(name, "store", rest, digest=digest)
+    revision = model.revision or "main"
+    return ModelPlan(
+        name,
+        "hf",
+        rest,
+        revision,
+        model.include,
+        model.exclude,
+        model.endpoint or "",
+        digest,
+        commit=revision if _COMMIT.fullmatch(revision) else "",
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from bentod.plan.difference import Cause
 from bentod.plan.fingerprint import settings
 from bentod.plan.model import Plan, ServicePlan
+from bentod.plan.models import Located
 from bentod.plan.words import LIVE_SERVICE, RECYCLE, RESTART, changes, existence, short
 from bentod.spec.node import dotted
 from bentod.wire.messages import ApiRoute
@@ -59,8 +60,16 @@ def _causes(old: ServicePlan, new: ServicePlan, before: Plan, after: Plan, chang
         yield Cause("key", "server.gateways", str(before.server.gateways), str(after.server.gateways))
 
 
+def identity(model: Located | None) -> str:
+    """What tells a model's content from another one, for people."""
+    return (model.commit or model.version or model.digest.removeprefix("sha256:"))[:12] if model is not None else ""
+
+
 def _used(old: ServicePlan, new: ServicePlan, before: Plan, after: Plan, changed: set[str]) -> Iterator[Cause]:
-    """What the APIs want of the service: which methods, and which exceptions are expected."""
+    """What the service uses, and what the APIs want of it: models, methods, and which exceptions are expected."""
+    for name in _either(old.models, new.models):
+        if (key := dotted(("models", name))) in changed:
+            yield Cause("key", key, identity(old.models.get(name)), identity(new.models.get(name)))
     wanted = {api.name: api for api in after.apis if api.service == new.name}
     had = {api.name: api for api in before.apis if api.service == old.name}
     place = ("services", new.name)

@@ -4,34 +4,61 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from bentod.spec.model import Api, Service, Spec
-from bentod.spec.node import Node, value_place
+from bentod.spec.model_build import Build, Model
 from bentod.spec.node import Path as Route
+from bentod.spec.project import Project
 from bentod.spec.python_target import Finder, TargetError
 from bentod.spec.report import Report
 
 
-def complete(spec: Spec, project: Path, root: Node, finder: Finder, report: Report) -> Spec:
-    """`spec` with implied services, and with `service`, `method` and `route` in every API."""
+def complete(spec: Spec, project: Project, finder: Finder, report: Report) -> Spec:
+    """`spec` with implied services, with `service`, `method` and `route` in every API, and with each path as the
+    project has it."""
     services = {
-        name: service.model_copy(
-            update={"target": rebased(service.target, ("services", name, "target"), project, root)}
-        )
+        name: service.model_copy(update={"target": rebased(service.target, ("services", name, "target"), project)})
         for name, service in spec.services.items()
     }
     apis: dict[str, Api] = {}
     for name, api in spec.apis.items():
         service, method = api.service, api.method
         if api.target:
-            target, method = split(rebased(api.target, ("apis", name, "target"), project, root))
+            target, method = split(rebased(api.target, ("apis", name, "target"), project))
             service = implied_name(target)
             _imply(service, target, name, services, report)
         elif service in services:
             method = method or _only_method(services[service].target, finder)
         update = {"service": service, "method": method or name, "route": api.route or f"/{name}"}
         apis[name] = api.model_copy(update=update)
-    return spec.model_copy(update={"services": services, "apis": apis})
+    return spec.model_copy(
+        update={"services": services, "apis": apis, "models": _models(spec, project), "build": _build(spec, project)}
+    )
+
+
+def _models(spec: Spec, project: Project) -> dict[str, Model]:
+    """The models, each path absolute: `${models.NAME.path}` has to mean the same everywhere."""
+    models = dict(spec.models)
+    for name, model in spec.models.items():
+        if "://" not in model.source:
+            source = project.absolute(model.source, ("models", name, "source"))
+            models[name] = model.model_copy(update={"source": source})
+    return models
+
+
+def _build(spec: Spec, project: Project) -> Build:
+    """The image, each path from the project's folder."""
+    build = spec.build
+    update: dict[str, Any] = {
+        key: project.relative(text, ("build", key))
+        for key, text in (("requirements", build.requirements), ("lock", build.lock))
+        if text
+    }
+    if build.conda is not None and build.conda.environment:
+        at = ("build", "conda", "environment")
+        update["conda"] = build.conda.model_copy(update={"environment": project.relative(build.conda.environment, at)})
+    return build.model_copy(update=update)
 
 
 def split(target: str) -> tuple[str, str]:
@@ -47,13 +74,12 @@ def implied_name(target: str) -> str:
     return module.removesuffix(".py").replace("/", ".") + colon + attribute
 
 
-def rebased(target: str, path: Route, project: Path, root: Node) -> str:
+def rebased(target: str, path: Route, project: Project) -> str:
     """`target` relative to the project: a file's path is written relative to the file that it is written in."""
     place, colon, attribute = target.partition(":")
-    folder = Path(os.path.abspath(value_place(root, path).file)).parent  # noqa: PTH100 - links stay as they are
     if not place.endswith(".py") or Path(place).is_absolute():
         return target
-    return os.path.relpath(folder / place, project) + colon + attribute
+    return os.path.normpath(project.relative(place, path)) + colon + attribute
 
 
 def _imply(name: str, target: str, api: str, services: dict[str, Service], report: Report) -> None:

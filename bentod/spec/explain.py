@@ -7,13 +7,17 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bentod.spec import model
+from bentod.spec import model, model_build
 from bentod.spec.found import did_you_mean, shown
 from bentod.spec.node import Path
 from bentod.spec.report import Report
+from bentod.spec.section import Section
 
-SECTIONS: dict[Path, type[model.Section]] = {
+SECTIONS: dict[Path, type[Section]] = {
     (): model.Spec,
+    ("models", "*"): model_build.Model,
+    ("build",): model_build.Build,
+    ("build", "conda"): model_build.Conda,
     ("server",): model.Server,
     ("reload",): model.Reload,
     ("services", "*"): model.Service,
@@ -45,7 +49,7 @@ _ATTEMPTS = 4
 """As often as a section can be in a section."""
 
 
-def section_at(path: Path) -> type[model.Section] | None:
+def section_at(path: Path) -> type[Section] | None:
     """The section whose keys are written at `path`."""
     for pattern, section in SECTIONS.items():
         if len(pattern) == len(path) and all(want in ("*", part) for want, part in zip(pattern, path, strict=True)):
@@ -53,7 +57,7 @@ def section_at(path: Path) -> type[model.Section] | None:
     return None
 
 
-def keys_of(section: type[model.Section]) -> list[str]:
+def keys_of(section: type[Section]) -> list[str]:
     """The keys that a section has, as they are written."""
     return [field.alias or name for name, field in section.model_fields.items()]
 

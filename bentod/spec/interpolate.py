@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bentod.spec.found import FromEnvironment, Interpolated, did_you_mean
 from bentod.spec.report import Fault
 
-WORKER_INDEX = "${worker.index}"
-"""The one reference that stays in the resolved spec; see `expand_worker`."""
-
 _REFERENCES = ("spec.dir", "spec.name", "service.name", "worker.index")
-_NOT_SUPPORTED = re.compile(r"models\..+|worker\.device")
+_NOT_SUPPORTED = frozenset(("worker.device",))
+_MODEL = re.compile(r"models\.(?P<name>[^.]+)\.path")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ESCAPED_OR_INDEX = re.compile(r"\$\$|\$\{worker\.index\}")
+_DEFERRED = re.compile(r"\$\{(worker\.index|models\.(?P<model>[A-Za-z0-9_-]+)\.path)\}")
+"""The references that stay in the resolved spec: what they mean is known once a worker is planned; see `expand`."""
+_ESCAPED_OR_DEFERRED = re.compile(rf"\$\$|{_DEFERRED.pattern}")
 _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What can be referred to at one place of the spec. `worker`: whether `${worker.index}` can be used."""
+    """What can be referred to at one place of the spec. `worker`: whether `${worker.index}` can be used; `models`: the
+    names of those whose `${models.NAME.path}` can, or None where none can."""
 
     variables: Mapping[str, str]
     references: Mapping[str, str]
     worker: bool = False
+    models: Collection[str] | None = None
 
 
 class InterpolationError(Fault):
@@ -42,19 +44,33 @@ def interpolate(text: str, scope: Scope) -> str:
     return parts.joined()
 
 
-def expand_worker(value: Any, index: int) -> Any:
-    """`value` with `${worker.index}` replaced in every string in it."""
+def expand(value: Any, index: int, paths: Mapping[str, str]) -> Any:
+    """`value` with `${worker.index}` and `${models.NAME.path}` replaced in every string in it. A model that is not
+    among the `paths` is left as it is: it is not on this host."""
     if isinstance(value, Mapping):
-        return {key: expand_worker(item, index) for key, item in value.items()}
+        return {key: expand(item, index, paths) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(expand_worker(item, index) for item in value)
-    if not isinstance(value, str) or WORKER_INDEX not in value:
+        return type(value)(expand(item, index, paths) for item in value)
+    if not isinstance(value, str) or not _DEFERRED.search(value):
         return value
-    return _ESCAPED_OR_INDEX.sub(lambda match: "$" if match[0] == "$$" else str(index), value)
+
+    def meant(match: re.Match[str]) -> str:
+        if match[0] == "$$":
+            return "$"
+        return str(index) if match["model"] is None else paths.get(match["model"], match[0])
+
+    return _ESCAPED_OR_DEFERRED.sub(meant, value)
+
+
+def models_in(value: Any) -> frozenset[str]:
+    """The names of the models to whose paths the strings in `value` refer."""
+    found: set[str] = set()
+    each_string(value, (), lambda text, path: found.update(m["model"] for m in _DEFERRED.finditer(text) if m["model"]))
+    return frozenset(found)
 
 
 class _Parts:
-    """The pieces of one string: `(text, is the worker's index)`."""
+    """The pieces of one string: `(text, is a reference that stays)`."""
 
     def __init__(self, scope: Scope, depth: int = 0) -> None:
         self._scope = scope
@@ -82,9 +98,9 @@ class _Parts:
 
     def joined(self) -> str:
         text = "".join(piece for piece, _ in self._pieces)
-        if WORKER_INDEX in text:
-            # What only looks like the reference is escaped, so that `expand_worker` can tell the two apart.
-            text = "".join(piece if index else piece.replace("$", "$$") for piece, index in self._pieces)
+        if _DEFERRED.search(text):
+            # What only looks like a reference that stays is escaped, so that `expand` can tell the two apart.
+            text = "".join(piece if stays else piece.replace("$", "$$") for piece, stays in self._pieces)
         return FromEnvironment(text) if self._secret else Interpolated(text)
 
     def _reference(self, body: str) -> None:
@@ -123,23 +139,38 @@ class _Parts:
         self._secret = self._secret or inner._secret
 
     def _dotted(self, name: str, has_default: bool) -> None:
-        if _NOT_SUPPORTED.fullmatch(name):
+        if name in _NOT_SUPPORTED:
             raise InterpolationError("not-supported", f"`${{{name}}}` is not supported by this version")
         if has_default:
             raise InterpolationError("bad-interpolation", f"the reference `{name}` takes no default")
+        if name.startswith("models."):
+            self._model(name)
+            return
         if name not in _REFERENCES:
             raise InterpolationError("unknown-reference", f"there is no `${{{name}}}`", did_you_mean(name, _REFERENCES))
         if name == "worker.index":
             if not self._scope.worker:
                 raise InterpolationError(
-                    "unknown-reference", f"`{WORKER_INDEX}` works only in a service's `env` and `init`"
+                    "unknown-reference", "`${worker.index}` works only in a service's `env` and `init`"
                 )
-            self._pieces.append((WORKER_INDEX, True))
+            self._pieces.append(("${worker.index}", True))
         elif name in self._scope.references:
             self._pieces.append((self._scope.references[name], False))
         else:
             where = "inside a service" if name == "service.name" else "outside of `name`"
             raise InterpolationError("unknown-reference", f"`${{{name}}}` works only {where}")
+
+    def _model(self, name: str) -> None:
+        match, known = _MODEL.fullmatch(name), self._scope.models
+        if known is None:
+            where = "works only in `env`, and in a service's `env` and `init`"
+            raise InterpolationError("unknown-reference", f"`${{{name}}}` {where}")
+        if match is None:
+            raise InterpolationError("unknown-reference", f"there is no `${{{name}}}`", "such as `${models.NAME.path}`")
+        if match["name"] not in known:
+            hint = did_you_mean(match["name"], known)
+            raise InterpolationError("unknown-reference", f"there is no model `{match['name']}`", hint)
+        self._pieces.append((f"${{{name}}}", True))
 
 
 def _closing(text: str, at: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bentod.errors import Problem, SpecError
-from bentod.spec import check, complete, io_schemas, resolve, source, unsupported
+from bentod.spec import check, check_build, complete, io_schemas, resolve, source, unsupported
 from bentod.spec.examples import put
 from bentod.spec.explain import settle
 from bentod.spec.found import plain
@@ -90,8 +90,9 @@ def load(
     for file in io_schemas.check(meant, project, report):
         put(data, file.path, file.value)
         put(meant, file.path, file.text)
-    spec = complete.complete(settle(data, report), directory, root, finder, report)
+    spec = complete.complete(settle(data, report), project, finder, report)
     check.check(spec, meant, finder, report)
+    check_build.check(spec, project, report)
     if report.problems:
         raise SpecError(report.problems)
     origins = {dotted(path): place for path, place in places(root)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from bentod.spec.fields import (
     Data,
@@ -33,14 +33,10 @@ from bentod.spec.fields import (
     Whole,
 )
 from bentod.spec.listen import Listen
+from bentod.spec.model_build import Build, Model
+from bentod.spec.section import Section
 
 MIB = 1024 * 1024
-
-
-class Section(BaseModel):
-    """A map whose keys the format defines."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class Hooks(Section):
@@ -274,7 +270,9 @@ class Spec(Section):
     env_files: Lines = Field(default=(), description="dotenv files whose variables interpolation can use.")
     env: dict[Variable, Line] = Field(default={}, description="Environment of every worker.")
     types: dict[Name, Any] = Field(default={}, description='JSON Schemas, referred to as `{$ref: "#/types/NAME"}`.')
+    models: dict[Name, Model] = Field(default={}, description="Weights: what to fetch, pin and hand to services.")
     services: dict[Name, Service] = Field(default={}, description="Pools of worker processes and what they run.")
     apis: dict[Name, Api] = Field(description="The public operations; at least one.")
     server: Server = Field(default_factory=Server, description="Where to listen, and what is too much or too slow.")
     reload: Reload = Field(default_factory=Reload, description="What is watched while the daemon runs.")
+    build: Build = Field(default_factory=Build, description="The container image that is built from this.")

@@ -24,8 +24,15 @@ class Project:
 
     def relative(self, text: str, path: Route) -> str:
         """`text`, which is written at `path`, as a path from the project's folder."""
-        folder = Path(os.path.abspath(value_place(self.root, path).file)).parent  # noqa: PTH100 - links stay as they are
+        folder = self._folder(path)
         return text if folder == self.directory else os.path.relpath(folder / text, self.directory)
+
+    def absolute(self, text: str, path: Route) -> str:
+        """`text`, which is written at `path`, as an absolute path."""
+        return os.path.normpath(self._folder(path) / text)
+
+    def _folder(self, path: Route) -> Path:
+        return Path(os.path.abspath(value_place(self.root, path).file)).parent  # noqa: PTH100 - links stay as they are
 
     def inside(self, text: str) -> Path:
         """Where `text`, a path from the project's folder, leads. Raises PathError if that is not in the project."""

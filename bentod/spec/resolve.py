@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _VERBATIM: tuple[Route, ...] = (
 """Where a dollar is a dollar: JSON Schemas and the values that they describe."""
 
 _MAPS_OF_NAMES: tuple[Route, ...] = (
-    ("labels",), ("env",), ("types",), ("services",), ("apis",),
+    ("labels",), ("env",), ("types",), ("models",), ("services",), ("apis",), ("build", "env"), ("build", "labels"),
     ("services", "*", "env"), ("services", "*", "init"), ("apis", "*", "errors"),
 )  # fmt: skip
 
@@ -80,6 +80,7 @@ def env_files(
 def interpolated(data: dict[str, Any], variables: Mapping[str, str], directory: Path, report: Report) -> dict[str, Any]:
     """`data` with every reference replaced; what cannot be is reported and left out."""
     references = {"spec.dir": str(directory)}
+    models = data["models"].keys() if isinstance(data.get("models"), dict) else ()
     failed: list[Route] = []
 
     def visit(text: str, path: Route) -> str:
@@ -88,7 +89,7 @@ def interpolated(data: dict[str, Any], variables: Mapping[str, str], directory: 
         for name in _NAMED.findall(text):
             report.hide(variables.get(name, ""))
         try:
-            return interpolate(text, _scope(path, variables, references))
+            return interpolate(text, _scope(path, variables, references, models))
         except InterpolationError as error:
             report.at_value(path, error.code, error.message, error.hint)
             failed.append(path)
@@ -110,12 +111,13 @@ def _quietly(name: str, variables: Mapping[str, str], references: Mapping[str, s
         return "unnamed"
 
 
-def _scope(path: Route, variables: Mapping[str, str], references: Mapping[str, str]) -> Scope:
+def _scope(path: Route, variables: Mapping[str, str], references: Mapping[str, str], models: Collection[str]) -> Scope:
     inside = len(path) > 2 and path[0] == "services"
     known = {key: value for key, value in references.items() if key != "spec.name" or path != ("name",)}
     if inside:
         known["service.name"] = str(path[1])
-    return Scope(variables, known, worker=inside and path[2] in ("env", "init"))
+    worker = inside and path[2] in ("env", "init")
+    return Scope(variables, known, worker, models if worker or path[:1] == ("env",) else None)
 
 
 def absolute(path: Path) -> Path:

@@ -9,7 +9,6 @@ from bentod.spec.node import Path
 from bentod.spec.report import Report
 
 KEYS: tuple[Path, ...] = (
-    *((key,) for key in ("models", "build")),
     ("services", "*", "resources"),
     *(("server", key) for key in ("cors", "tls", "auth", "rate_limit")),
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentod.spec.found import FromEnvironment, Interpolated
-from bentod.spec.interpolate import InterpolationError, Scope, expand_worker, interpolate
+from bentod.spec.interpolate import InterpolationError, Scope, expand, interpolate
 
 VARIABLES = {"A": "a", "EMPTY": "", "DOLLARS": "${A} $$", "INDEX": "${worker.index}"}
 SCOPE = Scope(VARIABLES, {"spec.dir": "/d", "spec.name": "n", "service.name": "s"}, worker=True)
@@ -77,7 +77,7 @@ def test_only_values_of_the_environment_are_secret():
 @given(st.text().filter(lambda text: "$" not in text))
 def test_text_without_a_dollar_stays_as_it_is(text):
     assert interpolate(text, SCOPE) == text
-    assert expand_worker(text, 3) == text
+    assert expand(text, 3, {}) == text
 
 
 @given(st.text())
@@ -98,12 +98,12 @@ def test_doubled_dollars_come_back(text):
     ],
 )
 def test_the_index_of_a_worker_is_put_in_when_it_starts(text, value):
-    assert expand_worker(interpolate(text, SCOPE), 3) == value
+    assert expand(interpolate(text, SCOPE), 3, {}) == value
 
 
 def test_the_index_is_put_in_at_any_depth():
     value = {"a": ["${worker.index}", 1, None], "b": ("x${worker.index}",), "${worker.index}": True}
-    assert expand_worker(value, 7) == {"a": ["7", 1, None], "b": ("x7",), "${worker.index}": True}
+    assert expand(value, 7, {}) == {"a": ["7", 1, None], "b": ("x7",), "${worker.index}": True}
 
 
 def test_the_index_works_only_where_a_worker_is():

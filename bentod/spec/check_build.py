@@ -1,0 +1,52 @@
+"""What needs more than one value of `models` and `build` to judge."""
+
+from __future__ import annotations
+
+from bentod.spec.model import Spec
+from bentod.spec.model_build import Build
+from bentod.spec.node import Path
+from bentod.spec.project import PathError, Project
+from bentod.spec.report import Report
+
+_OF_THE_HUB = ("revision", "include", "exclude", "endpoint")
+
+
+def check(spec: Spec, project: Project, report: Report) -> None:
+    """Report what is wrong with the models and the image as a whole."""
+    for name, model in spec.models.items():
+        for key in _OF_THE_HUB if not model.source.startswith("hf://") else ():
+            if getattr(model, key):
+                message = f"`{key}` is for models of Hugging Face, and this one is `{model.source}`"
+                report.at_key(("models", name, key), "conflict", message, "remove it")
+    _check_conda(spec.build, report)
+    if spec.build.base_image:
+        for key in sorted({"cuda", "conda", "distro"} & spec.build.model_fields_set):
+            message = f"`base_image` says what the image is made from, so `{key}` has nothing to say"
+            report.at_key(("build", key), "conflict", message, "keep one of the two")
+    _check_files(spec.build, project, report)
+
+
+def _check_conda(build: Build, report: Report) -> None:
+    if build.conda is None:
+        return
+    if build.cuda:
+        report.at_key(("build", "cuda"), "conflict", "`conda` brings its own CUDA", "keep one of the two")
+    if not build.conda.environment and not build.conda.dependencies:
+        report.at_key(("build", "conda"), "missing-key", "`conda` says neither `environment` nor `dependencies`")
+    if build.conda.environment and (build.conda.channels or build.conda.dependencies):
+        message = "an `environment` file says all, so `channels` and `dependencies` have nothing to say"
+        report.at_key(("build", "conda", "environment"), "conflict", message, "keep one of the two")
+
+
+def _check_files(build: Build, project: Project, report: Report) -> None:
+    files: dict[Path, str | None] = {("build", "requirements"): build.requirements, ("build", "lock"): build.lock}
+    if build.conda is not None:
+        files["build", "conda", "environment"] = build.conda.environment
+    for path, text in files.items():
+        if not text:
+            continue
+        try:
+            if not project.inside(text).is_file():
+                report.at_value(path, "missing-file", f"`{text}` does not exist or is not a file")
+        except PathError as error:
+            report.at_value(path, error.code, error.message, error.hint)
