@@ -19,6 +19,10 @@ def check(spec: Spec, project: Project, report: Report) -> None:
                 message = f"`{key}` is for models of Hugging Face, and this one is `{model.source}`"
                 report.at_key(("models", name, key), "conflict", message, "remove it")
     _check_conda(spec.build, report)
+    for index, words in enumerate(spec.build.run):
+        if not words[0].strip() or words[0].startswith("-"):
+            hint = 'such as `["python", "prepare.py"]`; there is no shell'
+            report.at_value(("build", "run", index), "wrong-value", "a command begins with a program's name", hint)
     if spec.build.base_image:
         for key in sorted({"cuda", "conda", "distro"} & spec.build.model_fields_set):
             message = f"`base_image` says what the image is made from, so `{key}` has nothing to say"
@@ -31,7 +35,7 @@ def _check_conda(build: Build, report: Report) -> None:
         return
     if build.cuda:
         report.at_key(("build", "cuda"), "conflict", "`conda` brings its own CUDA", "keep one of the two")
-    if not build.conda.environment and not build.conda.dependencies:
+    if not report.broken(("build", "conda")) and not (build.conda.environment or build.conda.dependencies):
         report.at_key(("build", "conda"), "missing-key", "`conda` says neither `environment` nor `dependencies`")
     if build.conda.environment and (build.conda.channels or build.conda.dependencies):
         message = "an `environment` file says all, so `channels` and `dependencies` have nothing to say"

@@ -52,7 +52,7 @@ def test_what_a_string_becomes(text, value):
         ("${spec.dir:-x}", "bad-interpolation"),
         ("${NOPE:-" * 20 + "x" + "}" * 20, "bad-interpolation"),
         ("${spec.path}", "unknown-reference"),
-        ("${models.m.path}", "not-supported"),
+        ("${models.m.path}", "unknown-reference"),
         ("${worker.device}", "not-supported"),
     ],
 )
