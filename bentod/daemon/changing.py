@@ -12,6 +12,7 @@ from bentod.daemon.daemon import Daemon
 from bentod.daemon.following import Following
 from bentod.daemon.journal import Journal
 from bentod.daemon.order import Order, Outcome
+from bentod.daemon.overrides import overrides
 from bentod.daemon.reload import Reload
 from bentod.daemon.sources import Sources
 from bentod.errors import SpecError, StartError
@@ -27,7 +28,8 @@ class Changing:
         self._sources = Sources(start.folders, start.desired.plan.project, start.desired.loaded.files)
         self._reload = Reload(daemon, start.environ, journal, self._sources, log)
         self._recorded = start.heir is not None and start.heir.handover.recorded
-        self._following = Following(daemon, self._reload, self._sources, journal, log)
+        unwatched = overrides(start.environ).unwatched
+        self._following = Following(daemon, self._reload, self._sources, journal, log, unwatched)
 
     async def start(self) -> None:
         """Follow what runs now. If that is a generation of old, what the files say at this time is not wanted."""

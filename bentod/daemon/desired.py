@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bentod.daemon.history import Record
+from bentod.daemon.overrides import overridden
 from bentod.plan.build import build
 from bentod.plan.model import Plan
 from bentod.spec.load import Loaded, load
@@ -40,7 +41,7 @@ def read(
     held = contents(files) if held is None else held
     loaded = load(files, environ, held, code)
     plan = build(loaded.spec, loaded.directory, loaded.environ(environ), loaded.env_file_values.keys())
-    return Desired(loaded, plan, {str(file): found.decode() for file, found in held.items()})
+    return Desired(loaded, overridden(plan, environ), {str(file): found.decode() for file, found in held.items()})
 
 
 def contents(files: Sequence[Path]) -> dict[Path, bytes]:

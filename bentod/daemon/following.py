@@ -24,10 +24,17 @@ _GROWING_S = 0.5
 
 
 class Following:
-    """Between the watch, which gives hints, and `Reload`, which judges them. `state`: `on`, `off` or `suspended`."""
+    """Between the watch, which gives hints, and `Reload`, which judges them. `state`: `on`, `off` or `suspended`.
+    `unwatched` is why nothing is watched whatever the spec says, if so."""
 
     def __init__(
-        self, daemon: Daemon, reload: Reload, sources: Sources, journal: Journal, log: Callable[..., None]
+        self,
+        daemon: Daemon,
+        reload: Reload,
+        sources: Sources,
+        journal: Journal,
+        log: Callable[..., None],
+        unwatched: str = "",
     ) -> None:
         self.state, self.reason = "off", "not before everything has started"
         self._daemon = daemon
@@ -35,6 +42,7 @@ class Following:
         self._sources = sources
         self._journal = journal
         self._log = log
+        self._unwatched = unwatched
         self._watch: Watch | None = None
         self._debounce_s = 0.0
         self._turn = asyncio.Lock()
@@ -81,7 +89,7 @@ class Following:
         if self._watch is not None and (not wanted.watch or self._debounce_s != wanted.debounce_s):
             await self._watch.stop()
             self._watch, self.state = None, "off"
-        self.reason = self.reason if self.state == "suspended" else ""
+        self.reason = self.reason if self.state == "suspended" else self._unwatched
         if wanted.watch and self._watch is None:
             project = self._daemon.plan.project
             self._watch = Watch(
