@@ -13,6 +13,7 @@ from pathlib import Path
 from bentod.cli.options import add_files
 from bentod.cli.project import chosen
 from bentod.daemon.folders import service_folder
+from bentod.plan.times import stop_s
 from bentod.render.systemd import Service, units
 from bentod.settings import Settings, read
 from bentod.spec.load import load
@@ -21,7 +22,6 @@ from bentod.spec.model import Spec
 FORMS = ("systemd",)
 _LATER = ("dockerfile", "compose", "kubernetes")
 _NAME = re.compile(r"[a-z_][a-z0-9_-]*")
-_WORKERS_AFTER_S = 5.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,6 @@ def _service(args: argparse.Namespace, spec: Spec, files: list[Path], settings: 
         "BENTOD_STATE": str(state or ""),
         "BENTOD_RUN": f"/run/{runtime}" if runtime else str(run or ""),
     }
-    drain_s = spec.server.drain_timeout_s
     return Service(
         name=spec.name,
         version=spec.version,
@@ -75,7 +74,7 @@ def _service(args: argparse.Namespace, spec: Spec, files: list[Path], settings: 
         writable=state or folder,
         user="" if args.user else _owner(folder),
         start_s=max((service.start_timeout_s for service in spec.services.values()), default=0.0),
-        stop_s=drain_s + max(_WORKERS_AFTER_S, drain_s),
+        stop_s=stop_s(spec.server.drain_timeout_s),
         socket=args.socket,
         waits_for_reload=args.type == "notify-reload",
     )

@@ -29,14 +29,13 @@ from bentod.daemon.tasks import Tasks
 from bentod.daemon.trouble import Again, survived, tell
 from bentod.errors import StartError
 from bentod.plan.model import Plan, ServicePlan
+from bentod.plan.times import WORKERS_AFTER_S, stop_s
 from bentod.supervise.pool import Pool
 from bentod.supervise.spawn import Spawned
 from bentod.wire.messages import Killed, ServiceRoute, Unusable
 
 _GRACE_S = 0.5
 _OBSERVE_S = 2.0
-_WORKERS_AFTER_S = 5.0
-"""What the workers get of `drain_timeout` at the least, after the gateways have used it up."""
 
 
 class Daemon:
@@ -78,8 +77,7 @@ class Daemon:
     @property
     def stop_seconds(self) -> float:
         """How long a stop takes at the most."""
-        drain_s = self.plan.server.drain_timeout_s
-        return drain_s + max(_WORKERS_AFTER_S, drain_s)
+        return stop_s(self.plan.server.drain_timeout_s)
 
     async def start(
         self, number: int, inherited: Sequence[Inherited] = (), *, unseen: bool = False, reason: str = "up"
@@ -132,7 +130,7 @@ class Daemon:
         abandoned = 0
         with survived():
             abandoned = await self.front.stop(drain_s, linger_s)
-        rest_s = max(_WORKERS_AFTER_S, deadline - time.monotonic())
+        rest_s = max(WORKERS_AFTER_S, deadline - time.monotonic())
         stopping = (pool.stop(min(rest_s, pool.plan.stop_timeout_s)) for pool in list(self.alive))
         for error in filter(None, await asyncio.gather(*stopping, return_exceptions=True)):
             tell(error)

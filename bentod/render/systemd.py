@@ -9,22 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
+from bentod.plan.times import START_S
+from bentod.render.recipes import Filters, Unwritable, Written, rendered
 
-from bentod.errors import BentodError
-from bentod.shipped import shipped
-
-_START_S = 60.0
-"""What a daemon may take at its start besides its slowest service."""
 _STOP_S = 15.0
 _WATCHDOG_S = 30.0
 _LAST_OF_ROOT = 1023
 _PLAIN = re.compile(r"[A-Za-z0-9_@.:-]*")
 _SIX_WITH_ZONE = re.compile(r"\[(.+)%(.+)\]:([0-9]+)")
-
-
-class Unwritable(BentodError):
-    """A unit file cannot say this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +64,7 @@ def _service_values(service: Service, stem: str) -> dict[str, Any]:
         "user": service.user,
         "for_user": not service.user,
         "runtime": service.runtime,
-        "start_s": service.start_s + _START_S,
+        "start_s": service.start_s + START_S,
         "stop_s": service.stop_s + _STOP_S,
         "watchdog_s": _WATCHDOG_S,
         "capability": "CAP_NET_BIND_SERVICE" if not socket and any(map(_is_for_root, service.listen)) else "",
@@ -118,32 +110,8 @@ def _socket_address(address: str) -> str:
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Written(str):
-    """Text that a filter has made fit for its place."""
-
-    __slots__ = ()
-
-
 def _rendered(template: str, values: Mapping[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(shipped("recipes/systemd")),
-        undefined=jinja2.StrictUndefined,
-        finalize=_only_written,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - units, not HTML: the filters write each value for its place
-    )
-    environment.filters |= {"bare": _bare, "rest": _rest, "path": _path, "word": _word}
-    environment.filters |= {"command": _command, "seconds": _seconds}
-    return environment.get_template(template).render(values)
-
-
-def _only_written(value: object) -> _Written:
-    """No value comes into a unit but by a filter that knows its place."""
-    if not isinstance(value, _Written):
-        raise TypeError(f"{value!r} is written without a filter")
-    return value
+    return rendered(f"systemd/{template}", values, _FILTERS)
 
 
 def _line(text: str) -> str:
@@ -153,40 +121,50 @@ def _line(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _bare(value: str | Sequence[str]) -> _Written:
+def _bare(value: str | Sequence[str]) -> Written:
     """A word, or some, of letters that mean nothing in any place."""
     words = [value] if isinstance(value, str) else value
     for word in words:
         if not _PLAIN.fullmatch(word):
             raise Unwritable(f"a unit file cannot say {word!r} here")
-    return _Written(" ".join(words))
+    return Written(" ".join(words))
 
 
-def _rest(text: str) -> _Written:
+def _rest(text: str) -> Written:
     """All that follows a `=`, taken as it is. What looks at the line's end would take it for something else."""
     line = _line(text)
     if line.strip() != line or line.endswith("\\"):
         raise Unwritable(f"a unit file cannot say {text!r}: it begins or ends with a space, or ends with a backslash")
-    return _Written(line)
+    return Written(line)
 
 
-def _path(text: str) -> _Written:
+def _path(text: str) -> Written:
     """A folder's absolute path, taken as it is; a slash after it changes nothing and protects its last letter."""
     line = _line(text)
-    return _Written(f"{line}/" if line.endswith((" ", "\\")) else line)
+    return Written(f"{line}/" if line.endswith((" ", "\\")) else line)
 
 
-def _word(text: str) -> _Written:
+def _word(text: str) -> Written:
     """One word among others."""
-    return _Written('"' + _line(text).replace("\\", "\\\\").replace('"', '\\"') + '"')
+    return Written('"' + _line(text).replace("\\", "\\\\").replace('"', '\\"') + '"')
 
 
-def _command(words: Sequence[str]) -> _Written:
+def _command(words: Sequence[str]) -> Written:
     """A command whose words are taken as they are."""
     if set(words[0]) & set("\"'\\"):
         raise Unwritable(f"systemd starts no program with a quote or a backslash in its path: {words[0]}")
-    return _Written(" ".join([_word(f":{words[0]}"), *map(_word, words[1:])]))
+    return Written(" ".join([_word(f":{words[0]}"), *map(_word, words[1:])]))
 
 
-def _seconds(seconds: float) -> _Written:
-    return _Written(str(math.ceil(seconds)))
+def _seconds(seconds: float) -> Written:
+    return Written(str(math.ceil(seconds)))
+
+
+_FILTERS: Filters = {
+    "bare": _bare,
+    "rest": _rest,
+    "path": _path,
+    "word": _word,
+    "command": _command,
+    "seconds": _seconds,
+}

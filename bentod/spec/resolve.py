@@ -41,6 +41,11 @@ def without_extensions(value: Any, path: Route = ()) -> Any:
     return {key: without_extensions(item, (*path, key)) for key, item in value.items() if not key.startswith("x-")}
 
 
+def verbatim(path: Route) -> bool:
+    """Whether a dollar is a dollar at `path`."""
+    return any(_fits(path[: len(pattern)], pattern) for pattern in _VERBATIM)
+
+
 def _fits(path: Route, pattern: Route) -> bool:
     return len(path) == len(pattern) and all(want in ("*", part) for want, part in zip(pattern, path, strict=True))
 
@@ -84,7 +89,7 @@ def interpolated(data: dict[str, Any], variables: Mapping[str, str], directory: 
     failed: list[Route] = []
 
     def visit(text: str, path: Route) -> str:
-        if "$" not in text or any(_fits(path[: len(pattern)], pattern) for pattern in _VERBATIM):
+        if "$" not in text or verbatim(path):
             return text
         for name in _NAMED.findall(text):
             report.hide(variables.get(name, ""))
