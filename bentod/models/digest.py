@@ -67,7 +67,7 @@ class Found(NamedTuple):
 
 def in_order(files: Iterable[File]) -> list[File]:
     """Sorted by the bytes of their paths, as `LC_ALL=C sort` does."""
-    return sorted(files, key=lambda file: os.fsencode(file.path))
+    return sorted(files, key=lambda file: file.path.encode())
 
 
 def of(path: Path, *, follow: bool = False, counted: Counted | None = None) -> FileSet:
@@ -90,9 +90,14 @@ def of_file(path: Path, *, counted: Counted | None = None) -> FileSet:
 
 def hashed(files: Iterable[Found], *, follow: bool = False, counted: Counted | None = None) -> FileSet:
     """Read the files that were found. Raises ModelError, also for a file that has changed since."""
+    return each(files, lambda file: _hashed(file, follow, counted))
+
+
+def each(files: Iterable[Found], job: Callable[[Found], File]) -> FileSet:
+    """What the job makes of the files, in the same order; it is done in several threads."""
     files = tuple(files)
     with ThreadPoolExecutor(max(1, min(_THREADS, os.cpu_count() or 1, len(files)))) as pool:
-        tasks = [pool.submit(_hashed, one, follow, counted) for one in files]
+        tasks = [pool.submit(job, file) for file in files]
         try:
             return FileSet(tuple(task.result() for task in tasks))
         except BaseException:
@@ -108,7 +113,7 @@ def found(path: Path, *, follow: bool = False) -> tuple[Found, ...]:
 def listing(path: Path, *, follow: bool = False) -> tuple[Found, ...]:
     """The files of the folder `path`, sorted as their digest wants it, without reading any. Raises ModelError."""
     with failing(f"the model {path} cannot be read"):
-        files = sorted(_walk(path, follow), key=lambda one: os.fsencode(one.path))
+        files = sorted(_walk(path, follow), key=lambda one: one.path.encode())
     if not files:
         raise ModelError(f"the model {path} holds no file; name a folder that holds the model's files")
     return tuple(files)
@@ -163,7 +168,7 @@ def opened(file: Found, *, follow: bool = False) -> BinaryIO:
 
 
 def pieces(file: Found, *, follow: bool = False, counted: Counted | None = None) -> Iterator[bytes]:
-    """The bytes of the file, as many as were file. Raises ModelError."""
+    """The bytes of the file, as many as were found. Raises ModelError."""
     left = file.size
     with failing(f"the model's file {file.place} cannot be read"), opened(file, follow=follow) as stream:
         while piece := stream.read(CHUNK):
