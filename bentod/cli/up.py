@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
+from typing import NoReturn
 
+from bentod.cli import first
 from bentod.cli.options import add_files
 from bentod.daemon.prelaunch import spawn_gateway
 
@@ -27,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
         from bentod.cli.detach import detach
 
         return detach(args)
+    first.begin()
+    signal.signal(signal.SIGTERM, _end)  # until the daemon minds it
     gateway = spawn_gateway()
     try:
         from bentod.cli.foreground import serve  # while this is imported the gateway imports its own part
@@ -34,3 +40,8 @@ def run(args: argparse.Namespace) -> int:
         return serve(args, gateway)
     finally:
         gateway.abandon()
+
+
+def _end(*_: object) -> NoReturn:
+    """Stop as told: there is nothing to drain yet."""
+    sys.exit(0)
