@@ -35,9 +35,12 @@ class Contents:
         self._settled_at = -_RECENT_S
 
     def digest(self, path: Path) -> str:
-        """The SHA-256 of what `path` holds, as hex digits; "" if there is no file, or none that can be read."""
+        """The SHA-256 of what `path` holds, as hex digits, of a folder that of the names in it; "" if there is nothing,
+        or nothing that can be read."""
         try:
             found = path.stat()
+            if stat.S_ISDIR(found.st_mode):
+                return hashlib.sha256(b"\0".join(sorted(os.listdir(os.fsencode(path))))).hexdigest()  # noqa: PTH208
             known = self._known.get(path)
             if known and known[0] == _signature(found):
                 return known[1]

@@ -6,13 +6,16 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bentod.daemon.history import Record
 from bentod.daemon.overrides import overridden
+from bentod.daemon.weights import NO_MODELS, Weights, weights
+from bentod.errors import Problem, SpecError
 from bentod.plan.build import build
 from bentod.plan.model import Plan
+from bentod.plan.models import ModelPlan, planned
 from bentod.spec.load import Loaded, load
 from bentod.spec.source import MAX_BYTES
 
@@ -22,26 +25,53 @@ Pins = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Desired:
-    """A spec with the texts that it was read from, and the plan that follows. `pins` holds the code to one of old."""
+    """A spec with the texts that it was read from, its models, and the plan that follows. `pins` holds the code to one
+    of old."""
 
     loaded: Loaded
     plan: Plan
     texts: Mapping[str, str]
     pins: Pins = field(default_factory=dict)
+    weights: Weights = NO_MODELS
+
+    @property
+    def beside(self) -> tuple[Path, ...]:
+        """The files besides the spec's own that say what is wanted."""
+        lock = (lock_of(self.loaded.files),) if self.weights.declared else ()
+        return (*self.loaded.env_files, *lock, *self.weights.watched)
+
+    def with_models(self, weights: Weights, environ: Mapping[str, str]) -> Desired:
+        """The same, now that the models are known."""
+        return replace(self, weights=weights, plan=_planned(self.loaded, weights, environ))
 
 
 def read(
     files: Sequence[Path],
     environ: Mapping[str, str],
     held: Mapping[Path, bytes] | None = None,
-    code: Path | None = None,
+    carried: Sequence[ModelPlan] = (),
 ) -> Desired:
-    """What `files` say, if they hold this, or what they hold now; for the modules in `code` instead of those beside
-    them. Raises SpecError."""
+    """What `files` say, if they hold this, or what they hold now. `carried` are the models of what runs: what neither
+    the spec nor its lock file pins stays as it is. Raises SpecError."""
     held = contents(files) if held is None else held
-    loaded = load(files, environ, held, code)
-    plan = build(loaded.spec, loaded.directory, loaded.environ(environ), loaded.env_file_values.keys())
-    return Desired(loaded, overridden(plan, environ), {str(file): found.decode() for file, found in held.items()})
+    loaded = load(files, environ, held)
+    return _desired(loaded, held, weights(planned(loaded.spec), lock_of(files), carried, environ), environ)
+
+
+def lock_of(files: Sequence[Path]) -> Path:
+    """The lock file of a spec."""
+    return files[0].with_suffix(".lock")
+
+
+def _desired(loaded: Loaded, held: Mapping[Path, bytes], models: Weights, environ: Mapping[str, str]) -> Desired:
+    texts = {str(file): found.decode() for file, found in held.items()}
+    return Desired(loaded, _planned(loaded, models, environ), texts, weights=models)
+
+
+def _planned(loaded: Loaded, models: Weights, environ: Mapping[str, str]) -> Plan:
+    named = loaded.env_file_values.keys()
+    plan = build(loaded.spec, loaded.directory, loaded.environ(environ), named, models.located)
+    return overridden(plan, environ)
 
 
 def contents(files: Sequence[Path]) -> dict[Path, bytes]:
@@ -58,15 +88,21 @@ def contents(files: Sequence[Path]) -> dict[Path, bytes]:
 
 
 def recorded(record: Record, environ: Mapping[str, str], objects: Path) -> Desired:
-    """What was wanted when a generation was recorded, with its code, which is in `objects`. Raises SpecError if that is
-    impossible by now."""
+    """What was wanted when a generation was recorded, with its code, which is in `objects`, and its models. Raises
+    SpecError if that is impossible by now."""
     held = {Path(name): text.encode() for name, text in record.files.items()}
     pins = {name: service.files for name, service in record.services.items()}
     with tempfile.TemporaryDirectory(prefix="bentod-code-") as folder:
         for name, digest in (item for files in pins.values() for item in files.items()):
             _put(Path(folder) / name, objects / digest, next(iter(held)).parent / name)
-        found = read(list(held), environ, held, Path(folder).resolve())
-    return Desired(found.loaded, found.plan, found.texts, pins)
+        loaded = load(list(held), environ, held, Path(folder).resolve())
+    carried = [one.declared for one in record.models.values()]
+    models = weights(planned(loaded.spec), None, carried, environ)
+    for name, one in record.models.items():
+        if name in models.located and models.located[name].digest != one.digest:
+            message = f"the model {name} is not what it was in generation {record.number}: its files have changed"
+            raise SpecError([Problem("model-changed", message, path=f"models.{name}")])
+    return replace(_desired(loaded, held, models, environ), pins=pins)
 
 
 def _put(path: Path, kept: Path, there: Path) -> None:

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from bentod.daemon.atomic import create_whole, write_whole
 from bentod.daemon.git import Git
 from bentod.errors import BentodError
+from bentod.plan.models import ModelPlan
 
 _FILE = re.compile(r"([1-9][0-9]{0,8})\.json")
 _TEMPORARY = re.compile(r"\..*\.tmp")
@@ -36,6 +37,14 @@ class ServiceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model as it was declared, pinned to what it was, and the digest of its files."""
+
+    declared: ModelPlan
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One attempt at a generation. `time` is in ISO 8601, UTC.
 
@@ -54,6 +63,7 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
     services: Mapping[str, ServiceRecord] = field(default_factory=dict)
+    models: Mapping[str, ModelRecord] = field(default_factory=dict)
     seconds: float | None = None
     difference: Mapping[str, Any] | None = None
     error: str = ""

@@ -15,8 +15,9 @@ import bentod
 from bentod.daemon import git
 from bentod.daemon.desired import Desired, recorded
 from bentod.daemon.folders import Folders
-from bentod.daemon.history import History, HistoryFailed, Marker, Outcome, Record, ServiceRecord, ended
+from bentod.daemon.history import History, HistoryFailed, Marker, ModelRecord, Outcome, Record, ServiceRecord, ended
 from bentod.daemon.objects import Objects
+from bentod.daemon.weights import NO_MODELS, Weights
 from bentod.errors import BentodError
 from bentod.plan import fingerprint
 from bentod.supervise.pool import Pool
@@ -62,10 +63,11 @@ class Journal:
         await self._try(partial(self._history.begin, record))
         return number
 
-    async def live(self, number: int, seconds: float, pools: Mapping[str, Pool]) -> None:
+    async def live(self, number: int, seconds: float, pools: Mapping[str, Pool], models: Weights = NO_MODELS) -> None:
         """The attempt is what runs now."""
         self._services = _services(pools)
-        await self._finish(number, "live", seconds, services=self._services)
+        kept = {one.name: ModelRecord(one, models.located[one.name].digest) for one in models.pinned}
+        await self._finish(number, "live", seconds, services=self._services, models=kept)
         await self._try(partial(self._marker.set, number, os.getpid()))
         await self._try(partial(self._prune, _digests(pools.values())))
 
@@ -116,9 +118,10 @@ class Journal:
         seconds: float,
         error: str = "",
         services: Mapping[str, ServiceRecord] | None = None,
+        models: Mapping[str, ModelRecord] | None = None,
     ) -> None:
         record, where = self._open.pop(number)
-        record = ended(replace(record, services=services or {}), outcome, seconds, error)
+        record = ended(replace(record, services=services or {}, models=models or {}), outcome, seconds, error)
         await asyncio.wait([where], timeout=_GIT_S)
         if where.done():
             record = replace(record, git=None if where.exception() else where.result())

@@ -83,8 +83,9 @@ class Places:
         return Seen(names, outdated=rebuilt or bool(names), rebuilt=rebuilt)
 
     def _counts(self, path: Path) -> str | None:
-        if path in self._files:
-            return name(self._files[path], self._project)
+        for one in (path, path.parent):  # of a folder that counts, all that is in it
+            if one in self._files:
+                return name(self._files[one], self._project)
         if not path.is_relative_to(self._real):
             return None
         python = self._wanted.anything and path.suffix == ".py" and not self._patterns.excluded(path)

@@ -21,6 +21,7 @@ from bentod.daemon.patterns import UnusablePattern
 from bentod.daemon.proposal import Disk, Running, propose
 from bentod.daemon.sources import Sources
 from bentod.daemon.unsaid import refers
+from bentod.daemon.weights import fetched
 from bentod.errors import Problem, SpecError, StartError
 from bentod.plan.difference import Proposal
 from bentod.plan.document import document
@@ -118,11 +119,13 @@ class Reload:
         self._again = False
         try:
             desired = await self._desired(order)
+            found = await fetched(desired.weights, self._environ, self._log)
+            desired = desired if found is desired.weights else desired.with_models(found, self._environ)
             running = await self._running()
             disk = await self._disk(desired, running)
-        except SpecError as error:
+        except (SpecError, StartError) as error:
             self._sources.failed()
-            return self._not("failed", str(error), error.problems)
+            return self._not("failed", str(error), getattr(error, "problems", ()))
         proposal = propose(running, desired, disk)
         shown = document(proposal)
         if refused := refusal(order, proposal):
@@ -165,7 +168,7 @@ class Reload:
         seconds = time.monotonic() - begun
         await self._follow(order, desired, disk)
         # first the record, then what is said of it: who hears that it is live finds that written down
-        await self._journal.live(number, seconds, self._daemon.routing.pools)
+        await self._journal.live(number, seconds, self._daemon.routing.pools, desired.weights)
         self.note = Note()
         self._tell(number, seconds, proposal)
         return Outcome("applied", number, seconds, plan=shown)
@@ -207,7 +210,8 @@ class Reload:
 
     async def _read(self, files: Sequence[Path], held: Mapping[Path, bytes] | None = None) -> Desired:
         """What these files say. Raises SpecError."""
-        desired = await asyncio.to_thread(read, files, self._environ, held)
+        carried = self._daemon.desired.weights.pinned
+        desired = await asyncio.to_thread(read, files, self._environ, held, carried)
         project = self._daemon.plan.project
         if desired.plan.project != project:
             raise SpecError([Problem("other-project", f"this daemon serves {project}", str(desired.loaded.files[0]))])

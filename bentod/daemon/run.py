@@ -22,6 +22,7 @@ from bentod.daemon.ordered import Ordered
 from bentod.daemon.start import Start
 from bentod.daemon.succession import Succession
 from bentod.daemon.trouble import survived
+from bentod.daemon.weights import fetched
 from bentod.errors import StartError
 
 if TYPE_CHECKING:
@@ -133,11 +134,13 @@ class _Run:
         reason = first_reason(broken, heir=self._start.heir is not None)
         number = await self._journal.begin(self._daemon.desired, reason)
         try:
+            await self._fetch()
             await self._serve_from(number, reason)
             if broken is not None:
                 (await self._ordered.changes()).resumed(broken)
             self._ready = True
-            await self._journal.live(number, time.monotonic() - begun, self._daemon.routing.pools)
+            seconds, pools = time.monotonic() - begun, self._daemon.routing.pools
+            await self._journal.live(number, seconds, pools, self._daemon.desired.weights)
         except StartError as error:
             told = {"error": str(error), "traceback": error.traceback}
             self._log("generation.failed", level="error", generation=number, **told)
@@ -149,6 +152,14 @@ class _Run:
         self._ordered.say_ready()
         if self._start.watchdog_s is not None:
             self._watchdog = asyncio.create_task(self._watched(self._start.watchdog_s))
+
+    async def _fetch(self) -> None:
+        """Have every model on this host. That may last: whoever asks is told meanwhile. Raises StartError."""
+        desired = self._daemon.desired
+        if desired.weights.wanted:
+            self._daemon.launched.set()
+            found = await fetched(desired.weights, self._start.environ, self._log)
+            self._daemon.desired = desired.with_models(found, self._start.environ)
 
     async def _serve_from(self, number: int, reason: str) -> None:
         """Start a generation, in the place of another daemon if there is one. Raises StartError."""

@@ -26,7 +26,8 @@ _DIFFERENT = "!"
 
 
 class Sources:
-    """Of one daemon: the spec's `files`, their `env_files`, what its workers imported, what `reload.include` names."""
+    """Of one daemon: the spec's `files`, what is named beside them, what its workers imported, what `reload.include`
+    names."""
 
     def __init__(self, folders: Folders, project: Path, files: Sequence[Path]) -> None:
         self.files = tuple(files)
@@ -35,7 +36,7 @@ class Sources:
         self._project = project
         self._contents = Contents()
         self._ignored = (folders.state, folders.run, folders.files)
-        self._env_files: tuple[Path, ...] = ()
+        self._beside: tuple[Path, ...] = ()
         self._reload = ReloadPlan()
         self._patterns = self._patterns_of(self._reload)
         self._imported: frozenset[str] = frozenset()
@@ -68,7 +69,7 @@ class Sources:
     def _expect(self, desired: Desired, reload: ReloadPlan) -> None:
         self._patterns = self._patterns_of(reload)
         self._reload, self._pinned = reload, bool(desired.pins)
-        self.files, self._env_files = desired.loaded.files, desired.loaded.env_files
+        self.files, self._beside = desired.loaded.files, desired.beside
 
     def imported(self, pools: Iterable[Pool]) -> bool:
         """The running workers have imported what they have by now. Returns whether that is more, or less, than was
@@ -99,7 +100,7 @@ class Sources:
     def wanted(self) -> Wanted:
         """What has to be watched."""
         names = (self._project / name for name in self._imported | self._failed)
-        files = (*self.files, *self._env_files, *(path for path in names if not self._patterns.excluded(path)))
+        files = (*self.files, *self._beside, *(path for path in names if not self._patterns.excluded(path)))
         return Wanted(frozenset(files), self._reload.include, self._reload.exclude, self._ignored, self._mending)
 
     # ── what it holds ────────────────────────────────────────────────────────────────────────────
@@ -140,7 +141,7 @@ class Sources:
         """A file that holds something else than was read or found in it, or than one of these pools imported; "" if
         there is none. Then what was made of them may be half of one edit and half of the next, and there will be
         news."""
-        known = {path: self._known.get(path, "") for path in (*self.files, *self._env_files)}
+        known = {path: self._known.get(path, "") for path in (*self.files, *self._beside)}
         known |= {self._project / name: digest for pool in pools for name, digest in pool.files.items()}
         counted = [path for path in known if not self._patterns.excluded(path)]
         now = await asyncio.to_thread(self._contents.digests, counted)

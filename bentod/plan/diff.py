@@ -76,6 +76,6 @@ def _documents(old: Plan, new: Plan) -> Iterator[Cause]:
     yield from changes(("reload",), old.reload, new.reload, RELOAD)
     used = {name for plan in (old, new) for service in plan.services for name in service.models}
     for name in sorted((old.models.keys() | new.models.keys()) - used):
-        before, after = (services.identity(plan.models.get(name)) for plan in (old, new))
+        before, after = (services.identity(plan.models, name) for plan in (old, new))
         if before != after:
             yield Cause("key", dotted(("models", name)), before, after)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from bentod.plan.difference import Cause
 from bentod.plan.fingerprint import settings
@@ -60,16 +60,19 @@ def _causes(old: ServicePlan, new: ServicePlan, before: Plan, after: Plan, chang
         yield Cause("key", "server.gateways", str(before.server.gateways), str(after.server.gateways))
 
 
-def identity(model: Located | None) -> str:
-    """What tells a model's content from another one, for people."""
-    return (model.commit or model.version or model.digest.removeprefix("sha256:"))[:12] if model is not None else ""
+def identity(models: Mapping[str, Located | None], name: str) -> str:
+    """What tells a model's content from another one, for people; "" if there is no such model."""
+    model = models.get(name)
+    if model is None:
+        return "not fetched yet" if name in models else ""
+    return (model.commit or model.version or model.digest.removeprefix("sha256:"))[:12]
 
 
 def _used(old: ServicePlan, new: ServicePlan, before: Plan, after: Plan, changed: set[str]) -> Iterator[Cause]:
     """What the service uses, and what the APIs want of it: models, methods, and which exceptions are expected."""
     for name in _either(old.models, new.models):
         if (key := dotted(("models", name))) in changed:
-            yield Cause("key", key, identity(old.models.get(name)), identity(new.models.get(name)))
+            yield Cause("key", key, identity(old.models, name), identity(new.models, name))
     wanted = {api.name: api for api in after.apis if api.service == new.name}
     had = {api.name: api for api in before.apis if api.service == old.name}
     place = ("services", new.name)

@@ -1,0 +1,131 @@
+"""The models of a spec: what they are pinned to, where they lie on this host, and fetching those that do not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bentod.errors import StartError
+from bentod.plan.models import Located, Missing, ModelPlan
+
+BAKED = "BENTOD_BAKED_MODELS"
+"""The folder of the models that an image brings."""
+_TOLD_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The models of one spec. `declared` are pinned as far as they can be without asking anybody."""
+
+    declared: tuple[ModelPlan, ...] = ()
+    located: Mapping[str, Located] = field(default_factory=dict)
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+    baked: bool = False
+
+    @property
+    def wanted(self) -> tuple[ModelPlan, ...]:
+        """Those that have to be fetched, or asked for, before workers can start."""
+        return tuple(model for model in self.declared if model.name in self.missing or self._open(model))
+
+    @property
+    def pinned(self) -> tuple[ModelPlan, ...]:
+        """The models as they were declared, each pinned to what lies on this host."""
+        return tuple(_as_found(model, self.located.get(model.name)) for model in self.declared)
+
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """The files and folders of models that are paths: what they hold may be changed by anybody."""
+        found: list[Path] = []
+        for model in self.declared:
+            if model.kind == "path":
+                path = Path(model.source)
+                found += [path, *path.rglob("*")] if path.is_dir() else [path]
+        return tuple(found)
+
+    def _open(self, model: ModelPlan) -> bool:
+        return model.kind == "hf" and not model.commit and not self.baked
+
+
+NO_MODELS = Weights()
+
+
+def weights(
+    models: Sequence[ModelPlan], lock: Path | None, carried: Sequence[ModelPlan], environ: Mapping[str, str]
+) -> Weights:
+    """What is known of the models without any network. The file `lock` pins what it knows; what is left open is as in
+    `carried`, which is pinned, if it is declared as there. Raises SpecError for a lock file that cannot be used."""
+    if not models:
+        return NO_MODELS
+    # few specs name models, and all that follows takes its time to import
+    from bentod.lock.file import read
+    from bentod.lock.pin import pinned
+    from bentod.models.home import default_home
+    from bentod.models.locate import locate
+
+    locked = pinned(models, read(lock)) if lock is not None else models
+    declared = tuple(_carried(model, carried) for model in locked)
+    baked = environ.get(BAKED)
+    found = locate(declared, default_home(environ), Path(baked) if baked else None)
+    return Weights(
+        declared,
+        {name: one for name, one in found.items() if isinstance(one, Located)},
+        {name: one for name, one in found.items() if isinstance(one, Missing)},
+        bool(baked),
+    )
+
+
+def _carried(model: ModelPlan, carried: Iterable[ModelPlan]) -> ModelPlan:
+    if model.kind == "path" or model.commit or model.version:
+        return model
+    return next((one for one in carried if replace(one, commit="", version="") == model), model)
+
+
+def _as_found(model: ModelPlan, found: Located | None) -> ModelPlan:
+    return model if found is None else replace(model, commit=found.commit, version=found.version)
+
+
+async def fetched(found: Weights, environ: Mapping[str, str], log: Callable[..., None]) -> Weights:
+    """The same with every model on this host. Raises StartError."""
+    wanted = found.wanted
+    for model in wanted:
+        missing = found.missing.get(model.name)
+        if missing is not None and not missing.fetchable:
+            raise StartError(f"the model {model.name} cannot be used: {missing.reason}")
+    if not wanted:
+        return found
+    from bentod.models.fetching import fetch
+    from bentod.models.home import ModelError, default_home
+
+    telling = _Telling(log)
+    for model in wanted:
+        log("model.fetching", model=model.name, source=model.uri, revision=model.revision)
+    begun = time.monotonic()
+    try:
+        located = await fetch(wanted, default_home(environ), environ, telling.report)
+    except ModelError as error:
+        raise StartError(str(error)) from None
+    for one in located.values():
+        seconds = round(time.monotonic() - begun, 3)
+        log("model.ready", model=one.name, commit=one.commit, bytes=one.size, files=one.files, seconds=seconds)
+    return replace(found, located={**found.located, **located}, missing={})
+
+
+class _Telling:
+    """Progress → events, not too many of them."""
+
+    def __init__(self, log: Callable[..., None]) -> None:
+        self._log = log
+        self._told: dict[tuple[str, str], float] = {}
+
+    def report(self, progress: Any) -> None:
+        """One step of fetching."""
+        if progress.note:
+            self._log("model.note", level="warning", model=progress.model, reason=progress.note)
+        now, key = time.monotonic(), (progress.model, progress.state)
+        if progress.state != "ready" and now - self._told.get(key, -_TOLD_EVERY_S) >= _TOLD_EVERY_S:
+            self._told[key] = now
+            keys = {"state": progress.state, "bytes": progress.done_bytes, "of": progress.total_bytes}
+            self._log("model.progress", model=progress.model, **keys)
