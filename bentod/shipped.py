@@ -1,4 +1,4 @@
-"""Where the files that come with bentod lie, in a wheel or in a checkout: `schemas/`, `specs/`, `recipes/`, `constraints/`."""
+"""Where the files that come with bentod lie, in a wheel or a checkout: `schemas`, `specs`, `recipes`, `constraints`."""
 
 from __future__ import annotations
 
