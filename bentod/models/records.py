@@ -64,6 +64,22 @@ class Record(_Strict):
             raise ValueError("the digest is not that of the files that are listed")
         return self
 
+    @classmethod
+    def of(cls, model: ModelPlan, commit: str, folder: Path, files: Sequence[Fetched]) -> Self:
+        """The record of a fetch that is complete now."""
+        return cls(
+            source=model.source,
+            endpoint=model.endpoint,
+            revision="" if pinned(model) else revision_of(model),
+            commit=commit,
+            include=model.include,
+            exclude=model.exclude,
+            folder=str(folder),
+            fetched=now(),
+            digest=FileSet(tuple(File(file.path, file.size, file.sha256) for file in files)).digest,
+            files=tuple(files),
+        )
+
     @property
     def file_set(self) -> FileSet:
         """The files, as `bentod.models.digest` has them."""

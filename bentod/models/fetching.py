@@ -1,0 +1,178 @@
+"""Fetching from the outside: a child process does it, so that it can be ended and the daemon stays small."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bentod
+from bentod.models.home import Home, ModelError
+from bentod.models.locate import locate
+from bentod.models.orders import Limits, Order, Said, decode_said, encode_order
+from bentod.models.progress import Listing, Progress
+from bentod.models.records import pinned
+from bentod.plan.models import Located, Missing, ModelPlan
+
+_LONGEST_LINE = 64 << 20
+_KEPT_OUTPUT = 4096
+_PATIENCE_S = 5.0
+
+Report = Callable[[Progress], None]
+
+
+async def fetch(
+    models: Sequence[ModelPlan],
+    home: Home,
+    environ: Mapping[str, str],
+    report: Report,
+    limits: Limits | None = None,
+) -> dict[str, Located]:
+    """Have all models lie on this host. Returns where, by their names in the spec.
+
+    What is pinned and complete takes no network and no process; a branch or a tag is asked for each time. Raises
+    ModelError, which names the model, what was tried and what to do. To cancel it ends the fetch at once; what has
+    come is kept for the next one.
+    """
+    places = await asyncio.to_thread(locate, models, home)
+    wanted = []
+    located = {}
+    for model in models:
+        place = places[model.name]
+        if isinstance(place, Missing) and not place.fetchable:
+            raise ModelError(f"model `{model.name}`: {place.reason}")
+        if isinstance(place, Missing) or (model.kind == "hf" and not pinned(model)):
+            wanted.append(model)
+        else:
+            located[model.name] = place
+            report(Progress(model.name, place.size, place.size, place.files, state="ready"))
+    if wanted:
+        order = Order("fetch", tuple(wanted), str(home.root), limits or Limits())
+        answers = await _asked(order, environ, report)
+        located |= {said.located.name: said.located for said in answers if said.located}
+    return {model.name: _there(model, located) for model in models}
+
+
+def fetch_now(
+    models: Sequence[ModelPlan], home: Home, environ: Mapping[str, str], report: Report, limits: Limits | None = None
+) -> dict[str, Located]:
+    """The same, for who has no event loop."""
+    return asyncio.run(fetch(models, home, environ, report, limits))
+
+
+async def listing(model: ModelPlan, home: Home, environ: Mapping[str, str], limits: Limits | None = None) -> Listing:
+    """What fetching an `hf` model would fetch. Raises ModelError."""
+    order = Order("list", (model,), str(home.root), limits or Limits())
+    for said in await _asked(order, environ, lambda _: None):
+        if said.listing is not None:
+            return said.listing
+    raise ModelError(f"model `{model.name}`: the fetching process said nothing; this is a bug of bentod's")
+
+
+def listing_now(model: ModelPlan, home: Home, environ: Mapping[str, str], limits: Limits | None = None) -> Listing:
+    """The same, for who has no event loop."""
+    return asyncio.run(listing(model, home, environ, limits))
+
+
+def _there(model: ModelPlan, located: Mapping[str, Located]) -> Located:
+    if model.name not in located:
+        raise ModelError(f"model `{model.name}`: the fetching process said nothing; this is a bug of bentod's")
+    return located[model.name]
+
+
+async def _asked(order: Order, environ: Mapping[str, str], report: Report) -> list[Said]:
+    """What the child answers besides its progress. Raises ModelError for an error that it tells, or if it dies."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "bentod.models"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=_LONGEST_LINE,
+        env=_environment(environ),
+    )
+    talk = _Talk(child, report)
+    try:
+        return await talk.hold(order)
+    finally:
+        await _end(child)
+
+
+@dataclass(slots=True)
+class _Talk:
+    """The order to a child, and what comes back."""
+
+    child: asyncio.subprocess.Process
+    report: Report
+    answers: list[Said] = field(default_factory=list)
+    output: bytes = b""
+
+    async def hold(self, order: Order) -> list[Said]:
+        assert self.child.stdin is not None
+        listening = asyncio.gather(self._listen(), self._keep_output())
+        try:
+            with contextlib.suppress(OSError):
+                self.child.stdin.write(encode_order(order))
+                await self.child.stdin.drain()
+            await listening
+        finally:
+            listening.cancel()
+        code = await self.child.wait()
+        error = next((said.error for said in self.answers if said.error), "")
+        if not error and code:
+            error = self._died(order, code)
+        if error:
+            raise ModelError(error)
+        return self.answers
+
+    async def _listen(self) -> None:
+        assert self.child.stdout is not None
+        async for line in self.child.stdout:
+            try:
+                said = decode_said(line)
+            except ValueError:  # something that a library printed
+                self.output = (self.output + line)[-_KEPT_OUTPUT:]
+                continue
+            if said.progress is not None:
+                self.report(said.progress)
+            else:
+                self.answers.append(said)
+
+    async def _keep_output(self) -> None:
+        assert self.child.stderr is not None
+        while data := await self.child.stderr.read(65536):
+            self.output = (self.output + data)[-_KEPT_OUTPUT:]
+
+    def _died(self, order: Order, code: int) -> str:
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        lines = self.output.decode(errors="replace").strip().splitlines()
+        last = f"; its last words: {lines[-1][:300]}" if lines else ""
+        names = ", ".join(f"`{model.name}` ({model.uri})" for model in order.models)
+        return f"models {names}: the process that fetches {how}{last}; what has come is kept, so try again"
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """End the child, if it has not ended."""
+    if child.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        await asyncio.wait_for(child.wait(), _PATIENCE_S)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The child loads the same bentod. It speaks JSON, so nothing else may speak; nor is anybody asked, unless somebody
+    wants that, what else runs here."""
+    folder = str(Path(bentod.__file__).parent.parent)
+    paths = [folder, *filter(None, [environ.get("PYTHONPATH")])]
+    own = {"PYTHONPATH": os.pathsep.join(paths), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    return {"HF_HUB_DISABLE_TELEMETRY": "1", **environ, **own}
