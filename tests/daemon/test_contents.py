@@ -46,8 +46,17 @@ def test_what_cannot_be_read_has_an_empty_digest(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "astray").symlink_to("nowhere")
-    for name in ("missing", "pipe", "circle", "astray", ".", "a\0b"):
+    for name in ("missing", "pipe", "circle", "astray", "a\0b"):
         assert Contents().digest(tmp_path / name) == "", name
+
+
+def test_the_digest_of_a_folder_is_that_of_the_names_in_it(path):
+    folder, found = path.parent, Contents()
+    before = found.digest(folder)
+    path.write_text("another")
+    assert found.digest(folder) == before
+    path.with_name("new").touch()
+    assert found.digest(folder) != before != ""
 
 
 def test_a_link_has_the_digest_of_what_it_leads_to(path):

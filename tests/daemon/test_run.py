@@ -16,6 +16,7 @@ from bentod.daemon import run as running
 from bentod.daemon.order import Order, Outcome
 from bentod.daemon.run import run
 from bentod.daemon.start import Start
+from bentod.daemon.weights import NO_MODELS
 from bentod.errors import StartError
 from tests.support import loops
 from tests.support.children import Events
@@ -130,7 +131,7 @@ def daemon(world, instead=False):
     """`run` with everything that it starts with."""
 
     def desired(name):
-        return SimpleNamespace(plan=SimpleNamespace(name=name))
+        return SimpleNamespace(plan=SimpleNamespace(name=name), weights=NO_MODELS)
 
     start = Start(
         desired("wanted"),
