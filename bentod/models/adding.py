@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentod.models import copying, digest, entry, manifest, staging, tags
@@ -55,6 +55,8 @@ def add(store: Store, source: Source, tag: Tag | str, about: About, counted: Cou
     single = None if source.path.is_dir() else source.path.name
     done = _there_already(store, Model(tag, FileSet(()), single, about), files)
     if done is None:
+        if not source.move:
+            copying.check_room(store.root, sum(file.size for file in files))
         with failing(f"the model {tag} cannot be added to the store {store.root}"), staging.staged(store.root) as made:
             target = made / "model"
             target.mkdir()
@@ -74,7 +76,7 @@ def commit(store: Store, made: Path, model: Model) -> Added:
     folder = store.root / tag.name / tag.version
     with staging.locked(store.root):
         if folder.exists():
-            return _same(store, tag, model)
+            return same(store, replace(model, tag=tag))
         folder.parent.mkdir(exist_ok=True)
         made.rename(folder)
         copying.sync(folder.parent)
@@ -97,7 +99,7 @@ def _there_already(store: Store, model: Model, files: tuple[Found, ...]) -> Adde
         if _sizes(known.manifest.files) == _sizes(files):
             hashed = hashed or digest.hashed(files)
             if version or hashed.digest == known.digest:
-                return _same(store, known.tag, Model(known.tag, hashed, model.single, model.about))
+                return same(store, replace(model, tag=known.tag, files=hashed))
         elif version:
             raise _taken(store, known.tag)
     return None
@@ -120,9 +122,9 @@ def _sizes(files: Iterable[manifest.Listed | Found]) -> dict[str, int]:
     return {file.path: file.size for file in files}
 
 
-def _same(store: Store, tag: Tag, model: Model) -> Added:
-    """The model that is there, if it is this one. Raises ModelError."""
-    known = store.read(tag)
+def same(store: Store, model: Model) -> Added:
+    """The model that the store has by this tag, if it is this one. Raises ModelError."""
+    known, tag = store.read(model.tag), model.tag
     entry.check(known)
     if known.digest != model.files.digest or known.manifest.single != model.single:
         raise _taken(store, tag)

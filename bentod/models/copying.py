@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from bentod.models import digest
 from bentod.models.digest import Counted, File, FileSet, Found
+from bentod.models.home import ModelError
 
 MODE = 0o444
 """Of the files in the store, less the umask: a model that was added is not written again."""
@@ -31,6 +33,17 @@ def copied(files: Iterable[Found], target: Path, *, link: bool = False, counted:
     done = digest.each(files, copy)
     sync_tree(target)
     return done
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Raises ModelError if the file system of `folder`, which need not be there yet, has no room for `size` bytes."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise ModelError(
+            f"the model has {size} bytes, and {there} has room for {free}: make room, or let BENTOD_MODELS name a "
+            "folder with more"
+        )
 
 
 def written(path: str, where: Path, pieces: Iterable[bytes]) -> File:

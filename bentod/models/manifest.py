@@ -29,7 +29,7 @@ from bentod.models.home import ModelError
 NAME = "manifest.json"
 LARGEST = 64 << 20
 _WRONG = 5
-_DEEPEST = 64
+DEEPEST = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -69,7 +69,7 @@ def _plain(value: JsonValue) -> JsonValue:
     while level:
         if any(isinstance(one, float) and not math.isfinite(one) for one in level):
             raise ValueError("infinity and NaN are not JSON values")
-        if depth > _DEEPEST:
+        if depth > DEEPEST:
             raise ValueError("this is nested too deeply")
         depth += 1
         level = [inner for one in level for inner in _inner(one)]
