@@ -169,7 +169,7 @@ class RunFolder:
                 f"its run folder is {run}"
             ) from None
         except OSError as error:
-            raise UnusableFolder(f"cannot use the run folder {error.filename or run}: {error.strerror}") from None
+            raise UnusableFolder(_unusable(self._where, error)) from None
         self.ours = True
         self._clean()
         self._make()
@@ -212,6 +212,14 @@ class RunFolder:
         self._where.next_control.unlink(missing_ok=True)
         for part in _PARTS:
             remove_part(self._where.with_part(part))
+
+
+def _unusable(where: Folders, error: OSError) -> str:
+    """What is wrong with a folder that nothing can be written to, such as in a container whose root is read-only."""
+    path = Path(error.filename or where.run)
+    if path in (where.files, *where.files.parents) and path not in where.run.parents:
+        return f"cannot use the folder for files {path}: {error.strerror}; TMPDIR names another place"
+    return f"cannot use the run folder {path}: {error.strerror}; BENTOD_RUN names another"
 
 
 def remove_part(where: Folders) -> None:
