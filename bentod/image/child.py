@@ -22,7 +22,6 @@ _LONGEST_LINE = 4000
 _END_S = 10.0
 _ASK_S = 20.0
 _LONGEST_READ = 64 * 1024
-_MOST_ANSWER = 16 * 1024 * 1024
 
 
 def run(command: Command, context: Context, environ: Mapping[str, str], veil: Veil, tell: Tell) -> None:
@@ -38,13 +37,27 @@ def run(command: Command, context: Context, environ: Mapping[str, str], veil: Ve
 
 def said(argv: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
     """What a command that ends soon prints; None if it fails, whatever the reason."""
+    status, out, _ = _asked(argv, environ)
+    return out if status == 0 else None
+
+
+def why_not(argv: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
+    """Why a command that ends soon fails; None if it does not."""
+    status, out, error = _asked(argv, environ)
+    last = [line for line in (out + error).splitlines() if line.strip()][-1:]
+    return None if status == 0 else printable(last[0].strip() if last else f"it ended with status {status}")
+
+
+def _asked(argv: tuple[str, ...], environ: Mapping[str, str]) -> tuple[int, str, str]:
     try:
         done = subprocess.run(
             argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ASK_S, check=False
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout[:_MOST_ANSWER].decode("utf-8", "replace") if done.returncode == 0 else None
+    except OSError as error:
+        return -1, "", error.strerror or str(error)
+    except subprocess.TimeoutExpired:
+        return -1, "", f"it did not answer within {_ASK_S:g} s"
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 
 def shown(command: Command) -> str:
