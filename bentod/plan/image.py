@@ -38,7 +38,8 @@ class CondaPlan:
 class ImagePlan:
     """All that a Dockerfile is rendered from.
 
-    `base_image` is what the user named, "" for the one that fits `distro`, `python` and `cuda` (a full version, or "").
+    `base_image` is what the user named, "" for the one that fits `distro`, `python` and `cuda` (a full version, or "");
+    `python` may be "" with it: any that works. `base_digest` is what the base is pinned to, as `sha256:<hex>`, or "".
     `requirements` are the lines of the file that pip installs; `locked`: they are all there is, with hashes.
     `specs` are the spec's files, from the project's folder. `models` are the names of those that are baked in.
     `labels` are complete: what the spec says, and OCI's own. `stop_s` is how long a stop may take.
@@ -53,6 +54,7 @@ class ImagePlan:
     cuda: str = ""
     conda: CondaPlan | None = None
     base_image: str = ""
+    base_digest: str = ""
     requirements: tuple[str, ...] = ()
     locked: bool = False
     index_url: str = ""

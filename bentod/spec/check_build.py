@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bentod.spec.check_image import faults
 from bentod.spec.model import Spec
 from bentod.spec.model_build import Build
 from bentod.spec.node import Path
@@ -28,6 +29,8 @@ def check(spec: Spec, project: Project, report: Report) -> None:
             message = f"`base_image` says what the image is made from, so `{key}` has nothing to say"
             report.at_key(("build", key), "conflict", message, "keep one of the two")
     _check_files(spec.build, project, report)
+    for path, fault in () if report.broken(("build",)) else faults(spec.build):
+        report.at_value(("build", *path), fault.code, str(fault), fault.hint)
 
 
 def _check_conda(build: Build, report: Report) -> None:
