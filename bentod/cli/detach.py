@@ -25,7 +25,7 @@ def detach(args: argparse.Namespace) -> int:
     probe.take()  # says at once that another daemon runs, or that a folder cannot be used
     probe.release()
     files = [word for path in args.files for word in ("-f", str(path.absolute()))]
-    flags = [f"--{name}" for name in ("strict", "ungated") if getattr(args, name)]
+    flags = [f"--{name}" for name in ("strict", "locked", "ungated") if getattr(args, name)]
     folders.logs.mkdir(mode=0o700, exist_ok=True)
     errors = folders.logs / "start.log"
     errors.touch(mode=0o600)

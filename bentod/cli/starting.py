@@ -46,6 +46,10 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
         if last is None:
             raise
         broken, desired = error, last
+    if args.locked and broken is None and handover is None:
+        from bentod.cli.locking import refuse_drift  # only this option needs it
+
+        refuse_drift(desired.loaded, environ)
     where = folders(desired.plan.name, files[0], environ, settings.run, settings.state)
     if handover is not None:  # the name, from which the folder's is made, may be another by now
         where = replace(where, run=Path(handover.run), files=Path(handover.files), part=handover.part)

@@ -35,7 +35,7 @@ def taking_over(number: int) -> Iterator[Heir]:
 def again(args: argparse.Namespace, folders: Folders, environ: Mapping[str, str]) -> Again:
     """How the daemon that these arguments start is started again. What a service manager said stays true for its
     successor, but for the sockets, which this one hands over, and the process that it meant."""
-    flags = [f"--{name}" for name in ("strict", "ungated", "detached") if getattr(args, name)]
+    flags = [f"--{name}" for name in ("strict", "locked", "ungated", "detached") if getattr(args, name)]
     kept = {name: environ[name] for name in _KEPT if name in environ}
     output = folders.logs / "start.log" if args.detached else None
     return Again(tuple(flags), child_environ(environ) | kept, output, stays=not args.detached and not kept)

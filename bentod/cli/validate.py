@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     add_files(parser)
     parser.add_argument("--no-import", action="store_true", help="do not import the targets in throw-away processes")
+    parser.add_argument("--locked", action="store_true", help="say what differs from the lock file, too")
     parser.add_argument("--import-timeout", type=float, default=60.0, metavar="SECONDS", help="limit per target (60)")
     parser.add_argument("--format", choices=FORMATS, default="text", help="how problems are shown (text)")
 
@@ -33,6 +34,10 @@ def run(args: argparse.Namespace) -> int:
         loaded = load(files, os.environ)
     except SpecError as error:
         problems += error.problems
+    if loaded is not None and args.locked:
+        from bentod.cli.locking import drifted  # only this option needs it
+
+        problems += drifted(loaded, os.environ)
     if loaded is not None and not args.no_import:
         # Nothing else of the daemon is needed to judge a file.
         from bentod.daemon.inspect import inspect_targets

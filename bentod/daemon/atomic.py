@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, mode 0600, in place of what is there. Raises OSError; then what was there still is."""
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Put `data` at `path` in place of what is there. Raises OSError; then what was there still is."""
     with _written(path, data) as temporary:
+        temporary.chmod(mode)
         temporary.replace(path)
 
 

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from bentod.errors import Problem, SpecError
 from bentod.lock import hashed
 from bentod.lock.locked import Locked, LockedPackage
+from bentod.lock.requirements import OWN
 from bentod.lock.target import environments, holds
 from bentod.shipped import shipped
 
@@ -22,7 +23,7 @@ def complete(locked: Locked, own: Locked, ranges: Sequence[Requirement], python:
     """The lines of the final requirements file: the lock, and what of bentod's own packages it lacks for this `python`.
     `ranges` are the versions that bentod works with. Raises SpecError if the lock has another."""
     there = list(environments(python))
-    packages = [one for one in locked.packages if any(holds(one.marker, place) for place in there)]
+    packages = [one for one in locked.packages if one.name != OWN and any(holds(one.marker, at) for at in there)]
     if problems := list(_unfit(locked, packages, ranges)):
         raise SpecError(problems)
     names = {package.name for package in packages}

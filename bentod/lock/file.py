@@ -111,6 +111,15 @@ def lock_path(spec: Path) -> Path:
     return spec.with_suffix(".lock")
 
 
+def made_by_bentod(path: Path) -> bool:
+    """Whether the file begins as those do that `bentod lock` writes, whatever else it holds."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_HEAD.encode())) == _HEAD.encode()
+    except OSError:
+        return False
+
+
 def read(path: Path) -> LockFile | None:
     """The lock file at `path`; None if there is none. Raises SpecError, which says all that is wrong with it."""
     text = read_text(path, _MOST_BYTES, AGAIN)

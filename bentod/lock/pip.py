@@ -101,11 +101,6 @@ def _unlocked(asked: Requirements) -> tuple[str, ...]:
         )
         for line in asked.constraints
     ]
-    problems += [
-        line.problem("needs-lock", "hashes are for files that name all packages", "name the file as `build.lock`")
-        for line in asked.packages
-        if line.hashes
-    ]
     if problems:
         raise SpecError(problems)
     return tuple(sorted({line.text for line in asked.packages}))

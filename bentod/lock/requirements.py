@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+import bentod
 from bentod.errors import Problem, SpecError
 from bentod.lock.logical import Logical, hashes_of, logical_lines
 from bentod.lock.one import Refused, requirement
@@ -21,6 +23,9 @@ from bentod.lock.options import included, refused
 from bentod.lock.text import read_text
 from bentod.spec.model_build import Build
 from bentod.spec.node import Place
+
+OWN = "bentod"
+"""What an image has in any case, in the version that builds it: it may be asked for, but is not fetched."""
 
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_FILES = 64
@@ -89,9 +94,20 @@ def requirements(build: Build, folder: Path, origins: Mapping[str, Place]) -> Re
         found = read_file(folder / build.requirements, folder)
         lines += found[0]
         problems += found[1]
+    problems += [
+        line.problem("needs-lock", "hashes are for files that name all packages", "name the file as `build.lock`")
+        for line in lines
+        if line.hashes
+    ]
+    own = [line for line in lines if canonicalize_name(line.requirement.name) == OWN]
+    problems += [
+        line.problem("own-package", f"`{line.requirement}` is asked for, and this is {bentod.__version__}", "remove it")
+        for line in own
+        if line.requirement.url or not line.requirement.specifier.contains(bentod.__version__, prereleases=True)
+    ]
     if problems:
         raise SpecError(problems)
-    return Requirements(tuple(lines))
+    return Requirements(tuple(line for line in lines if line not in own))
 
 
 def read_file(path: Path, project: Path, *, hashed: bool = False) -> tuple[tuple[Line, ...], list[Problem]]:

@@ -1,0 +1,84 @@
+"""What a lock file is compared with: the spec, its models on this host, and the Python packages that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bentod.errors import Problem, SpecError
+from bentod.lock.apis import api_digests
+from bentod.lock.drift import Current, drift
+from bentod.lock.file import LockFile, lock_path, read
+from bentod.lock.pin import pinned
+from bentod.plan.models import Located, ModelPlan, planned
+from bentod.spec.load import Loaded
+
+BAKED = "BENTOD_BAKED_MODELS"
+
+
+def refuse_drift(loaded: Loaded, environ: Mapping[str, str]) -> None:
+    """Raises SpecError, which names every line of the lock file from which something differs now."""
+    if problems := drifted(loaded, environ):
+        raise SpecError(problems)
+
+
+def drifted(loaded: Loaded, environ: Mapping[str, str]) -> list[Problem]:
+    """All that differs from the lock file, or that there is none. Nothing is asked over a network."""
+    path = lock_path(loaded.files[0])
+    try:
+        lock = read(path)
+    except SpecError as error:
+        return list(error.problems)
+    if lock is None:
+        message = f"there is no lock file {path.name}"
+        return [Problem("no-lock", message, str(path), hint="`bentod lock` makes it")]
+    models = pinned(planned(loaded.spec), lock)
+    now = Current(
+        apis=api_digests(loaded.spec),
+        models=planned(loaded.spec),
+        digests={name: one.digest for name, one in lie_here(models, environ).items()},
+        asks=asks(loaded),
+        base=loaded.spec.build.base_image or "",
+    )
+    return [*drift(now, lock), *_packages(loaded, lock)]
+
+
+def asks(loaded: Loaded) -> bool:
+    """Whether the spec asks for Python packages."""
+    build = loaded.spec.build
+    return bool(build.packages or build.requirements or build.lock)
+
+
+def lie_here(models: tuple[ModelPlan, ...], environ: Mapping[str, str]) -> dict[str, Located]:
+    """The models that lie on this host, complete."""
+    if not models:
+        return {}
+    from bentod.models.home import default_home
+    from bentod.models.locate import locate
+
+    baked = environ.get(BAKED)
+    found = locate(models, default_home(environ), Path(baked) if baked else None)
+    return {name: one for name, one in found.items() if isinstance(one, Located)}
+
+
+def _packages(loaded: Loaded, lock: LockFile) -> list[Problem]:
+    """What is asked for against what is locked."""
+    build = loaded.spec.build
+    if not asks(loaded):
+        if lock.python is None:
+            return []
+        message = "Python packages are locked, and `build` asks for none"
+        return [lock.problem("python", "drift", message, "if that is meant, `bentod lock` writes it down")]
+    if lock.python is None:
+        return []
+    from bentod.lock.pip import pip_input, python_drift
+    from bentod.lock.requirements import requirements
+
+    try:
+        asked = requirements(build, loaded.directory, loaded.origins)
+        if found := python_drift(build, asked, lock):
+            return found
+        pip_input(build, loaded.directory, loaded.origins, lock)
+    except SpecError as error:
+        return list(error.problems)
+    return []
