@@ -51,7 +51,9 @@ def locked_python(args: argparse.Namespace, loaded: Loaded, old: LockFile) -> tu
     after = read_locked(path, folder)
     _checked(after, asked, build.python)
     made = LockedPython(asked.digest, build.python, path.name, file_digest(path))
-    return made, package_changes(before or Locked(), after)
+    return made, package_changes(before, after) if before is not None else [
+        f"{path.name}: {len(after.packages)} packages"
+    ]
 
 
 def pylock_name(spec: Path) -> str:

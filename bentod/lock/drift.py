@@ -94,7 +94,7 @@ def _model(model: ModelPlan, entry: LockedModel, here: str, lock: LockFile) -> I
 
 
 def _changed(what: str, old: object, new: object) -> str:
-    return f"{what}: {_shown(old)} is locked, {_shown(new)} is said now"
+    return f"{what}: {_shown(old)} is locked, now it is {_shown(new)}"
 
 
 def _shown(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from bentod.lock.target import valid
 from bentod.lock.toml_lock import document, package_lines
 
 CREATED_BY = "bentod"
+_CREDENTIALS = re.compile(r"(?<=^https:)//[^/@]+@")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _HEAD = "# Written by `bentod lock`. Keep it in version control; it is made anew from what `build` asks for.\n"
 
 
@@ -59,13 +63,35 @@ def created_by(path: Path) -> str:
 
 
 def written(pylock: Pylock) -> str:
-    """The text of the lock file, as made by bentod: the same for the same packages."""
+    """The text of the lock file, as made by bentod: the same for the same packages, a line for each distribution."""
+    data = dict(pylock.to_dict())
+    packages = sorted(
+        data.pop("packages"), key=lambda one: (one["name"], one.get("version", ""), one.get("marker", ""))
+    )
+    head = {**data, "created-by": CREATED_BY}
+    blocks = ["\n".join(f"{key} = {_value(value)}" for key, value in head.items())]
+    blocks += ["[[packages]]\n" + "\n".join(f"{key} = {_value(one[key])}" for key in one) for one in packages]
+    return _HEAD + "\n\n".join(blocks) + "\n"
+
+
+def _value(value: Any, depth: int = 0) -> str:
+    """A value of TOML; lists of tables have one a line, and no credentials are in any URL."""
     import tomli_w
 
-    data = dict(pylock.to_dict())
-    data["created-by"] = CREATED_BY
-    data["packages"] = sorted(data["packages"], key=lambda one: (one["name"], one.get("version", "")))
-    return _HEAD + tomli_w.dumps(data)
+    if isinstance(value, Mapping):
+        entries = ", ".join(f"{_key(key)} = {_value(one, depth + 1)}" for key, one in value.items())
+        return f"{{ {entries} }}"
+    if isinstance(value, (list, tuple)):
+        items = [_value(one, depth + 1) for one in value]
+        if depth == 0 and value and isinstance(value[0], Mapping):
+            return "[\n" + "".join(f"    {item},\n" for item in items) + "]"
+        return f"[{', '.join(items)}]"
+    plain = _CREDENTIALS.sub("//", value) if isinstance(value, str) else value
+    return tomli_w.dumps({"x": plain}).removeprefix("x = ").rstrip("\n")
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else json.dumps(key, ensure_ascii=False)
 
 
 def _is_the_project(package: Package) -> bool:
