@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import urllib.parse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -58,9 +59,17 @@ def likely(backend: str, environ: Mapping[str, str]) -> str:
     return next((name for name in AUTO[1:] if _program(name, environ)), "docker")
 
 
-def steps(backend: str, order: Order) -> tuple[Command, ...]:
-    """The command lines of a backend that has no API."""
-    return commands.docker(order) if backend == "docker" else _OTHERS[backend](order)
+def described(backend: str, order: Order, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What would be asked of a backend, as lines. Nothing is started. Raises NoEngine for what it cannot do."""
+    if backend != "docker" or order.secrets:
+        lines = commands.docker(order) if backend == "docker" else _OTHERS[backend](order)
+        return tuple(map(child.shown, lines))
+    from bentod.image.engine import address, query
+
+    commands.check_platforms(order)
+    asked = urllib.parse.urlencode(query(order), doseq=True)
+    build = f"POST /build?{asked} < CONTEXT.tar, to docker at {address(environ)}"
+    return (build, *(f"POST /images/{tag}/push" for tag in order.tags if order.push))
 
 
 def _docker(order: Order, environ: Mapping[str, str]) -> Builder:
