@@ -34,7 +34,8 @@ from bentod.models.progress import Listing, Offered
 from bentod.plan.models import ModelPlan
 
 _MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
-_MOST_FILES = 100_000
+_NO_SUCH_RANGE = 416
+_MOST_ENTRIES = 100_000
 _SHOWN = 5
 
 
@@ -84,10 +85,10 @@ class Hub:
         _online()
         validate_repo_id(model.source)
         found = self._api.list_repo_tree(model.source, revision=commit, recursive=True)
-        files = [_offered(file) for file in itertools.islice(found, _MOST_FILES + 1) if isinstance(file, RepoFile)]
-        if len(files) > _MOST_FILES:
-            raise ModelError(f"it lists more than {_MOST_FILES} files; name those that are needed with `include`")
-        return Listing(commit, _chosen(model, files))
+        entries = list(itertools.islice(found, _MOST_ENTRIES + 1))
+        if len(entries) > _MOST_ENTRIES:
+            raise ModelError(f"it lists more than {_MOST_ENTRIES} files, and bentod fetches no such model")
+        return Listing(commit, _chosen(model, [_offered(one) for one in entries if isinstance(one, RepoFile)]))
 
     @contextlib.contextmanager
     def stream(self, source: str, commit: str, path: str, start: int) -> Iterator[httpx2.Response]:
@@ -98,7 +99,7 @@ class Hub:
             headers["range"] = f"bytes={start}-"
         url = hf_hub_url(source, path, revision=commit, endpoint=self.endpoint)
         with passing(), get_session().stream("GET", url, headers=headers, timeout=self._silence_s) as response:
-            if response.status_code != httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if response.status_code != _NO_SUCH_RANGE:
                 hf_raise_for_status(response)
             yield response
 

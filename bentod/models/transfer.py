@@ -31,7 +31,7 @@ class Answer(Protocol):
     status_code: int
     headers: Any
 
-    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+    def iter_bytes(self) -> Iterator[bytes]:
         """The body."""
 
 
@@ -166,7 +166,7 @@ class Transfer:
             if answer.status_code == _BEYOND:
                 raise Passing("it says that there is no more of the file")
             self._check_length(answer)
-            for data in answer.iter_bytes(_CHUNK):
+            for data in answer.iter_bytes():
                 if self._stop.is_set():
                     raise Stopped
                 if self._have + len(data) > self._file.size:
