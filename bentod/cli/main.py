@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "events": "show what happened to the daemon and its processes",
     "upgrade": "replace the running daemon by the bentod that is installed now, without a pause",
     "render": "write the spec as a systemd unit",
+    "models": "list, add, fetch, export, import, verify and remove the models of this host",
     "down": "stop the daemon, after the calls that it has",
 }
 

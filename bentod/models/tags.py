@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from bentod.errors import Unknown
 from bentod.models.home import ModelError
 
 LATEST = "latest"
@@ -13,6 +14,10 @@ LONGEST = 63
 _PART = re.compile(r"[a-z0-9](?:[-._a-z0-9]*[a-z0-9])?")
 _SHOWN = 80
 _RULE = "lower-case letters, digits, and between them `-`, `.` and `_` (but not `..`)"
+
+
+class NoTag(ModelError, Unknown):
+    """What was written cannot be the tag of any model."""
 
 
 class Tag(NamedTuple):
@@ -26,11 +31,11 @@ class Tag(NamedTuple):
 
 
 def parse(text: str) -> Tag:
-    """The tag that was written, with or without `store://`; `name:latest` is `name`. Raises ModelError."""
+    """The tag that was written, with or without `store://`; `name:latest` is `name`. Raises NoTag."""
     name, colon, version = text.removeprefix("store://").partition(":")
     reason = why_not(name) or (why_not(version) if colon else "")
     if reason:
-        raise ModelError(f"{_shown(text)} is no tag of a model: {reason}. A tag is `name` or `name:version`")
+        raise NoTag(f"{_shown(text)} is no tag of a model: {reason}. A tag is `name` or `name:version`")
     return Tag(name, "" if version == LATEST else version)
 
 
