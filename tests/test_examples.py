@@ -221,10 +221,10 @@ def test_the_curl_in_readme_gets_the_answer_that_readme_shows(pasted):
 
 def test_every_dependency_has_a_line_in_readme():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    needed = [re.match(r"[a-z0-9-]+", line).group() for line in project["project"]["dependencies"]]
+    needed = [re.match(r"[a-z0-9_-]+", line).group() for line in project["project"]["dependencies"]]
     section = README.partition("## Dependencies")[2].partition("## ")[0]
-    assert re.findall(r"^\| ([a-z0-9-]+) \| \w", section, re.MULTILINE)[1:] == sorted(needed)
-    tools = [re.match(r"[a-z0-9-]+", line).group() for line in project["dependency-groups"]["dev"]]
+    assert re.findall(r"^\| ([a-z0-9_-]+) \| \w", section, re.MULTILINE)[1:] == sorted(needed)
+    tools = [re.match(r"[a-z0-9_-]+", line).group() for line in project["dependency-groups"]["dev"]]
     assert [name for name in tools if name not in section] == []
 
 

@@ -76,6 +76,11 @@ def _lines(record: Record, outcome: str, *, colour: bool) -> Iterator[str]:
     for name, service in record.services.items():
         yield f"\nservice {name}  {service.digest[:_DIGITS]}"
         yield from (f"  {digest[:_DIGITS]}  {file}" for file, digest in sorted(service.files.items()))
+    for name, model in record.models.items():
+        pin = model.declared.commit or model.declared.version
+        yield f"\nmodel {name}  {model.digest}"
+        yield f"  {_near(model.declared.source) if model.declared.kind == 'path' else model.declared.uri}"
+        yield from (f"  {what} {pin}" for what in ("commit" if model.declared.commit else "version",) if pin)
     yield f"\nspec  {', '.join(_near(file) for file in record.files)}"
     yield from (f"  {line}" for line in spec(record).splitlines())
 
