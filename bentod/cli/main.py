@@ -33,7 +33,9 @@ VERBS: dict[str, str] = {
     "logs": "show what the daemon and the workers said",
     "events": "show what happened to the daemon and its processes",
     "upgrade": "replace the running daemon by the bentod that is installed now, without a pause",
-    "render": "write the spec as a systemd unit",
+    "lock": "write down what the spec leaves open: commits of models, versions and hashes of packages",
+    "render": "write the spec as a Dockerfile, for Docker Compose, Kubernetes or systemd",
+    "build-image": "build a container image that runs the spec",
     "models": "list, add, fetch, export, import, verify and remove the models of this host",
     "down": "stop the daemon, after the calls that it has",
 }
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one verb. Returns the exit code; nothing is raised but what argparse raises for `--help`."""
     verb = _verb(arguments)
     try:
-        module = importlib.import_module(f"bentod.cli.{verb}") if verb in VERBS else None
+        module = importlib.import_module(f"bentod.cli.{verb.replace('-', '_')}") if verb in VERBS else None
         args = _parsed(_parser(verb, module), arguments)
         if module is None:
             _parser("", None).print_help()
