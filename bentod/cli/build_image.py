@@ -16,10 +16,12 @@ from types import FrameType
 from bentod.cli import build_image_context as gathering
 from bentod.cli.build_image_context import Examined
 from bentod.cli.build_image_options import Options, add, checked, refuse
+from bentod.cli.locking import drifted
 from bentod.cli.project import chosen
 from bentod.image import choose, folder, report
 from bentod.image.context import Context, ContextError
 from bentod.image.order import Order
+from bentod.lock.file import lock_path
 from bentod.spec.load import Loaded, load
 
 
@@ -36,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     with _ended_by_sigterm():
         loaded = load(chosen(args), environ)
         options, problems = checked(args, loaded, environ)
+        if args.check and lock_path(loaded.files[0]).exists():
+            problems += drifted(loaded, environ)
         found = gathering.examined(loaded, environ, syntax=args.syntax, given=problems)
         for note in found.notes:
             _tell(f"note: {note}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Examined:
     notes: tuple[str, ...]
 
 
-def examined(loaded: Loaded, environ: Mapping[str, str], *, syntax: bool, given: list[Problem]) -> Examined:
+def examined(loaded: Loaded, environ: Mapping[str, str], *, syntax: bool, given: Iterable[Problem]) -> Examined:
     """Look at everything. Raises SpecError with all that is wrong, `given` included."""
     problems = list(given)
     image, texts = None, ("", "")
@@ -66,7 +66,7 @@ def examined(loaded: Loaded, environ: Mapping[str, str], *, syntax: bool, given:
     chosen = _chosen(loaded, environ, baked, frozenset(withheld), notes)
     problems += [placed(one, loaded) for one in chosen.problems]
     if problems or image is None:
-        raise SpecError(problems)
+        raise SpecError(tuple(dict.fromkeys(problems)))
     return Examined(image, *texts, chosen, found, baked, withheld, (*notes, *chosen.notes))
 
 

@@ -169,7 +169,8 @@ def _quietly(text: bytes) -> list[dict[str, Any]]:
 
 
 def _made_by(one: Mapping[str, Any]) -> str:
-    return printable(" ".join(str(one.get("CreatedBy") or "").removesuffix("# buildkit").split()), 300)
+    said = str(one.get("CreatedBy") or one.get("Comment") or "imported").removesuffix("# buildkit")
+    return printable(" ".join(said.split()), 300)
 
 
 @contextlib.contextmanager
