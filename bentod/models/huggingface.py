@@ -34,7 +34,7 @@ from bentod.models.progress import Listing, Offered
 from bentod.plan.models import ModelPlan
 
 _MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
-_NO_SUCH_RANGE = 416
+_ERRORS, _NO_SUCH_RANGE = 400, 416
 _MOST_ENTRIES = 100_000
 _SHOWN = 5
 
@@ -99,7 +99,10 @@ class Hub:
             headers["range"] = f"bytes={start}-"
         url = hf_hub_url(source, path, revision=commit, endpoint=self.endpoint)
         with passing(), get_session().stream("GET", url, headers=headers, timeout=self._silence_s) as response:
-            if response.status_code != _NO_SUCH_RANGE:
+            status, store = response.status_code, response.url.netloc
+            if status >= _ERRORS and status != _NO_SUCH_RANGE:
+                if store != httpx2.URL(url).netloc:  # it may go well with a new link to there
+                    raise Passing(f"{store.decode(errors='replace')}, where it keeps files, answered {status}")
                 hf_raise_for_status(response)
             yield response
 

@@ -63,7 +63,7 @@ def _why(error: Exception, model: ModelPlan, hub: Asked) -> str:
     if isinstance(error, Unintelligible | ValueError | KeyError | TypeError | AttributeError | AssertionError):
         detail = str(error) if isinstance(error, Unintelligible) else f"{type(error).__name__}: {error}"[:200]
         return f"what it answered is not what a hub answers ({detail}); does `endpoint`, or HF_ENDPOINT, name a hub?"
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}; check `source` and `endpoint`"
 
 
 def _passing(error: Passing) -> str:
@@ -72,7 +72,9 @@ def _passing(error: Passing) -> str:
         return f"it says that there were too many requests (429){asked}; try later; with HF_TOKEN set it allows more"
     if error.status >= _SERVER_ERROR:
         return f"it fails with {error.status}, again and again; try later, or name a mirror with `endpoint`"
-    return f"{error}; is there a network, and a proxy needed? `endpoint` or HF_ENDPOINT name another hub"
+    if str(error).startswith(("Connect", "Unsupported", "Proxy")):
+        return f"{error}; is there a network, or a proxy needed? `endpoint` or HF_ENDPOINT name another hub"
+    return f"{error}; what has come is kept, so try again once the network is well, or name another `endpoint`"
 
 
 def _answered(error: HfHubHTTPError, model: ModelPlan, hub: Asked) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from functools import cache
 
@@ -27,6 +28,7 @@ def files():
 def hub():
     with Hub() as hub:
         hub.commit = hub.add("org/model", FILES)
+        hub.weights = hashlib.sha256(FILES["model.safetensors"]).hexdigest()
         yield hub
 
 
