@@ -1,93 +1,59 @@
-"""`bentod render`: the spec in the words of other systems."""
+"""`bentod render`: the spec in the words of other systems. Nothing of the user's is imported, nothing is started."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
-import pwd
-import re
 import sys
 import tempfile
 from pathlib import Path
 
 from bentod.cli.options import add_files
 from bentod.cli.project import chosen
-from bentod.daemon.folders import service_folder
-from bentod.plan.times import stop_s
-from bentod.render.systemd import Service, units
-from bentod.settings import Settings, read
+from bentod.cli.render_options import FORMS, add, add_output, misplaced
 from bentod.spec.load import load
-from bentod.spec.model import Spec
 
-FORMS = ("systemd",)
-_LATER = ("dockerfile", "compose", "kubernetes")
-_NAME = re.compile(r"[a-z_][a-z0-9_-]*")
+_FILES = {
+    "compose": "render_manifests:compose_files",
+    "kubernetes": "render_manifests:kubernetes_files",
+    "systemd": "render_systemd:systemd_files",
+}
+_BESIDE = (".dockerignore", "kustomization.yaml")
+"""What means something only in a folder with the others."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
-    parser.add_argument("form", metavar="FORM", choices=(*FORMS, *_LATER), help="systemd: a service unit")
+    told = "; ".join(f"{form}: {text}" for form, text in FORMS.items())
+    parser.add_argument("form", metavar="FORM", choices=tuple(FORMS), help=told)
     add_files(parser)
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write files into this folder")
-    parser.add_argument("--user", action="store_true", help="for the user's own systemd, not the system's")
-    parser.add_argument("--socket", action="store_true", help="systemd opens the sockets: one more unit")
-    parser.add_argument(
-        "--type",
-        choices=("notify", "notify-reload"),
-        default="notify",
-        help="notify-reload needs systemd 253: then `systemctl reload` waits until the reload is over",
-    )
+    add_output(parser)
+    add(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: written. 2: a form that this version does not know. Raises SpecError, BadSetting, Unwritable."""
-    if args.form in _LATER:
-        print(f"bentod render {args.form}: not supported by this version", file=sys.stderr)
+    """0: written. 2: an option that is for another form. Raises SpecError, BadSetting, Unwritable."""
+    if wrong := misplaced(args):
+        print(f"bentod render {args.form}: {wrong}", file=sys.stderr)
         return 2
-    files = chosen(args)
-    texts = units(_service(args, load(files, os.environ).spec, files, read()))
+    module, _, name = _FILES[args.form].partition(":")
+    made = getattr(importlib.import_module(f"bentod.cli.{module}"), name)
+    texts: dict[str, str] = made(args, load(chosen(args), os.environ))
     if args.output is not None:
         _write(args.output, texts)
-    elif len(texts) == 1:
-        sys.stdout.write(*texts.values())
     else:
-        sys.stdout.write("\n".join(f"# {name}\n{text}" for name, text in texts.items()))
+        _print(args.form, {name: text for name, text in texts.items() if name not in _BESIDE})
     return 0
 
 
-def _service(args: argparse.Namespace, spec: Spec, files: list[Path], settings: Settings) -> Service:
-    folder = files[0].parent
-    state, run = settings.state and settings.state.absolute(), settings.run and settings.run.absolute()
-    runtime = "" if args.user or run else service_folder(files[0])
-    environ = {
-        "BENTOD_STATE": str(state or ""),
-        "BENTOD_RUN": f"/run/{runtime}" if runtime else str(run or ""),
-    }
-    return Service(
-        name=spec.name,
-        version=spec.version,
-        listen=spec.server.listen,
-        command=(sys.executable, "-P", "-m", "bentod", "up", *(word for file in files for word in ("-f", str(file)))),
-        directory=folder,
-        environ={name: value for name, value in environ.items() if value},
-        runtime=runtime,
-        writable=state or folder,
-        user="" if args.user else _owner(folder),
-        start_s=max((service.start_timeout_s for service in spec.services.values()), default=0.0),
-        stop_s=stop_s(spec.server.drain_timeout_s),
-        socket=args.socket,
-        waits_for_reload=args.type == "notify-reload",
-    )
-
-
-def _owner(folder: Path) -> str:
-    """Who the project belongs to: the daemon writes `.bentod` there."""
-    number = folder.stat().st_uid
-    try:
-        name = pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
-    return name if _NAME.fullmatch(name) else str(number)
+def _print(form: str, texts: dict[str, str]) -> None:
+    """One file as it is; several each below its name, manifests so that all of them can be read as one."""
+    if len(texts) == 1:
+        sys.stdout.write(*texts.values())
+    else:
+        between = "---\n" if form == "kubernetes" else "\n"
+        sys.stdout.write(between.join(f"# {name}\n{text}" for name, text in texts.items()))
 
 
 def _write(folder: Path, texts: dict[str, str]) -> None:

@@ -9,6 +9,9 @@ START_S = 60.0
 WORKERS_AFTER_S = 5.0
 """What the workers get of `drain_timeout` at the least, after the gateways have used it up."""
 
+KILL_AFTER_S = 5.0
+"""What whoever stops a daemon waits besides that before it kills."""
+
 
 def start_s(timeouts: Iterable[float]) -> float:
     """The longest that a start takes, given each service's `start_timeout`."""

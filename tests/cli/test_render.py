@@ -60,12 +60,6 @@ def test_a_reload_that_is_waited_for_needs_a_newer_systemd(folder, capsys):
     assert "\nExecReload" not in text
 
 
-@pytest.mark.parametrize("form", ["dockerfile", "compose", "kubernetes"])
-def test_other_forms_come_later(folder, capsys, form):
-    assert main(["render", form, "-f", str(folder / "bentofile.yaml")]) == 2
-    assert capsys.readouterr().err == f"bentod render {form}: not supported by this version\n"
-
-
 def test_a_spec_that_is_wrong_is_not_rendered(folder, capsys):
     (folder / "bentofile.yaml").write_text("bentod: 1\n")
     assert main(["render", "systemd", "-f", str(folder / "bentofile.yaml")]) == 2

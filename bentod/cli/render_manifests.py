@@ -1,0 +1,67 @@
+"""`bentod render compose` and `kubernetes`: what of the command line and the spec goes into manifests."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from bentod.render.cluster import Cluster
+from bentod.render.compose import Host, compose
+from bentod.render.deployment import Deployment, Wishes, deployment
+from bentod.render.kubernetes import kubernetes
+from bentod.spec.load import Loaded
+
+T = TypeVar("T")
+
+
+def compose_files(args: argparse.Namespace, loaded: Loaded) -> dict[str, str]:
+    """The file for Docker Compose. Raises Unwritable."""
+    usual = Host()
+    host = Host(port=_or(args.port, usual.port), models=_or(args.models, usual.models))
+    return {"compose.yaml": compose(_deployment(args, loaded), host)}
+
+
+def kubernetes_files(args: argparse.Namespace, loaded: Loaded) -> dict[str, str]:
+    """The manifests. Raises Unwritable."""
+    usual = Cluster()
+    replicas = _or(args.replicas, usual.replicas)
+    cluster = Cluster(
+        replicas=replicas,
+        most=_or(args.max_replicas, max(usual.most, replicas)),
+        port=_or(args.port, usual.port),
+        secret=_or(args.secret, ""),
+        claim=_or(args.models_claim, ""),
+        specs=_specs(loaded) if args.config_map else {},
+        egress=bool(args.egress),
+        keda=bool(args.keda),
+        gateway=_or(args.gateway_api, ""),
+        hostnames=tuple(args.hostname or ()),
+    )
+    return kubernetes(_deployment(args, loaded), cluster)
+
+
+def _deployment(args: argparse.Namespace, loaded: Loaded) -> Deployment:
+    wishes = Wishes(
+        image=_or(args.image, ""),
+        settings=dict(args.env or ()),
+        given=loaded.env_file_values.keys(),
+        gpus=args.gpus,
+        cpus_m=args.cpus,
+        memory=args.memory,
+    )
+    return deployment(loaded.spec, loaded.as_written, wishes)
+
+
+def _specs(loaded: Loaded) -> dict[str, str]:
+    """The spec's files with their text, by their paths in the project."""
+    return {_inside(path, loaded.directory): path.read_text(encoding="utf-8") for path in loaded.files}
+
+
+def _inside(path: Path, directory: Path) -> str:
+    return os.path.relpath(path.absolute(), directory)
+
+
+def _or(given: T | None, usual: T) -> T:
+    return usual if given is None else given

@@ -1,0 +1,146 @@
+"""Spec → Deployment: all that a manifest says of one spec, whatever the platform. Pure; no secret is in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bentod.plan import times
+from bentod.plan.image import USER
+from bentod.render.recipes import Unwritable
+from bentod.spec.model import Spec
+from bentod.spec.variables import Variable, constant, variables
+
+FETCH_S = 1800.0
+"""What an image that fetches its models at the start has for that."""
+CACHE_AT = "/cache"
+"""Where a volume keeps what such an image fetches."""
+OF_THE_IMAGE = frozenset(
+    (
+        *("PATH", "HOME", "HOSTNAME", "PWD", "PORT", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"),
+        *("BENTOD_LISTEN", "BENTOD_LOG_FORMAT", "BENTOD_WATCH", "BENTOD_STATE", "BENTOD_BAKED_MODELS", "BENTOD_MODELS"),
+    )
+)
+"""Variables that an image, or what runs it, sets by itself: a manifest that set them from outside would break it."""
+
+_REFERENCE = re.compile(
+    r"(?=.{1,500}\Z)(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST_VARIABLE = 253
+_MOST_GPUS = 64
+Models = Literal["none", "bake", "mount", "fetch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is said besides the spec. `image` is "" for the one that the spec names. `settings` are variables whose
+    values may be read by everybody. `given` are the names of those that the spec's `env_files` set. `gpus` is None for
+    one if the image has CUDA. `cpus_m` are thousandths of a CPU, `memory` is in bytes; None: nothing is said of it."""
+
+    image: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    given: Collection[str] = ()
+    gpus: int | None = None
+    cpus_m: int | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """All that manifests are rendered from.
+
+    `description` and `labels` hold nothing that came from the environment. `variables` are those that the spec refers
+    to, and that have to come from outside, without those in `settings`. `user` and `group` are numbers.
+    """
+
+    name: str
+    version: str
+    image: str
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    variables: tuple[Variable, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    user: int = 65532
+    group: int = 65532
+    models: Models = "none"
+    hub: bool = False
+    """Whether a model comes from Hugging Face."""
+    gpus: int = 0
+    cpus_m: int | None = None
+    memory: int | None = None
+    path_prefix: str = ""
+    start_s: float = 120.0
+    stop_s: float = 60.0
+
+
+def deployment(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes) -> Deployment:
+    """What is deployed. `as_written` is the spec with its `${…}`. Raises Unwritable."""
+    models: Models = spec.build.models if spec.models else "none"
+    user, _, group = (spec.build.user or USER).partition(":")
+    fetch_s = FETCH_S if models == "fetch" else 0.0
+    return Deployment(
+        name=spec.name,
+        version=spec.version,
+        image=_image(wishes.image or reference(spec)),
+        description=spec.description if constant(as_written.get("description")) else "",
+        labels=_public(spec.labels, as_written.get("labels")),
+        variables=_wanted(spec, as_written, wishes, models),
+        settings=dict(sorted(wishes.settings.items())),
+        user=int(user),
+        group=int(group or user),
+        models=models,
+        hub=any(model.source.startswith("hf://") for model in spec.models.values()),
+        gpus=_gpus(spec, wishes.gpus),
+        cpus_m=wishes.cpus_m,
+        memory=wishes.memory,
+        path_prefix=spec.server.path_prefix,
+        start_s=times.start_s(service.start_timeout_s for service in spec.services.values()) + fetch_s,
+        stop_s=times.stop_s(spec.server.drain_timeout_s),
+    )
+
+
+def cached() -> dict[str, str]:
+    """Where in the cache what lies: the store of Hugging Face's library, and bentod's own."""
+    return {"cache_hub": f"{CACHE_AT}/huggingface", "cache_models": f"{CACHE_AT}/models"}
+
+
+def reference(spec: Spec) -> str:
+    """The image that a spec names: its repository, and `version` as the tag, with `-` for what a tag cannot hold."""
+    tag = _NOT_IN_TAGS.sub("-", spec.version)[:128].lstrip(".-")
+    return f"{spec.build.image or spec.name}:{tag or 'latest'}"
+
+
+def _image(text: str) -> str:
+    if not _REFERENCE.fullmatch(text):
+        raise Unwritable(f"`{text}` is no reference of an image, such as `registry.example/team/app:1.0`")
+    return text
+
+
+def _public(labels: Mapping[str, str], written: Any) -> dict[str, str]:
+    """The labels without those that hold a value of the environment: that may be a secret."""
+    known = written if isinstance(written, Mapping) else {}
+    return {key: value for key, value in sorted(labels.items()) if constant(known.get(key))}
+
+
+def _wanted(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes, models: Models) -> tuple[Variable, ...]:
+    """The variables that must, or may, come from outside. What the image sets itself, is the image's."""
+    inside = OF_THE_IMAGE | spec.build.env.keys() | wishes.settings.keys()
+    found = [one for one in variables(as_written) if one.name not in inside]
+    wanted = {one.name: Variable(one.name, one.required and one.name not in wishes.given, one.filled) for one in found}
+    if models == "fetch" and any(model.source.startswith("hf://") for model in spec.models.values()):
+        wanted.setdefault("HF_TOKEN", Variable("HF_TOKEN", required=False))
+    for name in (*wanted, *wishes.settings):
+        if len(name) > _LONGEST_VARIABLE:
+            raise Unwritable(f"the variable `{name[:40]}…` has a name of more than {_LONGEST_VARIABLE} characters")
+    return tuple(wanted[name] for name in sorted(wanted))
+
+
+def _gpus(spec: Spec, wished: int | None) -> int:
+    gpus = wished if wished is not None else int(spec.build.cuda is not None)
+    if not 0 <= gpus <= _MOST_GPUS:
+        raise Unwritable(f"{gpus} GPUs are not between 0 and {_MOST_GPUS}")
+    return gpus
