@@ -17,6 +17,7 @@ from bentod.daemon.notify import Notifier, watchdog_interval_s
 from bentod.daemon.run import run
 from bentod.daemon.start import Start
 from bentod.daemon.succession import Heir
+from bentod.daemon.weights import Shown
 from bentod.observe.log import make_log
 from bentod.observe.sink import Nowhere, open_sink
 from bentod.settings import Settings
@@ -52,11 +53,18 @@ def _serve(args: argparse.Namespace, spawned: Spawned, heir: Heir | None) -> int
         spawned=spawned,
         again=again(args, folders, os.environ),
         heir=heir,
+        shown=_bar() if found.desired.weights.wanted and form == "text" and sys.stderr.isatty() else None,
     )
     try:
         return asyncio.run(run(start, log))
     finally:
         shown.close()
+
+
+def _bar() -> Shown:
+    from bentod.cli.progress import ProgressLines
+
+    return ProgressLines(sys.stderr, terminal=True)
 
 
 def _access(settings: Settings, form: str, where: Folders, *, detached: bool) -> AccessLogging:

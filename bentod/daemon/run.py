@@ -158,7 +158,7 @@ class _Run:
         desired = self._daemon.desired
         if desired.weights.wanted:
             self._daemon.launched.set()
-            found = await fetched(desired.weights, self._start.environ, self._log)
+            found = await fetched(desired.weights, self._start.environ, self._log, self._start.shown)
             self._daemon.desired = desired.with_models(found, self._start.environ)
 
     async def _serve_from(self, number: int, reason: str) -> None:

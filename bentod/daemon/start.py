@@ -11,6 +11,7 @@ from bentod.daemon.front import AccessLogging
 from bentod.daemon.listen import Inherited
 from bentod.daemon.notify import Notifier
 from bentod.daemon.succession import Again, Heir
+from bentod.daemon.weights import Shown
 from bentod.errors import SpecError, StartError
 from bentod.supervise.spawn import Spawned
 
@@ -19,7 +20,7 @@ from bentod.supervise.spawn import Spawned
 class Start:
     """What a daemon starts with. `broken`: why `desired` is not what the files say, but the last good generation;
     `instead`: that generation, should what is wanted not start. `gated`: examples decide whether workers serve.
-    `spawned` is a gateway that waits for its orders."""
+    `spawned` is a gateway that waits for its orders; `shown` shows how far a fetch of models is."""
 
     desired: Desired
     folders: Folders
@@ -34,3 +35,4 @@ class Start:
     spawned: Spawned | None = None
     again: Again = field(default_factory=lambda: Again((), {}))
     heir: Heir | None = None
+    shown: Shown | None = None

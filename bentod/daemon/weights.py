@@ -6,14 +6,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bentod.errors import StartError
 from bentod.plan.models import Located, Missing, ModelPlan
 
+if TYPE_CHECKING:
+    from bentod.models.progress import Progress
+
 BAKED = "BENTOD_BAKED_MODELS"
 """The folder of the models that an image brings."""
 _TOLD_EVERY_S = 5.0
+
+Shown = Callable[["Progress"], None]
+"""Shows how far a fetch is."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,10 @@ def _as_found(model: ModelPlan, found: Located | None) -> ModelPlan:
     return model if found is None else replace(model, commit=found.commit, version=found.version)
 
 
-async def fetched(found: Weights, environ: Mapping[str, str], log: Callable[..., None]) -> Weights:
-    """The same with every model on this host. Raises StartError."""
+async def fetched(
+    found: Weights, environ: Mapping[str, str], log: Callable[..., None], shown: Shown | None = None
+) -> Weights:
+    """The same with every model on this host. How far that is goes to `shown`, or becomes events. Raises StartError."""
     wanted = found.wanted
     for model in wanted:
         missing = found.missing.get(model.name)
@@ -99,12 +107,12 @@ async def fetched(found: Weights, environ: Mapping[str, str], log: Callable[...,
     from bentod.models.fetching import fetch
     from bentod.models.home import ModelError, default_home
 
-    telling = _Telling(log)
+    report = shown or _Telling(log).report
     for model in wanted:
         log("model.fetching", model=model.name, source=model.uri, revision=model.revision)
     begun = time.monotonic()
     try:
-        located = await fetch(wanted, default_home(environ), environ, telling.report)
+        located = await fetch(wanted, default_home(environ), environ, report)
     except ModelError as error:
         raise StartError(str(error)) from None
     for one in located.values():
@@ -120,7 +128,7 @@ class _Telling:
         self._log = log
         self._told: dict[tuple[str, str], float] = {}
 
-    def report(self, progress: Any) -> None:
+    def report(self, progress: Progress) -> None:
         """One step of fetching."""
         if progress.note:
             self._log("model.note", level="warning", model=progress.model, reason=progress.note)
