@@ -11,6 +11,7 @@ _LONGEST = 2000
 _SPLITS = re.compile(r"\s[-#]|[$\\]")
 """What pip would read as an option, a comment, a variable or a line that goes on, inside a requirement."""
 
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 _HASH = re.compile(r"(sha256=[0-9a-f]{64}|sha384=[0-9a-f]{96}|sha512=[0-9a-f]{128})")
 _ARCHIVES = "such as `name @ https://example.com/name-1.0.tar.gz#sha256=…`"
 
@@ -74,4 +75,5 @@ def _first(error: Exception) -> str:
 
 
 def _short(text: str) -> str:
+    text = _CREDENTIALS.sub("//***@", text)
     return text if len(text) <= 60 else text[:59] + "…"

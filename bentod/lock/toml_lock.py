@@ -10,9 +10,10 @@ from typing import Any
 from bentod.errors import Problem, SpecError
 from bentod.lock.text import read_text
 
-_MOST_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024
 _AT = re.compile(r"at line (\d+), column (\d+)")
-_DEEP = re.compile(r"(?:[A-Za-z0-9_-]+[ \t]*\.[ \t]*){64}")
+_DEEP = re.compile(r"""(?<![\w.\-"'])(?:(?:[\w\-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""")
+"""A dotted key that is nested too deeply. tomllib takes a time that grows with the square of its length."""
 
 
 def document(path: Path) -> tuple[dict[str, Any], str]:
