@@ -94,6 +94,12 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
         [f"generation {k['generation']} goes on: {k['reason']}", *(f"    {line}" for line in k["problems"])]
     ),
     "change.needless": lambda k: f"the files say again what generation {k['generation']} is",
+    "model.fetching": lambda k: f"model {k['model']} is fetched: {k['source']} {k['revision']}".rstrip(),
+    "model.progress": lambda k: f"model {k['model']}: {k['state']}, {k['bytes']:,} of {k['of']:,} bytes",
+    "model.note": lambda k: f"model {k['model']}: {k['reason']}",
+    "model.ready": lambda k: (
+        f"model {k['model']} is here: {k['files']} file(s), {k['bytes']:,} bytes {k['commit'][:12]}".rstrip()
+    ),
     "history.failed": lambda k: f"it cannot be recorded what runs: {k['reason']}",
     "call.killed": lambda k: (
         f"{k['service']}: worker {k['pid']} died while it ran {k['api']} {k['request_id']}, which was the call's "
