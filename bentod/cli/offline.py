@@ -49,7 +49,7 @@ def against_commit(desired: Desired, commit: str, environ: Mapping[str, str]) ->
         folder = Path(made).resolve()
         extract(project, environ, commit, folder)
         _add_env_files(desired, folder)
-        then = _at(desired, folder, commit, environ)
+        then = _with_weights(_at(desired, folder, commit, environ), desired, environ)
         files, now = {}, {}
         for name, target in _targets(then.plan, desired.plan).items():
             names = imported(target[0], folder) | imported(target[-1], project)
@@ -70,6 +70,16 @@ def _at(desired: Desired, folder: Path, commit: str, environ: Mapping[str, str])
         first = error.problems[0]
         place = first.file.replace(f"{folder}/", f"{commit[:12]}:", 1)
         raise Incomparable(f"the spec at that commit cannot be used: {place}:{first.line}: {first.message}") from None
+
+
+def _with_weights(then: Desired, desired: Desired, environ: Mapping[str, str]) -> Desired:
+    """Weights are seldom in git. Those that are not are as they are now."""
+    found, now = then.weights, desired.weights.located
+    kept = {name: now[name] for name in found.missing if name in now}
+    if not kept:
+        return then
+    missing = {name: one for name, one in found.missing.items() if name not in kept}
+    return then.with_models(replace(found, located={**found.located, **kept}, missing=missing), environ)
 
 
 def _in(folder: Path, project: Path, file: Path) -> Path:
