@@ -15,6 +15,7 @@ from bentod.cli.render_options import FORMS, add, add_output, misplaced
 from bentod.spec.load import load
 
 _FILES = {
+    "dockerfile": "render_dockerfile:dockerfile_files",
     "compose": "render_manifests:compose_files",
     "kubernetes": "render_manifests:kubernetes_files",
     "systemd": "render_systemd:systemd_files",

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
+from bentod.cli.image_plan import placed
+from bentod.errors import Problem, SpecError
+from bentod.image.references import tag_of
 from bentod.render.cluster import Cluster
 from bentod.render.compose import Host, compose
 from bentod.render.deployment import Deployment, Wishes, deployment
@@ -17,14 +20,14 @@ T = TypeVar("T")
 
 
 def compose_files(args: argparse.Namespace, loaded: Loaded) -> dict[str, str]:
-    """The file for Docker Compose. Raises Unwritable."""
+    """The file for Docker Compose. Raises SpecError, Unwritable."""
     usual = Host()
     host = Host(port=_or(args.port, usual.port), models=_or(args.models, usual.models))
     return {"compose.yaml": compose(_deployment(args, loaded), host)}
 
 
 def kubernetes_files(args: argparse.Namespace, loaded: Loaded) -> dict[str, str]:
-    """The manifests. Raises Unwritable."""
+    """The manifests. Raises SpecError, Unwritable."""
     usual = Cluster()
     replicas = _or(args.replicas, usual.replicas)
     cluster = Cluster(
@@ -44,14 +47,25 @@ def kubernetes_files(args: argparse.Namespace, loaded: Loaded) -> dict[str, str]
 
 def _deployment(args: argparse.Namespace, loaded: Loaded) -> Deployment:
     wishes = Wishes(
-        image=_or(args.image, ""),
+        image=args.image or _image(loaded),
         settings=dict(args.env or ()),
-        given=loaded.env_file_values.keys(),
+        kept=loaded.env_file_values.keys(),
         gpus=args.gpus,
         cpus_m=args.cpus,
         memory=args.memory,
     )
     return deployment(loaded.spec, loaded.as_written, wishes)
+
+
+def _image(loaded: Loaded) -> str:
+    """The image that `bentod build-image` makes of the spec, if it is not told otherwise. Raises SpecError."""
+    spec = loaded.spec
+    tag = tag_of(spec.version)
+    if not tag:
+        hint = "a tag has letters, digits, `_`, `.` and `-`; name the image with `--image`"
+        message = f"the version `{spec.version}` cannot be an image's tag"
+        raise SpecError([placed(Problem("bad-tag", message, path="version", hint=hint), loaded)])
+    return f"{spec.build.image or spec.name}:{tag}"
 
 
 def _specs(loaded: Loaded) -> dict[str, str]:

@@ -80,6 +80,12 @@ def _assignment(text: str) -> tuple[str, str]:
 _ON: dict[str, Any] = {"action": "store_true"}
 
 OPTIONS = (
+    Option(
+        "--syntax", ("dockerfile",), {**_ON, "help": "name the frontend, which an engine without internet cannot pull"}
+    ),
+    Option(
+        "--no-cache-mounts", ("dockerfile",), {**_ON, "help": "without caches of packages between builds: old builders"}
+    ),
     Option("--user", ("systemd",), {**_ON, "help": "for the user's own systemd, not the system's"}),
     Option("--socket", ("systemd",), {**_ON, "help": "systemd opens the sockets: one more unit"}),
     Option(

@@ -57,7 +57,7 @@ def _literal(text: str) -> Written:
 
 def _required(variable: Variable) -> Written:
     """The value that the variable has where Compose runs; without it, Compose refuses."""
-    return quoted(f"${{{variable.name}{':' if variable.filled else ''}?the spec refers to it}}")
+    return quoted(f"${{{variable.name}{':' if variable.filled else ''}?the spec needs it}}")
 
 
 _FILTERS: Filters = {"q": _literal, "required": _required, "seconds": seconds, "n": whole}

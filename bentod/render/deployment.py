@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bentod.plan import times
 from bentod.plan.image import USER
 from bentod.render.recipes import Unwritable
+from bentod.spec.build_fields import IMAGE
 from bentod.spec.model import Spec
 from bentod.spec.variables import Variable, constant, variables
 
 FETCH_S = 1800.0
 """What an image that fetches its models at the start has for that."""
-CACHE_AT = "/cache"
-"""Where a volume keeps what such an image fetches."""
+CACHE_AT = "/var/tmp"  # noqa: S108 - a volume's place
+"""Where a volume keeps what such an image fetches. Everybody may write into this folder of any image, and so into a
+volume that an engine makes there."""
 OF_THE_IMAGE = frozenset(
     (
-        *("PATH", "HOME", "HOSTNAME", "PWD", "PORT", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"),
+        *("PATH", "HOME", "HOSTNAME", "PWD", "LANG", "LOGNAME", "PORT", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"),
         *("BENTOD_LISTEN", "BENTOD_LOG_FORMAT", "BENTOD_WATCH", "BENTOD_STATE", "BENTOD_BAKED_MODELS", "BENTOD_MODELS"),
+        "HF_HOME",
     )
 )
 """Variables that an image, or what runs it, sets by itself: a manifest that set them from outside would break it."""
 
-_REFERENCE = re.compile(
-    r"(?=.{1,500}\Z)(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
-)
-_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST_IMAGE = 500
 _LONGEST_VARIABLE = 253
 _MOST_GPUS = 64
 Models = Literal["none", "bake", "mount", "fetch"]
@@ -37,13 +36,14 @@ Models = Literal["none", "bake", "mount", "fetch"]
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What is said besides the spec. `image` is "" for the one that the spec names. `settings` are variables whose
-    values may be read by everybody. `given` are the names of those that the spec's `env_files` set. `gpus` is None for
-    one if the image has CUDA. `cpus_m` are thousandths of a CPU, `memory` is in bytes; None: nothing is said of it."""
+    """What is said besides the spec. `image` is a reference. `settings` are variables whose values may be read by
+    everybody. `kept` are the names of those that the spec's `env_files` set: no image has these files. `gpus` is None
+    for one if the image has CUDA. `cpus_m` are thousandths of a CPU, `memory` is in bytes; None: nothing is said of
+    it."""
 
-    image: str = ""
+    image: str
     settings: Mapping[str, str] = field(default_factory=dict)
-    given: Collection[str] = ()
+    kept: Collection[str] = ()
     gpus: int | None = None
     cpus_m: int | None = None
     memory: int | None = None
@@ -85,7 +85,7 @@ def deployment(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes) -> Dep
     return Deployment(
         name=spec.name,
         version=spec.version,
-        image=_image(wishes.image or reference(spec)),
+        image=_image(wishes.image),
         description=spec.description if constant(as_written.get("description")) else "",
         labels=_public(spec.labels, as_written.get("labels")),
         variables=_wanted(spec, as_written, wishes, models),
@@ -105,18 +105,12 @@ def deployment(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes) -> Dep
 
 def cached() -> dict[str, str]:
     """Where in the cache what lies: the store of Hugging Face's library, and bentod's own."""
-    return {"cache_hub": f"{CACHE_AT}/huggingface", "cache_models": f"{CACHE_AT}/models"}
-
-
-def reference(spec: Spec) -> str:
-    """The image that a spec names: its repository, and `version` as the tag, with `-` for what a tag cannot hold."""
-    tag = _NOT_IN_TAGS.sub("-", spec.version)[:128].lstrip(".-")
-    return f"{spec.build.image or spec.name}:{tag or 'latest'}"
+    return {"cache_hub": f"{CACHE_AT}/huggingface", "cache_models": f"{CACHE_AT}/bentod-models"}
 
 
 def _image(text: str) -> str:
-    if not _REFERENCE.fullmatch(text):
-        raise Unwritable(f"`{text}` is no reference of an image, such as `registry.example/team/app:1.0`")
+    if len(text) > _LONGEST_IMAGE or not re.fullmatch(IMAGE, text):
+        raise Unwritable(f"`{text[:80]}` is no reference of an image, such as `registry.example/team/app:1.0`")
     return text
 
 
@@ -129,8 +123,9 @@ def _public(labels: Mapping[str, str], written: Any) -> dict[str, str]:
 def _wanted(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes, models: Models) -> tuple[Variable, ...]:
     """The variables that must, or may, come from outside. What the image sets itself, is the image's."""
     inside = OF_THE_IMAGE | spec.build.env.keys() | wishes.settings.keys()
-    found = [one for one in variables(as_written) if one.name not in inside]
-    wanted = {one.name: Variable(one.name, one.required and one.name not in wishes.given, one.filled) for one in found}
+    kept = {name: Variable(name, required=True) for name in wishes.kept}
+    found = {one.name: replace(one, required=one.required or one.name in kept) for one in variables(as_written)}
+    wanted = {name: one for name, one in {**kept, **found}.items() if name not in inside}
     if models == "fetch" and any(model.source.startswith("hf://") for model in spec.models.values()):
         wanted.setdefault("HF_TOKEN", Variable("HF_TOKEN", required=False))
     for name in (*wanted, *wishes.settings):

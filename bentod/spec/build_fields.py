@@ -14,6 +14,7 @@ _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
 _URL = r"^https?://[A-Za-z0-9._~%-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%!$&'()*+,;=:@/-]*)?$"
 _DOMAIN = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[0-9]{1,5})?"
 _REPOSITORY = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
+IMAGE = rf"^({_DOMAIN}/)?{_REPOSITORY}(:[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$"
 
 
 GlobPattern = Annotated[Line, Field(min_length=1)]
@@ -56,7 +57,7 @@ ImageName = Annotated[
 Reference = Annotated[
     str,
     Grammar(
-        rf"^({_DOMAIN}/)?{_REPOSITORY}(:[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$",
+        IMAGE,
         "an image's reference",
         "such as `python:3.12-slim`, best with `@sha256:…`",
     ),

@@ -5,7 +5,7 @@ import json
 import math
 
 SELECTOR = ("app.kubernetes.io/name", "app.kubernetes.io/instance")
-HUB = {"HF_HOME": "/cache/huggingface", "BENTOD_MODELS": "/cache/models"}
+HUB = {"HF_HOME": "/var/tmp/huggingface", "BENTOD_MODELS": "/var/tmp/bentod-models"}
 
 
 def compose_tree(made, host):
@@ -28,7 +28,7 @@ def compose_tree(made, host):
         "security_opt": ["no-new-privileges:true"],
     }
     environ = {
-        one.name: ("${%s%s?the spec refers to it}" % (one.name, ":" * one.filled)) if one.required else None
+        one.name: ("${%s%s?the spec needs it}" % (one.name, ":" * one.filled)) if one.required else None
         for one in made.variables
     }
     environ |= {name: value.replace("$", "$$") for name, value in made.settings.items()}
@@ -39,7 +39,7 @@ def compose_tree(made, host):
         bind = {"type": "bind", "source": source, "target": "/models", "read_only": True}
         service["volumes"] = [{**bind, "bind": {"create_host_path": False}}]
     if made.models == "fetch":
-        service["volumes"] = [{"type": "volume", "source": "models", "target": "/cache"}]
+        service["volumes"] = [{"type": "volume", "source": "models", "target": "/var/tmp"}]
     resources = {}
     if made.cpus_m is not None:
         resources.setdefault("limits", {})["cpus"] = f"{made.cpus_m / 1000:g}"
@@ -170,7 +170,7 @@ def container_tree(made, cluster):
     for index, path in enumerate(cluster.specs):
         mounts.append({"name": "spec", "mountPath": f"/app/{path}", "subPath": f"spec-{index}", "readOnly": True})
     mounts += [{"name": "models", "mountPath": "/models", "readOnly": True}] if made.models == "mount" else []
-    mounts += [{"name": "models", "mountPath": "/cache"}] if made.models == "fetch" else []
+    mounts += [{"name": "models", "mountPath": "/var/tmp"}] if made.models == "fetch" else []
     memory = {} if made.memory is None else {"memory": quantity(made.memory)}
     limits = memory | ({"nvidia.com/gpu": str(made.gpus)} if made.gpus else {})
     millis = 1000 if made.cpus_m is None else made.cpus_m
