@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bentod.spec.model import Spec
-from bentod.spec.model_build import Model
+if TYPE_CHECKING:  # the process that fetches needs no spec
+    from bentod.spec.model import Spec
+    from bentod.spec.model_build import Model
 
 Kind = Literal["path", "store", "hf"]
 
