@@ -64,9 +64,11 @@ def expand(value: Any, index: int, paths: Mapping[str, str]) -> Any:
 
 def models_in(value: Any) -> frozenset[str]:
     """The names of the models to whose paths the strings in `value` refer."""
-    found: set[str] = set()
-    each_string(value, (), lambda text, path: found.update(m["model"] for m in _DEFERRED.finditer(text) if m["model"]))
-    return frozenset(found)
+    found: set[str | None] = set()
+    each_string(
+        value, (), lambda text, _: found.update(match["model"] for match in _ESCAPED_OR_DEFERRED.finditer(text))
+    )
+    return frozenset(name for name in found if name is not None)
 
 
 class _Parts:

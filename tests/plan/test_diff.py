@@ -6,6 +6,7 @@ import pytest
 
 from bentod.plan.diff import difference
 from bentod.plan.difference import Cause, Difference
+from bentod.plan.models import Located
 from tests.plan.test_fingerprint import planned
 
 FILE = Cause("file", "hello.py", "1111", "2222")
@@ -182,3 +183,36 @@ def test_texts_are_short_and_the_difference_is_repeatable():
     found = between(None, {"description": long, "services": {"s": {"target": "hello:Model"}}, "labels": {"l": long}})
     assert all(len(one.before) <= 60 and len(one.after) <= 60 for one in found.documents)
     assert found == between(None, {"description": long, "labels": {"l": long}})
+
+
+def with_models(found, used=True):
+    """The full spec with a model, which a service uses or not."""
+    over = {"models": {"m": {"source": "hf://org/m"}}}
+    if used:
+        over["services"] = {"s": {"env": {"M": "${models.m.path}"}}}
+    return planned(over, models=found)
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_another_content_of_a_model_restarts_who_uses_it(used):
+    one, two = ({"m": Located("m", "/m", f"sha256:{digit * 64}", commit=digit * 40)} for digit in "12")
+    assert difference(with_models(one, used), with_models(one, used), {}).empty
+    found = difference(with_models(one, used), with_models(two, used), {})
+    cause = ("models.m", "1" * 12, "2" * 12)
+    if used:
+        assert (found.of("s").action, causes(found)) == ("restart", [cause])
+        assert found.of("hello").action == "keep"
+    else:
+        assert found.of("s").action == "keep"
+        assert [(c.name, c.before, c.after) for c in found.documents] == [cause]
+
+
+def test_a_model_that_is_not_here_yet_is_said():
+    there = {"m": Located("m", "/m", f"sha256:{'1' * 64}", version="1.0")}
+    assert causes(difference(with_models({}), with_models(there), {})) == [("models.m", "not fetched yet", "1.0")]
+
+
+def test_another_place_of_the_same_model_is_new_for_workers_that_know_its_path():
+    here, there = ({"m": Located("m", path, f"sha256:{'1' * 64}")} for path in ("/a", "/b"))
+    assert difference(with_models(here), with_models(there), {}).of("s").action == "restart"
+    assert with_models(here).services[0].workers[0].environ["M"] == "/a"

@@ -33,10 +33,11 @@ FULL = {
 SPEC = laid_over(BASE, FULL)
 
 
-def planned(over=None, environ=None, env_files=()):
+def planned(over=None, environ=None, env_files=(), models=None):
     """The plan of the full spec with something laid over it."""
     with tempfile.TemporaryDirectory() as folder:
-        return build(loaded(Path(folder), laid_over(SPEC, over or {})).spec, Path("/project"), environ or {}, env_files)
+        spec = loaded(Path(folder), laid_over(SPEC, over or {})).spec
+        return build(spec, Path("/project"), environ or {}, env_files, models or {})
 
 
 def service(over=None, **options):

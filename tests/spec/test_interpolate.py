@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentod.spec.found import FromEnvironment, Interpolated
-from bentod.spec.interpolate import InterpolationError, Scope, expand, interpolate
+from bentod.spec.interpolate import InterpolationError, Scope, expand, interpolate, models_in
 
 VARIABLES = {"A": "a", "EMPTY": "", "DOLLARS": "${A} $$", "INDEX": "${worker.index}"}
 SCOPE = Scope(VARIABLES, {"spec.dir": "/d", "spec.name": "n", "service.name": "s"}, worker=True)
@@ -109,3 +109,25 @@ def test_the_index_is_put_in_at_any_depth():
 def test_the_index_works_only_where_a_worker_is():
     with pytest.raises(InterpolationError, match="only in a service's"):
         interpolate("${worker.index}", Scope({}, {}))
+
+
+def test_the_path_of_a_model_is_put_in_when_a_worker_is_planned():
+    scope = Scope(VARIABLES, {}, worker=True, models=("bert",))
+    text = interpolate("${models.bert.path}/a $$5 $${models.bert.path} ${worker.index}", scope)
+    assert expand(text, 1, {"bert": "/m"}) == "/m/a $5 ${models.bert.path} 1"
+    assert expand(text, 1, {}).startswith("${models.bert.path}/a"), "it is not on this host"
+    assert models_in({"a": [text], "b": "$${models.other.path} $$"}) == {"bert"}
+
+
+@pytest.mark.parametrize(
+    ("name", "models", "match"),
+    [
+        ("models.bret.path", ("bert",), "no model `bret`"),
+        ("models.bert.size", ("bert",), "there is no"),
+        ("models.bert", ("bert",), "there is no"),
+        ("models.bert.path", None, "works only in"),
+    ],
+)
+def test_a_model_that_cannot_be_meant_is_refused(name, models, match):
+    with pytest.raises(InterpolationError, match=match):
+        interpolate(f"${{{name}}}", Scope({}, {}, worker=True, models=models))
