@@ -14,6 +14,8 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _MACHINES = ("x86_64", "aarch64")
 _PATCHES = (0, 40)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_UNKNOWN = re.compile(r"\bplatform_(release|version)\b")
+"""What the kernel of some host will be."""
 _OF_LOCKS = re.compile(r"\b(extra|extras|dependency_groups)\b")
 
 
@@ -44,7 +46,7 @@ def _marker(text: str) -> Marker:
 
 def holds(marker: str, environment: Mapping[str, str]) -> bool:
     """Whether the marker holds there; so it is taken if nobody can know."""
-    if not marker:
+    if not marker or _UNKNOWN.search(_QUOTED.sub("", marker)):
         return True
     try:
         return bool(_marker(marker).evaluate(dict(environment)))

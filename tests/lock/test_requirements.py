@@ -74,12 +74,35 @@ def test_nested_files_are_of_the_project(tmp_path):
 
 
 OPTIONS = [
-    "--index-url https://example/simple", "-i https://user:hunter2@example/simple", "--extra-index-url=https://example",
-    "-e .", "--editable ./x", "--trusted-host example", "--find-links /x", "-f /x", "--no-binary :all:",
-    "--only-binary=x",     "--pre", "--prefer-binary", "--no-index", "--require-hashes", "--use-feature x", "--hash=sha256:" + HASH, "-x",
-    "--", "-",     "--global-option x", "-reqs.txt --pre", "-r 'a' 'b'", "-r /etc/passwd", "-r https://example/r.txt", "-r ~/x",
-    "-r $HOME/x",     "-r", "-c",
-]  # fmt: skip
+    "--index-url https://example/simple",
+    "-i https://user:hunter2@example/simple",
+    "--extra-index-url=https://example",
+    "-e .",
+    "--editable ./x",
+    "--trusted-host example",
+    "--find-links /x",
+    "-f /x",
+    "--no-binary :all:",
+    "--only-binary=x",
+    "--pre",
+    "--prefer-binary",
+    "--no-index",
+    "--require-hashes",
+    "--use-feature x",
+    "--hash=sha256:" + HASH,
+    "-x",
+    "--",
+    "-",
+    "--global-option x",
+    "-reqs.txt --pre",
+    "-r 'a' 'b'",
+    "-r /etc/passwd",
+    "-r https://example/r.txt",
+    "-r ~/x",
+    "-r $HOME/x",
+    "-r",
+    "-c",
+]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -194,7 +217,7 @@ def test_hashes_belong_to_a_lock(tmp_path):
     assert "build.lock" in caught.value.problems[0].hint
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     st.text(st.characters(codec="utf-8"), max_size=40)
     | st.from_regex(r"[a-z]+ ?(\[[a-z,]+\])?[<>=!~]{1,3}[0-9.*]+(;.*)?")
