@@ -73,16 +73,32 @@ def commit(store: Store, made: Path, model: Model) -> Added:
     described = manifest.made(tag, model.files, model.single, model.about)
     copying.write_whole(made / manifest.NAME, manifest.encoded(described), copying.MODE)
     copying.sync(made)
+    latest = made.with_name(tags.LATEST)
+    copying.write_whole(latest, f"{tag.version}\n".encode())
     folder = store.root / tag.name / tag.version
     with staging.locked(store.root):
         if folder.exists():
             return same(store, replace(model, tag=tag))
-        folder.parent.mkdir(exist_ok=True)
-        made.rename(folder)
+        _place(made, latest, folder)
         copying.sync(folder.parent)
         copying.sync(store.root)
-        store.point(tag)
     return Added(store.read(tag), new=True)
+
+
+def _place(made: Path, latest: Path, folder: Path) -> None:
+    """Two renames, both or none. Raises OSError."""
+    folder.parent.mkdir(exist_ok=True)
+    try:
+        made.rename(folder)
+        try:
+            latest.replace(folder.with_name(tags.LATEST))
+        except OSError:
+            folder.rename(made)
+            raise
+    except OSError:
+        with contextlib.suppress(OSError):  # there are other versions
+            folder.parent.rmdir()
+        raise
 
 
 def version_of(files: FileSet) -> str:

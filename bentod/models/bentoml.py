@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bentod.models import adding, manifest, tags
+from bentod.models import adding, digest, manifest, tags
 from bentod.models.adding import Added, Source
 from bentod.models.digest import Counted, failing
 from bentod.models.home import ModelError
@@ -22,7 +22,7 @@ from bentod.models.tags import Tag
 
 DESCRIPTION = "model.yaml"
 PICKLE = "custom_objects.pkl"
-_LARGEST = 4 << 20
+_LARGEST = 1 << 20
 _MOST_VALUES = 100_000
 _KEYS = {
     "name",
@@ -91,8 +91,8 @@ def describe(folder: Path) -> Described:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with failing(f"{path} cannot be read"), path.open("rb") as stream:
-        data = stream.read(_LARGEST + 1)
+    with failing(f"{path} cannot be read"):
+        data = digest.small(path, _LARGEST)
     if len(data) > _LARGEST:
         raise ModelError(f"{path} does not describe a model of BentoML: it is too large")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -180,6 +181,22 @@ def pieces(file: Found, *, follow: bool = False, counted: Counted | None = None)
             yield piece
     if left:
         raise _changed(file)
+
+
+def small(path: Path, most: int) -> bytes:
+    """The first `most` bytes of the file `path`, and one more if there are more. Raises OSError, also for what is no
+    regular file: to open a FIFO would never end."""
+    with regular(path) as stream:
+        return stream.read(most + 1)
+
+
+def regular(path: Path) -> BinaryIO:
+    """The regular file `path`, open. Raises OSError, also for what is none."""
+    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return stream
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from bentod.models import digest, tags
-from bentod.models.digest import File, FileSet, failing
+from bentod.models.digest import File, FileSet
 from bentod.models.home import ModelError
 
 NAME = "manifest.json"
@@ -171,8 +171,10 @@ def parse(data: bytes, where: str, advice: str) -> Manifest:
 
 def read(path: Path, advice: str) -> Manifest:
     """The manifest in the file `path`. Raises ModelError, with the advice."""
-    with failing(f"{path} cannot be read"), path.open("rb") as stream:
-        data = stream.read(LARGEST + 1)
+    try:
+        data = digest.small(path, LARGEST)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}; {advice}") from None
     if len(data) > LARGEST:
         raise ModelError(f"{path} is damaged: it is larger than any manifest; {advice}")
     return parse(data, str(path), advice)
@@ -217,7 +219,8 @@ def now() -> str:
 def _said(error: Mapping[str, Any]) -> str:
     place = ".".join(map(str, error["loc"]))
     text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{place}: {text}" if place else text
+    said = f"{place}: {text}" if place else text
+    return "".join(letter if letter.isprintable() else "·" for letter in said)
 
 
 def _collision(paths: Iterable[str]) -> str:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bentod.errors import Unknown
-from bentod.models import copying, entry, staging, tags
+from bentod.models import copying, digest, entry, staging, tags
 from bentod.models.digest import Counted, failing
 from bentod.models.entry import Entry
 from bentod.models.home import ModelError
 from bentod.models.tags import Tag
 
-_LATEST_BYTES = 2 * tags.LONGEST
 _SHOWN = 5
 
 
@@ -43,8 +42,13 @@ class Store:
         found = self.resolve(tag)
         if found is None:
             return None
-        known = self.read(found)
-        entry.check(known)
+        try:
+            known = self.read(found)
+            entry.check(known)
+        except ModelError:
+            if (self.root / found.name / found.version).exists():
+                raise
+            return None  # it was removed meanwhile
         return known
 
     def get(self, tag: Tag | str) -> Entry:
@@ -78,8 +82,8 @@ class Store:
         """The version that `name` alone means: the last that was added. "" if there is none."""
         versions = self.versions(name)
         try:
-            with (self.root / name / tags.LATEST).open("rb") as stream:
-                written = stream.read(_LATEST_BYTES).decode("ascii", "replace").strip()
+            data = digest.small(self.root / name / tags.LATEST, tags.LONGEST + 1)
+            written = data.decode("ascii", "replace").strip()
         except OSError:
             written = ""
         return written if written in versions else self._newest(name, versions)
@@ -130,10 +134,6 @@ class Store:
         """The model of a whole tag, by its manifest alone. Raises ModelError."""
         return entry.read(self.root / tag.name / tag.version, tag)
 
-    def point(self, tag: Tag) -> None:
-        """From now on the name alone means this version; the store is locked. Raises OSError."""
-        copying.write_whole(self.root / tag.name / tags.LATEST, f"{tag.version}\n".encode())
-
     def missing(self, tag: Tag | str) -> NoSuchModel:
         """The error that there is no such model, and what there is."""
         name, version = tags.parse(tag) if isinstance(tag, str) else tag
@@ -147,7 +147,7 @@ class Store:
     def _repoint(self, name: str) -> None:
         newest = self._newest(name, self.versions(name))
         if newest:
-            self.point(Tag(name, newest))
+            copying.write_whole(self.root / name / tags.LATEST, f"{newest}\n".encode())
         else:
             (self.root / name / tags.LATEST).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # something else lies there

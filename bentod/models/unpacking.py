@@ -42,7 +42,7 @@ def unpack(store: Store, source: Path, tag: Tag | None = None, counted: Counted 
     with failing(f"{source} cannot be imported into the store {store.root}"):
         if source.is_dir():
             return _folder(store, source, tag, counted)
-        with source.open("rb") as stream:
+        with digest.regular(source) as stream:
             try:
                 return _archive(store, source, tag, stream, counted)
             except _BROKEN as error:
