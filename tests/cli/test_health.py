@@ -17,7 +17,7 @@ import pytest
 from bentod.cli import health
 from bentod.cli.main import VERBS, main
 from bentod.daemon.folders import folders
-from tests.support.daemon import free_port, running
+from tests.support.daemon import running
 
 READY = {"status": "ready", "generation": 1}
 
@@ -154,7 +154,7 @@ def test_without_a_spec_the_environment_says_where_to_ask(folder, capsys, monkey
         assert said(capsys)[0] == 0
 
 
-@pytest.mark.parametrize("listen", ["nonsense", "0.0.0.0:${NOT_SET_AT_ALL}", ",", "fd://3", f"127.0.0.1:{free_port()}"])
+@pytest.mark.parametrize("listen", ["nonsense", "0.0.0.0:${NOT_SET_AT_ALL}", ",", "fd://3", "127.0.0.1:1"])
 def test_an_address_of_no_use_is_not_healthy(folder, capsys, monkeypatch, listen):
     (folder / "bentofile.yaml").unlink()
     monkeypatch.setenv("BENTOD_LISTEN", listen)
