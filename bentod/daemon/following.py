@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from bentod.daemon.loop import TIMES, AutomaticChange, looping, while_starting
 from bentod.daemon.patterns import UnusablePattern
 from bentod.daemon.reload import Reload
 from bentod.daemon.sources import Sources
+from bentod.daemon.trouble import tell
 from bentod.daemon.watch import Watch
 
 _GROWING_S = 0.5
@@ -121,7 +120,7 @@ class Following:
             try:
                 await self._consider(names)
             except Exception as error:  # noqa: BLE001 - a bug of ours must not end the watch
-                sys.stderr.write(traceback.format_exc())
+                tell(error)
                 self._log("watch.failed", level="error", reason=f"{type(error).__name__}: {error}")
 
     async def _consider(self, names: list[str]) -> None:

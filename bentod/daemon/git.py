@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,26 +56,6 @@ def resolve(project: Path, environ: Mapping[str, str], ref: str) -> str:
     except _Refused:
         raise GitError(f"git knows no revision `{ref}`") from None
     return found.strip()
-
-
-def show(project: Path, environ: Mapping[str, str], ref: str, path: Path) -> str:
-    """What the file at `path` held at `ref`. Raises GitError."""
-    commit = resolve(project, environ, ref)
-    name = os.path.relpath(project / path, project)
-    try:
-        return _git(project, environ, "cat-file", "blob", f"{commit}:./{name}")
-    except _Refused:
-        raise GitError(f"there is no file `{name}` in the revision `{ref}`") from None
-
-
-def changed_files(project: Path, environ: Mapping[str, str], ref: str) -> tuple[str, ...]:
-    """The project's files that differ from `ref`, new ones that git does not ignore included, as paths from the
-    project's folder, sorted. Raises GitError."""
-    commit = resolve(project, environ, ref)
-    options = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
-    differing = _git(project, environ, "diff", *options, "--relative", commit, "--", ".", *_OURS)
-    unknown = _git(project, environ, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", *_OURS)
-    return tuple(sorted({name for name in (differing + unknown).split("\0") if name}))
 
 
 class _Refused(GitError):

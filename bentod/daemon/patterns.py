@@ -122,11 +122,6 @@ class Patterns:
             return None
 
 
-def matching(project: Path, include: Sequence[str], exclude: Sequence[str], ignored: Iterable[Path] = ()) -> list[Path]:
-    """The files of `project` that the patterns mean, sorted. Raises UnusablePattern."""
-    return Patterns(project, include, exclude, ignored).files()
-
-
 def _compiled(lines: Sequence[str]) -> GitIgnoreSpec:
     for line in lines:
         if "[[" in line:

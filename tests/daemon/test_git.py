@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bentod.daemon import git
-from bentod.daemon.git import Git, GitError, changed_files, describe, resolve, show
+from bentod.daemon.git import Git, GitError, describe, resolve
 
 ENVIRON = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 AS = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main")
@@ -56,7 +56,6 @@ def test_what_is_elsewhere_ignored_or_written_by_serving_is_no_change(repository
         (project / folder).mkdir(parents=True)
         (project / folder / "a.pyc").write_text("")
     assert describe(project, ENVIRON).dirty is False
-    assert changed_files(project, ENVIRON, "HEAD") == ()
 
 
 def test_a_commit_may_have_no_branch_and_a_branch_no_commit(repository, project, tmp_path):
@@ -96,39 +95,11 @@ def test_git_that_hangs_is_ended(project, tmp_path, monkeypatch):
         resolve(project, environ, "HEAD")
 
 
-def test_a_file_is_shown_as_it_was(repository, project):
-    order(repository, "tag", "v1")
-    (project / "bentofile.yaml").write_text("two\n")
-    (project / "lib" / "é x.py").unlink()
-    order(repository, "commit", "-am", "second")
-    assert show(project, ENVIRON, "v1", Path("bentofile.yaml")) == "one\n"
-    assert show(project, ENVIRON, "HEAD~1", project / "lib" / "é x.py") == "1\n"
-    assert show(project, ENVIRON, "main", Path("bentofile.yaml")) == "two\n"
-    assert show(project, ENVIRON, "v1", Path("../other/a.txt")) == "a\n"
-    assert resolve(project, ENVIRON, "v1") == order(repository, "rev-parse", "v1")
-
-
-def test_files_that_differ_are_named_from_the_project(repository, project):
-    (project / "bentofile.yaml").write_text("two\n")
-    (project / "lib" / "é x.py").rename(project / "moved.py")
-    (project / "staged.py").write_text("")
-    order(repository, "add", "project/staged.py")
-    (repository / "other" / "a.txt").write_text("changed")
-    assert changed_files(project, ENVIRON, "HEAD") == ("bentofile.yaml", "lib/é x.py", "moved.py", "staged.py")
-
-
 @pytest.mark.parametrize("ref", ["nope", "", "-x", "--all", "a\0b", "HEAD:project", "HEAD~9", "a b"])
 def test_an_unknown_revision_is_named(project, ref):
-    for ask in (resolve, changed_files, lambda *where: show(*where, Path("bentofile.yaml"))):
-        with pytest.raises(GitError) as raised:
-            ask(project, ENVIRON, ref)
-        assert str(raised.value) == f"git knows no revision `{ref}`"
-
-
-@pytest.mark.parametrize("path", ["nope.yaml", "lib", "/etc/passwd"])
-def test_a_file_that_was_not_there_is_named(project, path):
-    with pytest.raises(GitError, match=r"there is no file `.*` in the revision `HEAD`"):
-        show(project, ENVIRON, "HEAD", Path(path))
+    with pytest.raises(GitError) as raised:
+        resolve(project, ENVIRON, ref)
+    assert str(raised.value) == f"git knows no revision `{ref}`"
 
 
 def test_why_git_cannot_answer_is_said(project, tmp_path):
@@ -165,8 +136,6 @@ def test_neither_the_environment_nor_settings_lead_git_astray(repository, projec
     (project / "bentofile.yaml").write_text("two\n")
     (tmp_path / "sprung").unlink(missing_ok=True)
     assert describe(project, environ).dirty is True
-    assert changed_files(project, environ, "HEAD") == ("bentofile.yaml",)
-    assert show(project, environ, "HEAD", Path("bentofile.yaml")) == "one\n"
     assert not (tmp_path / "sprung").exists()
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentod.daemon import patterns
-from bentod.daemon.patterns import Patterns, UnusablePattern, matching
+from bentod.daemon.patterns import Patterns, UnusablePattern
 
 FILES = (
     "a.txt",
@@ -35,7 +35,7 @@ def project(tmp_path_factory) -> Path:
 
 
 def names(project, include, exclude=(), ignored=()) -> list[str]:
-    return [path.relative_to(project).as_posix() for path in matching(project, include, exclude, ignored)]
+    return [path.relative_to(project).as_posix() for path in Patterns(project, include, exclude, ignored).files()]
 
 
 def by_git(project, include) -> list[str]:
