@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from packaging.pylock import Pylock
+
 from bentod.cli.locking import asks
 from bentod.daemon.atomic import write_whole
 from bentod.errors import BentodError, Problem, SpecError
@@ -47,9 +49,10 @@ def locked_python(args: argparse.Namespace, loaded: Loaded, old: LockFile) -> tu
         raise SpecError([Problem("needs-network", "the packages are not locked as they are asked for", str(path),
                                  hint="lock without --offline, which asks the package index")])  # fmt: skip
     before = _before(path, folder)
-    _write(path, _resolved(args, loaded, asked, path if before is not None else None))
-    after = read_locked(path, folder)
+    answer = _resolved(args, loaded, asked, path if before is not None else None)
+    after = pylock.locked(answer, str(path))
     _checked(after, asked, build.python)
+    _write(path, pylock.written(answer))
     made = LockedPython(asked.digest, build.python, path.name, file_digest(path))
     return made, package_changes(before, after) if before is not None else [
         f"{path.name}: {len(after.packages)} packages"
@@ -62,7 +65,7 @@ def pylock_name(spec: Path) -> str:
     return "pylock.toml" if stem == "bentofile" else f"pylock.{stem}.toml"
 
 
-def _resolved(args: argparse.Namespace, loaded: Loaded, asked: Requirements, previous: Path | None) -> str:
+def _resolved(args: argparse.Namespace, loaded: Loaded, asked: Requirements, previous: Path | None) -> Pylock:
     build = loaded.spec.build
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     question = Question(
@@ -74,7 +77,7 @@ def _resolved(args: argparse.Namespace, loaded: Loaded, asked: Requirements, pre
         previous=None if args.upgrade else previous,
     )
     resolver = find(os.environ, Path(sys.executable), running, build.python)
-    return pylock.written(resolve(question, resolver, os.environ, args.timeout))
+    return resolve(question, resolver, os.environ, args.timeout)
 
 
 def _checked(locked: Locked, asked: Requirements, python: str) -> None:

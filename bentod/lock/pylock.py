@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,12 @@ def read(path: Path) -> Locked:
     """The packages of the file. Raises SpecError, which says all that is wrong with it."""
     data, text = document(path)
     pylock = validated(data, str(path))
-    lines = package_lines(text, "packages", len(pylock.packages))
+    return locked(pylock, str(path), package_lines(text, "packages", len(pylock.packages)))
+
+
+def locked(pylock: Pylock, file: str, lines: Sequence[int] = ()) -> Locked:
+    """The packages of a lock that is, or is to be, in `file`; `lines` says where they are. Raises SpecError."""
+    lines = lines or [0] * len(pylock.packages)
     problems: list[Problem] = []
     packages: list[LockedPackage] = []
     for package, line in zip(pylock.packages, lines, strict=True):
@@ -35,11 +40,11 @@ def read(path: Path) -> Locked:
             if not _is_the_project(package):
                 packages.append(locked_package(_package(package, line)))
         except Refused as error:
-            problems.append(Problem(error.code, error.message, str(path), line, 1 if line else 0, hint=error.hint))
+            problems.append(Problem(error.code, error.message, file, line, 1 if line else 0, hint=error.hint))
     if problems:
         raise SpecError(problems)
     requires = str(pylock.requires_python) if pylock.requires_python is not None else ""
-    return Locked(tuple(packages), requires, tuple(str(one) for one in pylock.environments or ()), str(path))
+    return Locked(tuple(packages), requires, tuple(str(one) for one in pylock.environments or ()), file)
 
 
 def validated(data: Mapping[str, Any], file: str) -> Pylock:
