@@ -16,7 +16,8 @@ from bentod.cli.progress import size
 from bentod.cli.when import ago, local
 from bentod.models.entry import Entry
 from bentod.models.progress import Listing
-from bentod.models.records import Record, Records, pinned
+from bentod.models.records import Record, Records
+from bentod.models.revisions import pinned
 
 _HEAD = ("model", "", "size", "files", "since")
 _RIGHT = frozenset({2, 3})

@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from bentod.cli.progress import Rate, bar
 from bentod.errors import Unknown
 from bentod.models.home import Home, default_home
 from bentod.models.progress import Progress
-from bentod.models.records import Record
-from bentod.models.store import Store
+
+if TYPE_CHECKING:  # both take a while to load, and to pull needs them only once its process has begun
+    from bentod.models.records import Record
+    from bentod.models.store import Store
 
 HUB = "hf://"
 _SHOWN = 12
@@ -32,6 +35,8 @@ def home() -> Home:
 
 def store() -> Store:
     """The store of this host."""
+    from bentod.models.store import Store
+
     return Store(home().store)
 
 

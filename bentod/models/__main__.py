@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Lock, Thread
 
 from bentod.models.home import Home, ModelError
-from bentod.models.orders import Order, Said, decode_order, encode_said
+from bentod.models.orders import Said, decode_order, encode_said
 from bentod.models.progress import Progress
 
 _GONE = 143
@@ -36,24 +37,25 @@ class _Speaker:
 def main() -> int:
     """Carry out the order. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    order = decode_order(sys.stdin.buffer.readline())
-    Thread(target=_end_with_parent, daemon=True).start()
+    orders: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_listen, args=(orders,), daemon=True).start()
     speaker = _Speaker()
     try:
-        _carry_out(order, speaker)
+        _carry_out(orders, speaker)
     except ModelError as error:
         speaker.say(Said(error=_scrubbed(str(error))))
     return 0
 
 
-def _carry_out(order: Order, speaker: _Speaker) -> None:
-    from huggingface_hub import constants  # half a second, and the parent may have gone meanwhile
+def _carry_out(orders: SimpleQueue[bytes], speaker: _Speaker) -> None:
+    from huggingface_hub import constants  # half a second, in which the order may come, or the parent go
 
     from bentod.models.huggingface import Hub
     from bentod.models.pulling import Pull
     from bentod.models.records import Records
     from bentod.models.tally import Tally
 
+    order = decode_order(orders.get())
     records = Records(Home(Path(order.home)))
     for model in order.models:
         tally = Tally(model.name, speaker.progress, time.monotonic)
@@ -65,8 +67,9 @@ def _carry_out(order: Order, speaker: _Speaker) -> None:
             speaker.say(Said(located=pull.run().located(model.name)))
 
 
-def _end_with_parent() -> None:
+def _listen(orders: SimpleQueue[bytes]) -> None:
     """The parent holds the other end for as long as it lives and wants an answer."""
+    orders.put(sys.stdin.buffer.readline())
     while os.read(0, 4096):
         pass
     os._exit(_GONE)

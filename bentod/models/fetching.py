@@ -13,10 +13,9 @@ from pathlib import Path
 
 import bentod
 from bentod.models.home import Home, ModelError
-from bentod.models.locate import locate
 from bentod.models.orders import Limits, Order, Said, decode_said, encode_order
 from bentod.models.progress import Listing, Progress
-from bentod.models.records import pinned
+from bentod.models.revisions import pinned
 from bentod.plan.models import Located, Missing, ModelPlan
 
 _LONGEST_LINE = 64 << 20
@@ -24,6 +23,7 @@ _KEPT_OUTPUT = 4096
 _PATIENCE_S = 5.0
 
 Report = Callable[[Progress], None]
+Child = asyncio.subprocess.Process
 
 
 async def fetch(
@@ -39,23 +39,48 @@ async def fetch(
     ModelError, which names the model, what was tried and what to do. To cancel it ends the fetch at once; what has
     come is kept for the next one.
     """
-    places = await asyncio.to_thread(locate, models, home)
-    wanted = []
-    located = {}
+    limits = limits or Limits()
+    child = await _started(environ) if any(map(_asks, models)) else None  # it takes half a second to begin
+    try:
+        located, wanted = _sorted_out(models, await asyncio.to_thread(_places, models, home), report)
+        if wanted:
+            order = Order("fetch", tuple(wanted), str(home.root), limits)
+            child = child or await _started(environ)
+            answers = await _Talk(child, report).hold(order)
+            located |= {said.located.name: said.located for said in answers if said.located}
+    finally:
+        if child is not None:
+            await _end(child)
+    return {model.name: _there(model, located) for model in models}
+
+
+def _asks(model: ModelPlan) -> bool:
+    """Whether a hub must be asked what the model is now."""
+    return model.kind == "hf" and not pinned(model)
+
+
+def _places(models: Sequence[ModelPlan], home: Home) -> dict[str, Located | Missing]:
+    from bentod.models.locate import locate  # while the child loads what it needs
+
+    return locate(models, home)
+
+
+def _sorted_out(
+    models: Sequence[ModelPlan], places: Mapping[str, Located | Missing], report: Report
+) -> tuple[dict[str, Located], list[ModelPlan]]:
+    """Where the models are that need no fetch, and those that need one. Raises ModelError if one cannot be had."""
+    located, wanted = {}, []
     for model in models:
         place = places[model.name]
         if isinstance(place, Missing) and not place.fetchable:
             raise ModelError(f"model `{model.name}`: {place.reason}")
-        if isinstance(place, Missing) or (model.kind == "hf" and not pinned(model)):
+        if isinstance(place, Missing) or _asks(model):
             wanted.append(model)
         else:
             located[model.name] = place
-            report(Progress(model.name, place.size, place.size, place.files, state="ready"))
-    if wanted:
-        order = Order("fetch", tuple(wanted), str(home.root), limits or Limits())
-        answers = await _asked(order, environ, report)
-        located |= {said.located.name: said.located for said in answers if said.located}
-    return {model.name: _there(model, located) for model in models}
+    for place in located.values():
+        report(Progress(place.name, place.size, place.size, place.files, state="ready"))
+    return located, wanted
 
 
 def fetch_now(
@@ -67,11 +92,15 @@ def fetch_now(
 
 async def listing(model: ModelPlan, home: Home, environ: Mapping[str, str], limits: Limits | None = None) -> Listing:
     """What fetching an `hf` model would fetch. Raises ModelError."""
-    order = Order("list", (model,), str(home.root), limits or Limits())
-    for said in await _asked(order, environ, lambda _: None):
+    child = await _started(environ)
+    try:
+        answers = await _Talk(child, lambda _: None).hold(Order("list", (model,), str(home.root), limits or Limits()))
+    finally:
+        await _end(child)
+    for said in answers:
         if said.listing is not None:
             return said.listing
-    raise ModelError(f"model `{model.name}`: the fetching process said nothing; this is a bug of bentod's")
+    raise _silent(model)
 
 
 def listing_now(model: ModelPlan, home: Home, environ: Mapping[str, str], limits: Limits | None = None) -> Listing:
@@ -81,13 +110,16 @@ def listing_now(model: ModelPlan, home: Home, environ: Mapping[str, str], limits
 
 def _there(model: ModelPlan, located: Mapping[str, Located]) -> Located:
     if model.name not in located:
-        raise ModelError(f"model `{model.name}`: the fetching process said nothing; this is a bug of bentod's")
+        raise _silent(model)
     return located[model.name]
 
 
-async def _asked(order: Order, environ: Mapping[str, str], report: Report) -> list[Said]:
-    """What the child answers besides its progress. Raises ModelError for an error that it tells, or if it dies."""
-    child = await asyncio.create_subprocess_exec(
+def _silent(model: ModelPlan) -> ModelError:
+    return ModelError(f"model `{model.name}`: the fetching process said nothing; this is a bug of bentod's")
+
+
+async def _started(environ: Mapping[str, str]) -> Child:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "bentod.models"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -95,23 +127,19 @@ async def _asked(order: Order, environ: Mapping[str, str], report: Report) -> li
         limit=_LONGEST_LINE,
         env=_environment(environ),
     )
-    talk = _Talk(child, report)
-    try:
-        return await talk.hold(order)
-    finally:
-        await _end(child)
 
 
 @dataclass(slots=True)
 class _Talk:
     """The order to a child, and what comes back."""
 
-    child: asyncio.subprocess.Process
+    child: Child
     report: Report
     answers: list[Said] = field(default_factory=list)
     output: bytes = b""
 
     async def hold(self, order: Order) -> list[Said]:
+        """What the child answers besides its progress. Raises ModelError for an error that it tells, or if it dies."""
         assert self.child.stdin is not None
         listening = asyncio.gather(self._listen(), self._keep_output())
         try:
@@ -155,7 +183,7 @@ class _Talk:
         return f"models {names}: the process that fetches {how}{last}; what has come is kept, so try again"
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
+async def _end(child: Child) -> None:
     """End the child, if it has not ended."""
     if child.returncode is not None:
         return

@@ -10,7 +10,8 @@ from bentod.models import baked as images
 from bentod.models.digest import Found
 from bentod.models.hashes import Hashes
 from bentod.models.home import Home, ModelError
-from bentod.models.records import Records, pinned, revision_of
+from bentod.models.records import Records
+from bentod.models.revisions import pinned, revision_of
 from bentod.models.store import Store
 from bentod.plan.models import Located, Missing, ModelPlan
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from pydantic import TypeAdapter
-
-from bentod.models.progress import Listing, Progress
+from bentod.models.progress import Listing, Offered, Progress
 from bentod.plan.models import Located, ModelPlan
 
 
@@ -45,25 +46,49 @@ class Said:
     error: str = ""
 
 
-_ORDER = TypeAdapter(Order)
-_SAID = TypeAdapter(Said)
-
-
 def encode_order(order: Order) -> bytes:
     """One line."""
-    return _ORDER.dump_json(order) + b"\n"
+    return _line(asdict(order))
 
 
 def decode_order(line: bytes) -> Order:
     """Raises ValueError."""
-    return _ORDER.validate_json(line)
+    with _strict():
+        found = json.loads(line)
+        models = tuple(ModelPlan(**_tuples(model)) for model in found["models"])
+        return Order(found["what"], models, found["home"], Limits(**found["limits"]))
 
 
 def encode_said(said: Said) -> bytes:
     """One line."""
-    return _SAID.dump_json(said, exclude_none=True, exclude_defaults=True) + b"\n"
+    return _line({name: value for name, value in asdict(said).items() if value})
 
 
 def decode_said(line: bytes) -> Said:
     """Raises ValueError."""
-    return _SAID.validate_json(line)
+    with _strict():
+        found = json.loads(line)
+        for name, made in (("progress", Progress), ("located", Located)):
+            if name in found:
+                found[name] = made(**found[name])
+        if "listing" in found:
+            files = tuple(Offered(**file) for file in found["listing"]["files"])
+            found["listing"] = Listing(found["listing"]["commit"], files)
+        return Said(**found)
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def _tuples(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+@contextlib.contextmanager
+def _strict() -> Iterator[None]:
+    """Both ends are of one version, so what does not fit is no line of theirs."""
+    try:
+        yield
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(str(error)) from None

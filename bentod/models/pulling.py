@@ -19,8 +19,9 @@ from bentod.models.huggingface import Hub, Offline
 from bentod.models.orders import Limits
 from bentod.models.patience import Passing, Stopped, patiently
 from bentod.models.progress import Listing, Offered
-from bentod.models.records import Fetched, Record, Records, pinned, revision_of
+from bentod.models.records import Fetched, Record, Records
 from bentod.models.refused import explained
+from bentod.models.revisions import pinned, revision_of
 from bentod.models.tally import Tally
 from bentod.models.transfer import Transfer
 from bentod.plan.models import ModelPlan

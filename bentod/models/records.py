@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from bentod.models import digest
 from bentod.models.digest import File, FileSet
 from bentod.models.home import Home
+from bentod.models.revisions import pinned, revision_of
 from bentod.plan.models import Located, ModelPlan
 
 _LARGEST = 64 << 20
@@ -189,18 +190,6 @@ class Records:
         self.make()
         with digest.failing("what was fetched cannot be recorded"):
             _write_whole(path, value.model_dump_json(indent=1).encode() + b"\n")
-
-
-def pinned(model: ModelPlan) -> str:
-    """The commit that the model is pinned to; "" if a hub must be asked what its revision is."""
-    revision = model.revision
-    whole = len(revision) == 40 and all(letter in "0123456789abcdef" for letter in revision)
-    return model.commit or (revision if whole else "")
-
-
-def revision_of(model: ModelPlan) -> str:
-    """The branch or tag to ask a hub for."""
-    return model.revision or "main"
 
 
 def now() -> str:

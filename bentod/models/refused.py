@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
 from bentod.models.home import ModelError
 from bentod.models.huggingface import Offline, Unintelligible
 from bentod.models.patience import Passing
-from bentod.models.records import pinned, revision_of
+from bentod.models.revisions import pinned, revision_of
 from bentod.plan.models import ModelPlan
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500

@@ -19,6 +19,7 @@ class Tally:
 
     def __init__(self, model: str, report: Report, clock: Callable[[], float]) -> None:
         self._progress = Progress(model)
+        self._done = 0
         self._report = report
         self._clock = clock
         self._told_s = float("-inf")
@@ -33,7 +34,8 @@ class Tally:
     def expect(self, listing: Listing) -> None:
         """It is known by now what is to be fetched."""
         with self._lock:
-            self._progress = replace(self._progress, total_bytes=listing.size, files=len(listing.files), done_bytes=0)
+            self._progress = replace(self._progress, total_bytes=listing.size, files=len(listing.files))
+            self._done = 0
 
     def file(self, path: str) -> Callable[[int], None]:
         """Who counts the bytes of one file; what had to be thrown away counts negative."""
@@ -41,11 +43,11 @@ class Tally:
 
     def _count(self, path: str, size: int) -> None:
         with self._lock:
-            done = self._progress.done_bytes + size
-            self._progress = replace(self._progress, done_bytes=done, file=path)
+            self._done += size
             if self._clock() - self._told_s >= EVERY_S:
+                self._progress = replace(self._progress, file=path)
                 self._tell()
 
     def _tell(self) -> None:
         self._told_s = self._clock()
-        self._report(self._progress)
+        self._report(replace(self._progress, done_bytes=self._done))
