@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
+from json.encoder import encode_basestring
 
 from bentod.render.recipes import Unwritable, Written
 
@@ -18,7 +18,7 @@ def quoted(text: str) -> Written:
     """A string in double quotes, on one line: JSON's form, which is YAML's too. Never a number, a date or `yes`."""
     if found := _SURROGATE.search(text):
         raise Unwritable(f"this is no text, it has half of a character at position {found.start()}: {text[:40]!r}")
-    return Written(_UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False)))
+    return Written(_UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", encode_basestring(text)))
 
 
 def whole(number: float) -> Written:

@@ -28,7 +28,7 @@ def compose_tree(made, host):
         "security_opt": ["no-new-privileges:true"],
     }
     environ = {
-        one.name: ("${%s%s?the spec needs it}" % (one.name, ":" * one.filled)) if one.required else None
+        one.name: ("${" + one.name + ":" * one.filled + "?the spec needs it}") if one.required else None
         for one in made.variables
     }
     environ |= {name: value.replace("$", "$$") for name, value in made.settings.items()}
