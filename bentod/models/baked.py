@@ -53,10 +53,12 @@ def encode(models: Mapping[str, Baked]) -> bytes:
 
 
 def read(folder: Path) -> dict[str, Baked]:
-    """The models in the image's folder `folder`. Raises ModelError."""
+    """The models in the image's folder `folder`; none if they are to be fetched or mounted. Raises ModelError."""
     path = folder / NAME
     try:
         return _ALL.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return {}
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; build the image again") from None
     except ValidationError as error:
