@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bentod.cli.lock_models import locked_models
-from bentod.cli.locking import drifted
+from bentod.cli.locking import base_of, drifted
 from bentod.cli.options import add_files
 from bentod.cli.project import chosen
 from bentod.daemon.atomic import write_whole
@@ -84,18 +84,18 @@ def _new(args: argparse.Namespace, loaded: Loaded, old: LockFile, path: Path) ->
 
 
 def _image(loaded: Loaded, old: LockFile, *, upgrade: bool) -> tuple[LockedImage | None, list[str]]:
-    """The base image that the spec names, with its digest, or why that is left out."""
-    base = loaded.spec.build.base_image
-    if base is None:
+    """What the image is made from, with its digest, or why that is left out. Raises SpecError."""
+    base = base_of(loaded)
+    if not base:
         return None, []
     name = base.partition("@")[0]
     kept = old.image.digest if old.image is not None and old.image.base == name and not upgrade else ""
-    from bentod.lock.base import digest_of
+    from bentod.lock.base_image import digest_of
 
     digest = base.partition("@")[2] or kept or digest_of(base, os.environ)
     if digest:
         return LockedImage(name, digest), []
-    return None, [f"the digest of {name} is left out: no Docker engine here has pulled it; name it with `@sha256:…`"]
+    return None, [f"the digest of {name} is left out: no Docker engine here has pulled it; say it with `base_image`"]
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -10,6 +10,7 @@ from bentod.lock.apis import api_digests
 from bentod.lock.drift import Current, drift
 from bentod.lock.file import LockFile, lock_path, read
 from bentod.lock.pin import pinned
+from bentod.plan.image_build import base_image
 from bentod.plan.models import Located, ModelPlan, planned
 from bentod.spec.load import Loaded
 
@@ -38,9 +39,14 @@ def drifted(loaded: Loaded, environ: Mapping[str, str]) -> list[Problem]:
         models=planned(loaded.spec),
         digests={name: one.digest for name, one in lie_here(models, environ).items()},
         asks=asks(loaded),
-        base=loaded.spec.build.base_image or "",
+        base=base_of(loaded),
     )
     return [*drift(now, lock), *_packages(loaded, lock)]
+
+
+def base_of(loaded: Loaded) -> str:
+    """What the image is made from; "" if the spec says nothing of an image. Raises SpecError."""
+    return base_image(loaded.spec) if loaded.spec.build.model_fields_set else ""
 
 
 def asks(loaded: Loaded) -> bool:

@@ -85,12 +85,6 @@ def file_digest(path: Path) -> str:
         return ""
 
 
-def pinned_base(base: str, lock: LockFile | None) -> str:
-    """The image's reference with the digest that the lock file has for it, if any."""
-    image = lock.image if lock is not None else None
-    return f"{base}@{image.digest}" if image is not None and image.base == base and "@" not in base else base
-
-
 def _unlocked(asked: Requirements) -> tuple[str, ...]:
     """The lines as pip takes them without a lock."""
     problems = [

@@ -188,6 +188,11 @@ def test_the_base_image_is_locked_if_its_digest_is_known(project, capsys):
     assert read(project / "bentofile.lock").image.digest == digest
     spec(project, build={"base_image": f"python:3.12-slim@{digest.replace('0', '1')}"})
     assert "image.digest" in run(capsys, "lock", "--check")[1]
+    spec(project, build={"python": "3.12"})
+    code, text = run(capsys, "lock")
+    assert code == 0
+    assert "note: the digest of python:3.12-slim" in text
+    assert read(project / "bentofile.lock").image is None
 
 
 @pytest.fixture
@@ -215,10 +220,10 @@ def test_packages_are_resolved_once_and_again_when_others_are_asked_for(project,
     assert run(capsys, "lock")[0] == 0
     assert run(capsys, "validate", "--locked")[0] == 0
     resolver.unlink()
-    assert run(capsys, "lock") == (0, "bentofile.lock is unchanged\n")  # nobody was asked
+    assert run(capsys, "lock")[1].endswith("\nbentofile.lock is unchanged\n")  # nobody was asked
     spec(project, build={"packages": ["six>=2"]})
     assert "python.requirements" in run(capsys, "validate", "--locked")[1]
-    assert run(capsys, "lock", "--no-python") == (0, "bentofile.lock is unchanged\n")
+    assert run(capsys, "lock", "--no-python")[1].endswith("\nbentofile.lock is unchanged\n")
     assert run(capsys, "lock", "--offline")[0] == 2
     resolver.write_text(pylock({"name": "six", "version": "2.0"}))
     assert "six 1.0 → 2.0" in run(capsys, "lock")[1]

@@ -5,10 +5,10 @@ from packaging.requirements import Requirement
 
 from bentod.errors import SpecError
 from bentod.lock.complete import complete, own_lock, own_ranges
-from bentod.lock.file import LockedImage, LockedPython, LockFile
+from bentod.lock.file import LockedPython, LockFile
 from bentod.lock.locked import Locked, LockedPackage
 from bentod.lock.match import mismatches
-from bentod.lock.pip import file_digest, pinned_base, pip_input
+from bentod.lock.pip import file_digest, pip_input
 from bentod.lock.requirements import Line, Requirements, requirements
 from bentod.spec.model_build import Build
 from tests.support.locks import digits, pylock
@@ -161,10 +161,3 @@ def test_what_bentod_lock_made_counts_as_long_as_it_is_as_it_was(tmp_path):
     with pytest.raises(SpecError) as caught:
         pip_input(asks, tmp_path, {}, lock)
     assert [(p.path, p.line) for p in caught.value.problems] == [("python.digest", 7)]
-
-
-def test_a_base_image_is_pinned_as_it_was_locked():
-    lock = LockFile(image=LockedImage("python:3.12-slim", HASH))
-    assert pinned_base("python:3.12-slim", lock) == f"python:3.12-slim@{HASH}"
-    assert pinned_base("python:3.13-slim", lock) == "python:3.13-slim"
-    assert pinned_base("python:3.12-slim", None) == "python:3.12-slim"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bentod.lock.base import digest_of
+from bentod.lock.base_image import digest_of
 from bentod.lock.resolve import Question, Resolver, Unresolvable, find, resolve
 from tests.support.locks import pylock
 
