@@ -72,7 +72,7 @@ def _size(text: str) -> int:
 
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or not re.search(VARIABLE, name) or "\0" in value:
+    if not equals or not re.fullmatch(VARIABLE, name) or "\0" in value:
         raise argparse.ArgumentTypeError(f"`{name}` is no assignment: write NAME=VALUE")
     return name, value
 
