@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import docker
 import requests
+from docker.context import ContextAPI
 from docker.errors import DockerException
+from docker.utils import kwargs_from_env
 from urllib3.exceptions import HTTPError
 
 from bentod.image import messages
@@ -20,7 +23,8 @@ from bentod.image.order import BuildFailed, Image, Layer, NoEngine, Order, Tell
 from bentod.image.references import full, split
 from bentod.image.steps import Steps
 
-_CONNECT_S = 10.0
+_CONNECT_S = 10
+_USUAL = "unix:///var/run/docker.sock"
 _PIECE = 64 * 1024
 _PARTS = 10
 _LARGE = 100 * 1000 * 1000
@@ -31,14 +35,16 @@ class Engine:
     """An engine that answered. Raises NoEngine if there is none."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        environ = dict(environ)
+        where = "its current context"
         try:
-            asked = docker.DockerClient.from_env(environment=environ, version="auto", timeout=_CONNECT_S)  # type: ignore[arg-type]
-            version = asked.api.api_version
+            where, options = _found(dict(environ))
+            _reach(where)
+            asked = docker.APIClient(**options, version="auto", timeout=_CONNECT_S)
+            version = asked.api_version
             asked.close()
-            self._api: Any = docker.DockerClient.from_env(environment=environ, version=version, timeout=None).api  # type: ignore[arg-type]
+            self._api: Any = docker.APIClient(**options, version=version, timeout=None)  # type: ignore[arg-type]
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
-            raise NoEngine(f"docker at {address(environ)}: {_why(error)}") from None
+            raise NoEngine(f"docker at {printable(where)}: {_why(error)}") from None
 
     def close(self) -> None:
         """End the connection."""
@@ -49,14 +55,15 @@ class Engine:
         self._pull_missing(order, tell)
         answer = self._post("/build", query(order), _uploaded(order.context, tell))
         steps, found = Steps(), ""
-        for message in _answered(answer):
-            if error := messages.error(message):
-                raise BuildFailed(f"the image cannot be built: {printable(error, _MOST)}")
-            status = messages.status(message)
-            lines = steps.told(status) if status else [printable(messages.line(message), _MOST)]
-            for line in filter(None, lines):
-                tell(line)
-            found = messages.image_id(message) or found
+        with contextlib.closing(answer):
+            for message in _answered(answer):
+                if error := messages.error(message):
+                    raise BuildFailed(f"the image cannot be built: {printable(error, _MOST)}")
+                status = messages.status(message)
+                lines = steps.told(status) if status else [printable(messages.line(message), _MOST)]
+                for line in filter(None, lines):
+                    tell(line)
+                found = messages.image_id(message) or found
         if not found:
             raise BuildFailed("the engine ended the build without an image, and does not say why; see its log")
         return found
@@ -126,11 +133,27 @@ def query(order: Order) -> dict[str, Any]:
 
 
 def address(environ: Mapping[str, str]) -> str:
-    """Where the engine is looked for."""
-    if host := environ.get("DOCKER_HOST"):
-        return printable(host)
-    context = environ.get("DOCKER_CONTEXT", "")
-    return f"the context `{printable(context)}`" if context else "unix:///var/run/docker.sock, or its current context"
+    """Where the engine is looked for: DOCKER_HOST, the context of docker's command line, or the usual socket."""
+    try:
+        return printable(_found(dict(environ))[0])
+    except (DockerException, OSError, ValueError):
+        return "its current context"
+
+
+def _found(environ: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """Where the engine is, and what a client needs to know to get there."""
+    options: dict[str, Any] = dict(kwargs_from_env(environment=environ))
+    if "base_url" not in options:
+        options = {**ContextAPI.kwargs_from_context(environment=environ), **options}
+    return str(options.get("base_url") or _USUAL), options
+
+
+def _reach(where: str) -> None:
+    """Whether a socket answers: a client that fails to connect says less of it, and leaves its own open."""
+    if where.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as tried:
+            tried.settimeout(_CONNECT_S)
+            tried.connect(where.removeprefix("unix://"))
 
 
 def _uploaded(context: Context, tell: Tell) -> Iterator[bytes]:
@@ -147,10 +170,7 @@ def _uploaded(context: Context, tell: Tell) -> Iterator[bytes]:
 
 def _answered(answer: requests.Response) -> Iterator[dict[str, Any]]:
     with _failing("the engine broke off while it built"):
-        try:
-            yield from messages.messages(answer.raw.stream(_PIECE, decode_content=True))
-        finally:
-            answer.close()
+        yield from messages.messages(answer.raw.stream(_PIECE, decode_content=True))
 
 
 def _tell_all(said: Any, failure: str, tell: Tell) -> None:
