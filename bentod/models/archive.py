@@ -112,16 +112,23 @@ class _Pieces:
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._rest = b""
+        self._rest = memoryview(b"")
         self.sha256 = hashlib.sha256()
 
     def read(self, size: int = CHUNK, /) -> bytes:
         """So many bytes; fewer at the end."""
-        while len(self._rest) < size and (piece := next(self._pieces, b"")):
-            self.sha256.update(piece)
-            self._rest += piece
-        given, self._rest = self._rest[:size], self._rest[size:]
-        return given
+        parts = []
+        while size:
+            if not self._rest:
+                piece = next(self._pieces, b"")
+                self.sha256.update(piece)
+                self._rest = memoryview(piece)
+            if not self._rest:
+                break
+            parts.append(self._rest[:size])
+            self._rest = self._rest[size:]
+            size -= len(parts[-1])
+        return b"".join(parts)
 
     @property
     def ended(self) -> bool:

@@ -25,12 +25,13 @@ def copied(files: Iterable[Found], target: Path, *, link: bool = False, counted:
     files = tuple(files)
     _make_folders(target, files)
 
-    def copy(file: Found) -> File:
+    def copy(file: Found, count: Counted) -> File:
         where = target / file.path
-        pieces = digest.pieces(file, counted=counted)
-        return _linked(file, where, counted) if link and _link(file.place, where) else written(file.path, where, pieces)
+        if link and _link(file.place, where):
+            return _linked(file, where, count)
+        return written(file.path, where, digest.pieces(file, counted=count))
 
-    done = digest.each(files, copy)
+    done = digest.each(files, copy, counted)
     sync_tree(target)
     return done
 
@@ -115,7 +116,7 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _linked(file: Found, where: Path, counted: Counted | None) -> File:
+def _linked(file: Found, where: Path, counted: Counted) -> File:
     """The file under its second name."""
     (one,) = digest.hashed((file._replace(place=where),), counted=counted).files
     sync(where)

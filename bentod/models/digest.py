@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import stat
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -91,17 +92,26 @@ def of_file(path: Path, *, counted: Counted | None = None) -> FileSet:
 
 def hashed(files: Iterable[Found], *, follow: bool = False, counted: Counted | None = None) -> FileSet:
     """Read the files that were found. Raises ModelError, also for a file that has changed since."""
-    return each(files, lambda file: _hashed(file, follow, counted))
+    return each(files, lambda file, count: _hashed(file, follow, count), counted)
 
 
-def each(files: Iterable[Found], job: Callable[[Found], File]) -> FileSet:
-    """What the job makes of the files, in the same order; it is done in several threads."""
-    files = tuple(files)
+def each(files: Iterable[Found], job: Callable[[Found, Counted], File], counted: Counted | None = None) -> FileSet:
+    """What the job makes of the files, in the same order; it is done in several threads. The job has to count the bytes
+    that it reads: an interrupt, or an error of another one, ends it there."""
+    files, over = tuple(files), threading.Event()
+
+    def count(size: int) -> None:
+        if over.is_set():
+            raise ModelError("this was interrupted; do it again")
+        if counted is not None:
+            counted(size)
+
     with ThreadPoolExecutor(max(1, min(_THREADS, os.cpu_count() or 1, len(files)))) as pool:
-        tasks = [pool.submit(job, file) for file in files]
+        tasks = [pool.submit(job, file, count) for file in files]
         try:
             return FileSet(tuple(task.result() for task in tasks))
         except BaseException:
+            over.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -209,7 +219,7 @@ def failing(what: str) -> Iterator[None]:
         raise ModelError(f"{what}: {error.strerror or error}{place}") from None
 
 
-def _hashed(file: Found, follow: bool, counted: Counted | None) -> File:
+def _hashed(file: Found, follow: bool, counted: Counted) -> File:
     sha256 = hashlib.sha256()
     for piece in pieces(file, follow=follow, counted=counted):
         sha256.update(piece)

@@ -67,7 +67,7 @@ def _folder(store: Store, source: Path, tag: Tag | None, counted: Counted | None
 
 
 def _archive(store: Store, source: Path, tag: Tag | None, stream: BinaryIO, counted: Counted | None) -> Added:
-    with tarfile.open(fileobj=_unpacked(stream), mode="r|", tarinfo=_Member, encoding="utf-8") as tar:
+    with tarfile.open(fileobj=_unpacked(stream), mode="r|", bufsize=CHUNK, tarinfo=_Member, encoding="utf-8") as tar:
         known = _manifest(tar, source)
         done = _there_already(store, known, tag)
         if done is not None:

@@ -159,3 +159,22 @@ def test_what_is_read_is_counted(folder):
     (folder / "large").write_bytes(bytes(digest.CHUNK + 1))
     found = digest.of(folder, counted=counted.append)
     assert sum(counted) == found.size == digest.CHUNK + 6
+
+
+def test_an_error_ends_the_reading_of_other_files(folder):
+    """However large they are."""
+    with (folder / "large").open("wb") as stream:
+        stream.truncate(1 << 40)
+    counted = []
+
+    def count(size):
+        counted.append(size)
+        if len(counted) > 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        digest.of(folder, counted=count)
+    found = [file for file in digest.listing(folder) if file.path in {"a", "large"}]
+    (folder / "a").write_text("changed")
+    with pytest.raises(ModelError, match="a changed while it was read"):
+        digest.hashed(found)
