@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bentod.errors import Problem, SpecError
 from bentod.lock.apis import api_digests
-from bentod.lock.drift import Current, drift
+from bentod.lock.drift import AGAIN, Current, drift
 from bentod.lock.file import LockFile, lock_path, read
 from bentod.lock.pin import pinned
 from bentod.plan.image_build import base_image
@@ -38,7 +38,6 @@ def drifted(loaded: Loaded, environ: Mapping[str, str]) -> list[Problem]:
         apis=api_digests(loaded.spec),
         models=planned(loaded.spec),
         digests={name: one.digest for name, one in lie_here(models, environ).items()},
-        asks=asks(loaded),
         base=base_of(loaded),
     )
     return [*drift(now, lock), *_packages(loaded, lock)]
@@ -50,7 +49,7 @@ def base_of(loaded: Loaded) -> str:
 
 
 def asks(loaded: Loaded) -> bool:
-    """Whether the spec asks for Python packages."""
+    """Whether the spec may ask for Python packages: a file that it names may be empty."""
     build = loaded.spec.build
     return bool(build.packages or build.requirements or build.lock)
 
@@ -71,17 +70,16 @@ def _packages(loaded: Loaded, lock: LockFile) -> list[Problem]:
     """What is asked for against what is locked."""
     build = loaded.spec.build
     if not asks(loaded):
-        if lock.python is None:
-            return []
-        message = "Python packages are locked, and `build` asks for none"
-        return [lock.problem("python", "drift", message, "if that is meant, `bentod lock` writes it down")]
-    if lock.python is None:
-        return []
+        none = lock.problem("python", "drift", "Python packages are locked, and `build` asks for none", AGAIN)
+        return [none] if lock.python is not None else []
     from bentod.lock.pip import pip_input, python_drift
     from bentod.lock.requirements import requirements
 
     try:
         asked = requirements(build, loaded.directory, loaded.origins)
+        if lock.python is None:
+            wanted = bool(asked.packages or build.lock)
+            return [lock.problem("python", "drift", "`build` asks for packages, and none are locked", AGAIN)] * wanted
         if found := python_drift(build, asked, lock):
             return found
         pip_input(build, loaded.directory, loaded.origins, lock)

@@ -16,21 +16,18 @@ _FOLLOWS = ("commit", "version", "digest")
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """What is so now. `digests` are those of the models that lie on this host; `asks`: `build` asks for packages and
-    names no lock of its own; `base` is the image's base, "" if the spec names none."""
+    """What is so now. `digests` are those of the models that lie on this host; `base` is what the image is made from,
+    "" if the spec says nothing of an image."""
 
     apis: LockedApis
     models: tuple[ModelPlan, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
-    asks: bool = False
     base: str = ""
 
 
 def drift(now: Current, lock: LockFile) -> list[Problem]:
     """All that differs, but for the Python packages."""
     problems = [*_apis(now.apis, lock), *_models(now, lock)]
-    if now.asks and lock.python is None:
-        problems.append(lock.problem("python", "drift", "`build` asks for packages, and none are locked", AGAIN))
     if lock.image is not None and now.base and lock.image.base != now.base.partition("@")[0]:
         problems.append(
             lock.problem("image.base", "drift", _changed("the base image", lock.image.base, now.base), AGAIN)

@@ -233,6 +233,13 @@ def test_packages_are_resolved_once_and_again_when_others_are_asked_for(project,
     assert "`pylock.toml` is gone" in run(capsys, "validate", "--locked")[1]
     spec(project)
     assert "`build` asks for none" in run(capsys, "validate", "--locked")[1]
+    run(capsys, "lock")
+    (project / "nothing.txt").write_text("# nothing but Python\n")
+    spec(project, build={"requirements": "nothing.txt"})
+    run(capsys, "lock")
+    assert run(capsys, "validate", "--locked")[0] == 0
+    spec(project, build={"packages": ["six"]})
+    assert "none are locked" in run(capsys, "validate", "--locked")[1]
 
 
 def test_an_answer_that_does_not_match_is_refused(project, capsys, resolver):
