@@ -147,7 +147,8 @@ class Cache:
 
     def flag(self) -> str:
         """The flag of RUN."""
-        return f"--mount=type=cache,target={quoting.path(self.target)},sharing={self.sharing}"
+        sharing = "" if self.sharing == "shared" else f",sharing={self.sharing}"
+        return f"--mount=type=cache,target={quoting.path(self.target)}{sharing}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 
 from bentod.render.recipes import Unwritable
 
-_NO_LETTERS = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What ends a line somewhere, or is half of a character."""
 _BARE = re.compile(r"[A-Za-z0-9_.,:/@%+-]+")
 _PATH = re.compile(r"[A-Za-z0-9_/.][A-Za-z0-9_./+@-]*")
 
@@ -35,10 +35,9 @@ def in_quotes(text: str) -> str:
 
 def line(text: str) -> str:
     """`text`, if it stays on its line and can be written at all."""
-    for place, char in enumerate(text, 1):
-        if unicodedata.category(char) in _NO_LETTERS:
-            what = f"the control character U+{ord(char):04X} at place {place}"
-            raise Unwritable(f"a Dockerfile cannot say a text of {len(text)} characters: it has {what}; remove it")
+    if found := _CONTROL.search(text):
+        what = f"the control character U+{ord(found[0]):04X} at place {found.start() + 1}"
+        raise Unwritable(f"a Dockerfile cannot say a text of {len(text)} characters: it has {what}; remove it")
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,13 +36,17 @@ def kind(value: Any) -> str:
     return "nothing" if value is None else _KINDS.get(type(value), "a string")
 
 
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
+
+
 def shown(value: Any) -> str:
-    """`value` as a message may show it: short, on one line, and never what came from the environment."""
+    """`value` as a message may show it: short, on one line, without a URL's password, and never what came from the
+    environment."""
     if isinstance(value, FromEnvironment):
         return "a value from the environment"
     if isinstance(value, (dict, list)) or value is None:
         return kind(value)
-    text = json.dumps(value, ensure_ascii=False)
+    text = _CREDENTIALS.sub("://***@", json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

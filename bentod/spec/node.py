@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -87,11 +88,13 @@ def merge(left: Node, right: Node) -> Node:
 
 
 def dotted(path: Path) -> str:
-    """`path` for people: `apis.embed.examples[0].input`; a key that holds a dot is quoted in brackets."""
+    """`path` for people, on one line: `apis.embed.examples[0].input`; a key that holds a dot is quoted in brackets."""
     text = ""
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
+        elif not part.isprintable():
+            text += f"[{json.dumps(part)}]"
         elif not part or any(char in part for char in ".[]\"' "):
             text += '["' + part.replace("\\", "\\\\").replace('"', '\\"') + '"]'
         else:
