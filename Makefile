@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 UV     ?= uv
 UPGRADE ?=
 PYTEST ?=
+JOBS   ?= 2
 
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -20,7 +21,7 @@ PACKAGE := $(shell find bentod schemas specs recipes -type f -not -path '*/.bent
 
 help:
 	@echo 'make serve       set up .venv, then serve sentence embeddings on http://127.0.0.1:3000'
-	@echo 'make test        set up .venv, then run every test        (PYTEST="-k hello" for some)'
+	@echo 'make test        set up .venv, then run every test        (PYTEST="-k hello" for some; JOBS=4 beside each other)'
 	@echo 'make test-chat   compile llama.cpp (needs a C++ compiler), then test the chat example with a real model'
 	@echo 'make check       format, lint, types, layers, schema'
 	@echo 'make wheel       dist/*.whl'
@@ -30,8 +31,10 @@ help:
 serve: $(VENV)/.serve
 	$(BIN)/bentod up -f specs/embeddings/bentofile.yaml
 
+# Tests that start real daemons come one after the other: they say how long things take. 5: none of them was meant.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -m 'not e2e' -n $(JOBS) --dist worksteal $(PYTEST) || [ $$? = 5 ]
+	$(BIN)/python -m pytest -m e2e $(PYTEST) || [ $$? = 5 ]
 
 test-chat: $(VENV)/.chat
 	$(BIN)/python -m pytest specs/chat $(PYTEST)
