@@ -34,11 +34,6 @@ class RepositoryCache:
             raise ValueError(f"it says that the digest of {file.path} is {name[:80]!r}")
         return self.folder / "blobs" / name
 
-    def make(self, commit: str) -> None:
-        """Make the folders. Raises OSError."""
-        (self.folder / "blobs").mkdir(parents=True, exist_ok=True)
-        self.snapshot(commit).mkdir(parents=True, exist_ok=True)
-
     def link(self, commit: str, file: Offered) -> None:
         """Have the snapshot's file be the blob, in place of what is there. Raises OSError."""
         blob, place = self.blob(file), self.snapshot(commit) / file.path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bentod.models.orders import Limits, Order, Said, decode_order, decode_said, encode_order, encode_said
@@ -96,7 +96,8 @@ SAID = st.one_of(
 )
 
 
-@given(st.lists(MODEL).map(tuple), SAID)
+@settings(max_examples=40)
+@given(st.lists(MODEL, max_size=3).map(tuple), SAID)
 def test_what_is_said_is_one_line_and_heard_as_it_was(models, said):
     order = Order("fetch", models, "/home", LIMITS)
     assert decode_order(encode_order(order)) == order
