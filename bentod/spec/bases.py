@@ -52,6 +52,9 @@ _NAMES: dict[Manager, tuple[re.Pattern[str], str]] = {
 _NAMES["microdnf"] = _NAMES["dnf"]
 _NAMES["found"] = (re.compile("|".join(pattern.pattern for pattern, _ in _NAMES.values())), "`libgomp1`")
 
+MANAGERS: dict[str, Manager] = {"debian": "apt", "alpine": "apk", "ubi": "microdnf", "amazonlinux": "dnf"}
+"""What installs packages, for each distribution. With CUDA, `ubi` has dnf; names are the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:

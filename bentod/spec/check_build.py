@@ -29,7 +29,7 @@ def check(spec: Spec, project: Project, report: Report) -> None:
             message = f"`base_image` says what the image is made from, so `{key}` has nothing to say"
             report.at_key(("build", key), "conflict", message, "keep one of the two")
     _check_files(spec.build, project, report)
-    for path, fault in () if report.broken(("build",)) else faults(spec.build):
+    for path, fault in [one for one in faults(spec.build) if not report.broken(("build", one[0][0]))]:
         report.at_value(("build", *path), fault.code, str(fault), fault.hint)
 
 

@@ -28,11 +28,11 @@ def chosen(build: Build) -> tuple[str, Base]:
 
 def faults(build: Build) -> Iterator[tuple[Path, Fault]]:
     """Each fault, and the path from `build` of what is wrong."""
-    manager: bases.Manager = "found"
     try:
-        manager = chosen(build)[1].manager
+        chosen(build)
     except Fault as fault:
         yield ("cuda" if build.cuda and "Python" not in str(fault) else "python",), fault
+    manager: bases.Manager = "found" if build.base_image else "apt" if build.conda else bases.MANAGERS[build.distro]
     for index, name in enumerate(build.system_packages):
         try:
             bases.check_package(manager, name)
