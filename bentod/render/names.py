@@ -11,7 +11,7 @@ _LONGEST = 63
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9_.-]+")
 _KEY = re.compile(r"(?:(?P<prefix>[a-z0-9.-]{1,253})/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_MEANT = ("kubernetes.io", "k8s.io", "bentod")
+_MEANT = ("kubernetes.io", "k8s.io", "bentod.dev")
 """Whose annotations clusters, or we, act upon or read: no label of a spec may pretend to be one."""
 
 
@@ -39,10 +39,10 @@ def label_value(text: str) -> str:
 
 def as_annotations(labels: Mapping[str, str]) -> dict[str, str]:
     """The labels of a spec as annotations, sorted: each under its own name where that is one that means nothing to a
-    cluster, the others together in `bentod/labels`, as JSON."""
+    cluster, the others together in `bentod.dev/labels`, as JSON."""
     own = {key: value for key, value in sorted(labels.items()) if _harmless(key)}
     rest = {key: value for key, value in sorted(labels.items()) if key not in own}
-    return {**own, **({"bentod/labels": json.dumps(rest, ensure_ascii=False)} if rest else {})}
+    return {**own, **({"bentod.dev/labels": json.dumps(rest, ensure_ascii=False)} if rest else {})}
 
 
 def _harmless(key: str) -> bool:

@@ -116,8 +116,8 @@ def test_labels_become_annotations_unless_a_cluster_would_act_on_them():
         "kubernetes.io/a": "3",
         "x.kubernetes.io/a": "4",
         "deployment.kubernetes.io/revision": "5",
-        "bentod/version": "6",
-        "bentod/labels": "7",
+        "bentod.dev/version": "6",
+        "bentod.dev/labels": "7",
         "a b": "8",
         "A/b": "9",
         "-a": "10",
@@ -126,6 +126,6 @@ def test_labels_become_annotations_unless_a_cluster_would_act_on_them():
         "a..b/c": "13",
     }
     found = as_annotations(labels)
-    assert sorted(found) == ["bentod/labels", "org.example/a", "plain"]
-    assert '"deployment.kubernetes.io/revision": "5"' in found["bentod/labels"]
+    assert sorted(found) == ["bentod.dev/labels", "org.example/a", "plain"]
+    assert '"deployment.kubernetes.io/revision": "5"' in found["bentod.dev/labels"]
     assert as_annotations({}) == {}

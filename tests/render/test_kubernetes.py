@@ -87,7 +87,7 @@ def test_a_pod_has_time_to_drain_and_to_start():
 def test_other_contents_of_config_maps_are_other_pods():
     def digest(**settings):
         made = yaml.safe_load(kubernetes(replace(PLAIN, settings=settings), Cluster())["deployment.yaml"])
-        return made["spec"]["template"]["metadata"]["annotations"]["bentod/config"]
+        return made["spec"]["template"]["metadata"]["annotations"]["bentod.dev/config"]
 
     assert digest(A="1") == digest(A="1")
     assert digest(A="1") != digest(A="2")

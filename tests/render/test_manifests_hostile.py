@@ -115,8 +115,8 @@ def judge(one, two, three, bits):
     assert LABEL_VALUE.fullmatch(label)
     assert len(label) <= 63
     assert all(ANNOTATION.fullmatch(key) for key in annotations)
-    rest = json.loads(annotations.get("bentod/labels", "{}"))
-    assert {**{key: value for key, value in annotations.items() if key != "bentod/labels"}, **rest} == spec.labels
+    rest = json.loads(annotations.get("bentod.dev/labels", "{}"))
+    assert {**{key: value for key, value in annotations.items() if key != "bentod.dev/labels"}, **rest} == spec.labels
     texts = kubernetes(made, cluster)
     assert {name: read(text) for name, text in texts.items()} == kubernetes_trees(made, cluster, label, annotations)
 

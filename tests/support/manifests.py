@@ -109,15 +109,15 @@ def kubernetes_trees(made, cluster, version_label, annotations):
 
 def deployment_tree(made, cluster, head, annotations):
     chosen = dict.fromkeys(SELECTOR, made.name)
-    described = {"bentod/description": made.description} if made.description else {}
+    described = {"bentod.dev/description": made.description} if made.description else {}
     head["metadata"] = {
         **head["metadata"],
-        "annotations": {"bentod/version": made.version, **described, **annotations},
+        "annotations": {"bentod.dev/version": made.version, **described, **annotations},
     }
     template = {"labels": head["metadata"]["labels"]}
     if made.settings or cluster.specs:
         said = json.dumps([sorted(made.settings.items()), list(cluster.specs.items())])
-        template["annotations"] = {"bentod/config": "sha256:" + hashlib.sha256(said.encode()).hexdigest()}
+        template["annotations"] = {"bentod.dev/config": "sha256:" + hashlib.sha256(said.encode()).hexdigest()}
     return {
         **head,
         "spec": {
