@@ -21,7 +21,7 @@ PACKAGE := $(shell find bentod schemas specs recipes -type f -not -path '*/.bent
 
 help:
 	@echo 'make serve       set up .venv, then serve sentence embeddings on http://127.0.0.1:3000'
-	@echo 'make test        set up .venv, then run every test        (PYTEST="-k hello" for some; JOBS=4 beside each other)'
+	@echo 'make test        set up .venv, then run every test        (PYTEST="-k hello" for some)'
 	@echo 'make test-chat   compile llama.cpp (needs a C++ compiler), then test the chat example with a real model'
 	@echo 'make check       format, lint, types, layers, schema'
 	@echo 'make wheel       dist/*.whl'
@@ -31,10 +31,11 @@ help:
 serve: $(VENV)/.serve
 	$(BIN)/bentod up -f specs/embeddings/bentofile.yaml
 
-# Tests that start real daemons come one after the other: they say how long things take. 5: none of them was meant.
+# Tests that start real daemons come one after the other, since they say how long things take. 5: none was asked for.
+TURN := -m pytest -p tests.support.turns --turn
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m 'not e2e' -n $(JOBS) --dist worksteal $(PYTEST) || [ $$? = 5 ]
-	$(BIN)/python -m pytest -m e2e $(PYTEST) || [ $$? = 5 ]
+	$(BIN)/python $(TURN) together -n $(JOBS) --dist worksteal $(PYTEST) || [ $$? = 5 ]
+	$(BIN)/python $(TURN) alone $(PYTEST) || [ $$? = 5 ]
 
 test-chat: $(VENV)/.chat
 	$(BIN)/python -m pytest specs/chat $(PYTEST)
