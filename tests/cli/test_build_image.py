@@ -14,6 +14,7 @@ from bentod.cli.main import main
 from tests.support.buildkit import line, printed, traced, vertex
 from tests.support.daemon import eventually
 from tests.support.docker_api import IMAGE, docker_api
+from tests.support.hub import Hub
 from tests.support.project import project
 
 ROOT = Path(bentod.__file__).parents[1]
@@ -145,6 +146,49 @@ def test_a_model_that_is_one_file_and_one_that_is_mounted(folder, tmp_path):
     spec(folder, files={"net.onnx": "1"}, models={"net": {"source": "net.onnx"}}, build={"models": "mount"})
     assert run(folder, "--output", str(tmp_path / "out")) == 0
     assert not [name for name in contents(tmp_path / "out") if name.startswith("models/")]
+
+
+def test_models_of_a_hub_are_fetched_once_and_only_what_was_asked_for_is_baked(folder, tmp_path, monkeypatch, capsys):
+    with Hub() as hub:
+        commit = hub.add("org/net", {"config.json": b"{}", "net.bin": b"12345", "README.md": b"#"})
+        for name, value in {
+            "BENTOD_MODELS": tmp_path / "m",
+            "HF_HOME": tmp_path / "hf",
+            "HF_ENDPOINT": hub.url,
+        }.items():
+            monkeypatch.setenv(name, str(value))
+        source = {"source": "hf://org/net", "revision": commit}
+        for include in ([], ["*.json", "*.bin"]):
+            spec(folder, models={"net": {**source, "include": include}})
+            assert run(folder, "--output", str(tmp_path / "out")) == 0
+        found = contents(tmp_path / "out")
+        assert {name: found[name] for name in found if name.startswith("models/net/")} == {
+            "models/net/config.json": b"{}",
+            "models/net/net.bin": b"12345",
+        }
+        assert json.loads(found["models/baked.json"])["net"]["commit"] == commit
+        asked = len(hub.asked())
+        assert run(folder, "--output", str(tmp_path / "again")) == 0
+        assert len(hub.asked()) == asked
+        del found[".bentod-context"]
+        again = contents(tmp_path / "again")
+        assert {name: data for name, data in found.items() if name != WHEEL}.items() <= again.items()
+
+
+def test_a_model_that_its_hub_does_not_have_ends_the_build_with_its_name(folder, tmp_path, monkeypatch, capsys):
+    with Hub() as hub:
+        for name, value in {
+            "BENTOD_MODELS": tmp_path / "m",
+            "HF_HOME": tmp_path / "hf",
+            "HF_ENDPOINT": hub.url,
+        }.items():
+            monkeypatch.setenv(name, str(value))
+        spec(folder, models={"net": {"source": "hf://org/none", "revision": "a" * 40}})
+        assert run(folder, "--output", str(tmp_path / "out")) == 3
+    told = capsys.readouterr().err
+    assert "net" in told
+    assert "org/none" in told
+    assert not (tmp_path / "out").exists()
 
 
 # ── checks ──
