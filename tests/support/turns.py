@@ -1,4 +1,4 @@
-"""A plug-in of pytest that takes some of the tests: those that may run beside each other, or those that start daemons."""
+"""A plug-in of pytest that takes some of the tests: those that may run beside others, or those that start daemons."""
 
 import pytest
 
