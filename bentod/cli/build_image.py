@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     refuse(args)
     environ = dict(os.environ)
     begun = time.monotonic()
-    with _ended_by_sigterm():
+    with _ended_by_signals():
         loaded = load(chosen(args), environ)
         options, problems = checked(args, loaded, environ)
         if args.check and lock_path(loaded.files[0]).exists():
@@ -75,9 +75,10 @@ def _build(args: argparse.Namespace, options: Options, loaded: Loaded, found: Ex
     builder = choose.chosen(args.backend, probe, environ)  # before models are fetched
     found = _fetched(found, environ)
     context = gathering.made(found, loaded, environ)
+    sources = gathering.sources(found, context)
     image = builder.build(_order(args, options, found, context), _tell)
     seconds = round(time.monotonic() - begun, 3)
-    made = report.Report(options.tags, builder.name, args.push, seconds, image, gathering.sources(found, context))
+    made = report.Report(options.tags, builder.name, args.push, seconds, image, sources)
     print(report.text(made))
     if args.report:
         try:
@@ -118,17 +119,20 @@ def _write(where: Path, context: Context) -> None:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends a build as Ctrl-C does: nothing is left behind."""
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a build as Ctrl-C does: nothing is left behind. What is ignored stays ignored."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _tell(line: str) -> None:

@@ -15,7 +15,7 @@ from bentod.errors import Problem, SpecError
 from bentod.image import context as contexts
 from bentod.image import report, wheel
 from bentod.image import weights as baking
-from bentod.image.context import Context, Entry
+from bentod.image.context import Context, ContextError, Entry
 from bentod.image.dockerfile import unknown
 from bentod.image.files import Chosen, Wanted, choose
 from bentod.image.junk import listed
@@ -142,12 +142,13 @@ def _chosen(
 
 
 def tracked(project: Path, environ: Mapping[str, str]) -> tuple[str, ...] | None:
-    """What git tracks in the project; None if it is in no repository. Raises GitError if git cannot say."""
+    """What git tracks in the project; None if it is in no repository. Raises ContextError if git cannot say."""
     try:
         said = git.run(project, environ, "ls-files", "-z", "--recurse-submodules", "--", ".", limit_s=_GIT_S)
-    except git.GitError:
+    except git.GitError as error:
         if any((folder / ".git").exists() for folder in (project, *project.parents)):
-            raise
+            hint = "name them in `build.include`, or mend that"
+            raise ContextError(f"git does not say which files belong to the project: {error}; {hint}") from None
         return None
     return _names(said)
 
