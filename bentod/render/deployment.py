@@ -29,6 +29,7 @@ OF_THE_IMAGE = frozenset(
 """Variables that an image, or what runs it, sets by itself: a manifest that set them from outside would break it."""
 
 _LONGEST_IMAGE = 500
+_WHERE_IT_LISTENS = ("BENTOD_LISTEN", "PORT")
 _LONGEST_VARIABLE = 253
 _MOST_GPUS = 64
 Models = Literal["none", "bake", "mount", "fetch"]
@@ -129,6 +130,8 @@ def _wanted(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes, models: M
     if models == "fetch" and any(model.source.startswith("hf://") for model in spec.models.values()):
         wanted.setdefault("HF_TOKEN", Variable("HF_TOKEN", required=False))
     for name in (*wanted, *wishes.settings):
+        if name in _WHERE_IT_LISTENS:
+            raise Unwritable(f"`{name}` is not to be set: what is rendered goes to the port on which the image listens")
         if len(name) > _LONGEST_VARIABLE:
             raise Unwritable(f"the variable `{name[:40]}…` has a name of more than {_LONGEST_VARIABLE} characters")
     return tuple(wanted[name] for name in sorted(wanted))

@@ -72,7 +72,7 @@ def test_gpus(tmp_path, cuda, wished, gpus):
     assert made(tmp_path, {}, Wishes(image="a", gpus=wished), build=build).gpus == gpus
 
 
-@pytest.mark.parametrize(("gpus", "settings"), [(-1, {}), (65, {}), (None, {"A" * 254: ""})])
+@pytest.mark.parametrize(("gpus", "settings"), [(-1, {}), (65, {}), (None, {"A" * 254: ""}), (None, {"PORT": "1"})])
 def test_what_nobody_can_give_is_refused(tmp_path, gpus, settings):
     with pytest.raises(Unwritable):
         made(tmp_path, {}, Wishes(image="a", gpus=gpus, settings=settings))
