@@ -74,7 +74,9 @@ def made(found: Examined, loaded: Loaded, environ: Mapping[str, str]) -> Context
     """The build context; of the models those that lie on this host. Raises ContextError, ModelError, Unpackable."""
     here = [model for model in found.baked if model.name in found.weights.located]
     pinned = {model.name: model for model in found.weights.pinned}
-    baked = baking.entries((pinned[model.name] for model in here), found.weights.located, default_home(environ))
+    baked = baking.Weights((), ())
+    if here:
+        baked = baking.entries((pinned[model.name] for model in here), found.weights.located, default_home(environ))
     return contexts.made((*_texts(found, loaded), *_project(found), *baked.entries), baked.known)
 
 

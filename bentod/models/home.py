@@ -31,10 +31,12 @@ class Home:
 
 
 def default_home(environ: Mapping[str, str]) -> Home:
-    """The folder that BENTOD_MODELS names, or the usual one of this user."""
-    own = environ.get("BENTOD_MODELS")
-    if own:
-        return Home(Path(own).expanduser().absolute())
-    data = environ.get("XDG_DATA_HOME", "")
-    folder = Path(data) if data.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".local/share"
+    """The folder that BENTOD_MODELS names, or the usual one of this user. Raises ModelError if it has no home."""
+    own, data = environ.get("BENTOD_MODELS"), environ.get("XDG_DATA_HOME", "")
+    try:
+        if own:
+            return Home(Path(own).expanduser().absolute())
+        folder = Path(data) if data.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".local/share"
+    except RuntimeError:  # a container may run as somebody whom nobody knows
+        raise ModelError("this user has no home folder: let BENTOD_MODELS name the folder for models") from None
     return Home(folder / "bentod" / "models")

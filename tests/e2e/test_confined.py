@@ -122,7 +122,17 @@ def test_where_nothing_can_be_written_is_said(project, environ, also, wrong, hin
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("words", [["validate"], ["config"], ["models", "list"], ["render", "systemd"]])
-def test_other_verbs_need_neither_a_home_nor_a_name(project, words):
+FORMS = [["render", form] for form in ("dockerfile", "compose", "kubernetes")]
+
+
+@pytest.mark.parametrize("words", [["validate"], ["config"], ["build-image", "--check"], *FORMS])
+def test_other_verbs_need_neither_a_home_nor_a_name_nor_a_place_to_write(project, words):
     done = verb(project, *words, also="/tmp")
+    assert done.returncode == 0, done.stderr
+
+
+def test_models_need_a_place(project):
+    done = verb(project, "models", "list", also="/tmp")
+    assert (done.returncode, "BENTOD_MODELS" in done.stderr) == (3, True), done.stderr
+    done = verb(project, "models", "list", environ={"BENTOD_MODELS": "/nowhere"}, also="/tmp")
     assert done.returncode == 0, done.stderr
