@@ -177,4 +177,4 @@ class _ByCommands:
 
 
 def _layer(one: Mapping[str, Any]) -> Layer:
-    return Layer(printable(" ".join(str(one.get("CreatedBy") or "").split()), 300), int(one.get("size") or 0))
+    return Layer(printable(" ".join(str(one.get("CreatedBy") or "imported").split()), 300), int(one.get("size") or 0))

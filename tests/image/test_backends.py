@@ -135,7 +135,7 @@ if sys.argv[1] == "history": print(json.dumps([{"CreatedBy": "COPY\\n x", "size"
     )
     image, _ = bench.run("podman")
     assert (image.id, image.size) == ("abc", 12)
-    assert [(layer.made_by, layer.size) for layer in image.layers] == [("", 7), ("COPY x", 5)]
+    assert [(layer.made_by, layer.size) for layer in image.layers] == [("imported", 7), ("COPY x", 5)]
 
 
 @pytest.mark.parametrize("said", ["", "[]", "{}", "[5]", '[{"Id": 1}]', "\\xff", "null"])
