@@ -26,11 +26,12 @@ def locked_models(
     models = planned(loaded.spec)
     if not upgrade:
         models = pinned(models, old)
+    before = LockFile(file=old.file) if upgrade else old
     folder = Path(old.file).parent
     here = lie_here(models, environ)
     found: dict[str, LockedModel] = {}
     for model in models:
-        one = _locked(model, here.get(model.name), old, environ, offline=offline)
+        one = _locked(model, here.get(model.name), before, environ, offline=offline)
         found[model.name] = replace(one, source=_source(model, folder))
     unknown = [name for name, one in found.items() if not one.digest]
     return found, [f"the digest of the model {name} is left out: `bentod models pull`, then lock" for name in unknown]

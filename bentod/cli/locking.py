@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bentod.errors import Problem, SpecError
@@ -33,7 +34,7 @@ def drifted(loaded: Loaded, environ: Mapping[str, str]) -> list[Problem]:
     if lock is None:
         message = f"there is no lock file {path.name}"
         return [Problem("no-lock", message, str(path), hint="`bentod lock` makes it")]
-    models = pinned(planned(loaded.spec), lock)
+    models = tuple(replace(model, locked="") for model in pinned(planned(loaded.spec), lock))  # it is judged below
     now = Current(
         apis=api_digests(loaded.spec),
         models=planned(loaded.spec),

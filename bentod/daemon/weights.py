@@ -90,7 +90,7 @@ def _carried(model: ModelPlan, carried: Iterable[ModelPlan]) -> ModelPlan:
 
 
 def _as_found(model: ModelPlan, found: Located | None) -> ModelPlan:
-    return model if found is None else replace(model, commit=found.commit, version=found.version)
+    return model if found is None else replace(model, commit=found.commit, version=found.version, locked="")
 
 
 async def fetched(

@@ -85,6 +85,9 @@ def _model(model: ModelPlan, entry: LockedModel, here: str, lock: LockFile) -> I
         yield lock.problem(path, "drift", f"the model `{model.name}` is not pinned to a commit", AGAIN)
     if model.kind == "store" and not (model.version or entry.version):
         yield lock.problem(path, "drift", f"the model `{model.name}` is not pinned to a version", AGAIN)
+    if model.kind == "path" and entry.digest and not here:
+        said = f"the files of the model `{model.name}` are locked, and cannot be read here"
+        yield lock.problem(f"{path}.digest", "drift", said, f"see what is at {model.source}")
     if here and entry.digest and here != entry.digest:
         said = _changed(f"the files of the model `{model.name}`", entry.digest, here)
         yield lock.problem(f"{path}.digest", "drift", said, AGAIN)

@@ -40,4 +40,5 @@ def _pinned(model: ModelPlan, lock: LockFile | None) -> ModelPlan:
     entry = lock.models.get(model.name) if lock is not None else None
     if lock is None or entry is None or not declared_alike(model, entry, lock):
         return model
-    return replace(model, commit=model.commit or entry.commit, version=model.version or entry.version)
+    known = entry.digest if model.kind == "hf" else ""  # all else is this host's own
+    return replace(model, commit=model.commit or entry.commit, version=model.version or entry.version, locked=known)

@@ -89,8 +89,13 @@ def _read(model: ModelPlan, place: Located, hashes: Hashes) -> Located:
 
 
 def _checked(model: ModelPlan, place: Place) -> Place:
-    """Whether the digest is what the spec demands."""
-    if not model.digest or isinstance(place, Missing) or place.digest == model.digest:
+    """Whether the digest is what the spec demands, and what the lock file has."""
+    if isinstance(place, Missing):
         return place
-    reason = f"the digest of {place.path} is {place.digest}, and the spec demands {model.digest}"
-    return Missing(model.name, reason, fetchable=False)
+    said = f"the digest of {place.path} is {place.digest}, and"
+    if model.digest and place.digest != model.digest:
+        return Missing(model.name, f"{said} the spec demands {model.digest}", fetchable=False)
+    if model.locked and place.digest != model.locked:
+        advice = f"find out which of them is right; `bentod models rm {model.uri}` has it fetched again"
+        return Missing(model.name, f"{said} {model.locked} is locked; {advice}", fetchable=False)
+    return place

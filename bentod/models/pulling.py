@@ -150,6 +150,11 @@ class Pull:
                 f"its digest is {record.digest}, and the spec demands {self.model.digest}; "
                 "find out which of them is right, and pin `revision` to a commit"
             )
+        if self.model.locked and self.model.locked != record.digest:
+            raise ModelError(
+                f"its digest is {record.digest}, and {self.model.locked} is locked: the hub sends something else for "
+                "the same commit; find out which of them is right, `bentod lock --upgrade` takes what the hub has"
+            )
         self.tally.expect(Listing(record.commit, tuple(Offered(file.path, file.size) for file in record.files)))
         self.tally.file("")(record.size)
         self.tally.say("ready", note)

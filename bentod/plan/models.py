@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # the process that fetches needs no spec
@@ -24,7 +24,8 @@ class ModelPlan:
     patterns as `huggingface_hub` has them, and `endpoint` is the hub's URL, "" for the usual one. `digest` is what the
     spec demands, as `sha256:<hex>`, or "".
 
-    `commit` (40 hex digits; hf) and `version` (store) are what the model is pinned to; "" if it is not.
+    `commit` (40 hex digits; hf) and `version` (store) are what the model is pinned to; "" if it is not. `locked` is the
+    digest that the lock file has for that commit, "" if it has none: a hub may send anything.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ModelPlan:
     digest: str = ""
     commit: str = ""
     version: str = ""
+    locked: str = field(default="", compare=False)
 
     @property
     def uri(self) -> str:

@@ -173,6 +173,30 @@ def test_a_revision_is_pinned_to_its_commit_until_it_is_upgraded(project, capsys
     assert "models.m.revision" in text
 
 
+def test_a_hub_that_sends_something_else_for_the_same_commit_is_refused_until_that_is_locked(project, capsys, hub):
+    spec(project, models={"m": {"source": "hf://org/model"}})
+    assert [run(capsys, *words)[0] for words in (["lock"], ["models", "pull"], ["lock"])] == [0, 0, 0]
+    for folder in ("hf", "models"):
+        shutil.rmtree(project.parent / folder)
+    hub.repositories["org/model"].commits[hub.first] = {**FILES, "config.json": b"[666]"}
+    for _ in range(2):
+        code, text = run(capsys, "models", "pull")
+        assert code == 3
+        assert "is locked" in text
+    assert "models.m.digest" in run(capsys, "validate", "--locked", "--no-import")[1]
+    assert [run(capsys, *words)[0] for words in (["lock", "--upgrade"], ["models", "pull"], ["lock"])] == [0, 0, 0]
+    assert run(capsys, "validate", "--locked", "--no-import")[0] == 0
+
+
+def test_files_of_a_path_that_are_not_there_are_drift(project, capsys):
+    spec(project, models={"w": {"source": "weights"}})
+    run(capsys, "lock")
+    shutil.rmtree(project / "weights")
+    code, text = run(capsys, "validate", "--locked", "--no-import")
+    assert code == 2
+    assert "models.w.digest: the files of the model `w` are locked, and cannot be read here" in text
+
+
 def test_a_hub_that_does_not_know_the_model(project, capsys, hub):
     spec(project, models={"m": {"source": "hf://org/nothing"}})
     code, text = run(capsys, "lock")

@@ -99,6 +99,14 @@ def test_a_model_that_cannot_be_fetched_is_named_before_anything_is_fetched(host
     assert hub.requests == []
 
 
+def test_a_hub_that_sends_something_else_for_a_locked_commit_is_refused(host, hub):
+    other = "sha256:" + "0" * 64
+    with pytest.raises(ModelError, match=f"and {other} is locked: the hub sends something else"):
+        host.fetch(hf(commit=hub.commit, locked=other))
+    digest = host.fetch(hf(commit=hub.commit))["m"].digest
+    assert host.fetch(hf(commit=hub.commit, locked=digest))["m"].digest == digest
+
+
 def test_an_error_of_the_child_is_one_line_without_the_token(host, hub):
     hub.repositories["org/model"].token = "hf_right"
     with pytest.raises(ModelError, match="model `m`: hf://org/model") as raised:

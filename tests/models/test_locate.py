@@ -136,6 +136,14 @@ def test_a_fetch_is_found_by_its_commit_and_by_its_last_revision(home, weights):
         assert one(other, home).fetchable
 
 
+def test_a_fetch_of_a_locked_commit_that_holds_something_else_is_not_used(home, weights):
+    record = recorded(home, weights, hf(commit=COMMIT))
+    assert one(hf(commit=COMMIT, locked=record.digest), home) == record.located("m")
+    refused = one(hf(commit=COMMIT, locked=WRONG), home)
+    assert not refused.fetchable
+    assert f"{WRONG} is locked" in refused.reason
+
+
 def test_a_fetch_whose_files_are_not_what_they_were_is_fetched_again(home, weights):
     model = hf(commit=COMMIT)
     recorded(home, weights, model)
