@@ -18,7 +18,7 @@ from bentod.lock.target import valid
 from bentod.lock.toml_lock import document, package_lines
 
 CREATED_BY = "bentod"
-_CREDENTIALS = re.compile(r"(?<=^https:)//[^/@]+@")
+_CREDENTIALS = re.compile(r"^(https?:)//[^/@]+@", re.IGNORECASE)
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _HEAD = "# Written by `bentod lock`. Keep it in version control; it is made anew from what `build` asks for.\n"
 
@@ -91,7 +91,7 @@ def _value(value: Any, depth: int = 0) -> str:
         if depth == 0 and value and isinstance(value[0], Mapping):
             return "[\n" + "".join(f"    {item},\n" for item in items) + "]"
         return f"[{', '.join(items)}]"
-    plain = _CREDENTIALS.sub("//", value) if isinstance(value, str) else value
+    plain = _CREDENTIALS.sub(r"\1//", value) if isinstance(value, str) else value
     return tomli_w.dumps({"x": plain}).removeprefix("x = ").rstrip("\n")
 
 

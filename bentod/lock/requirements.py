@@ -165,6 +165,9 @@ class _Reader:
                 self.lines.append(self._requirement(line, str(path), constraint=constraint))
                 return
             option, name = included(line.text)
+            if option and self._hashed:
+                hint = "one file is the lock, so that its digest tells of every change: export it anew"
+                raise Refused("wrong-value", "a lock file includes no other file", hint)
             asked = Line(Requirement("x"), file=str(path), line=line.number)
             limit = constraint or option == "-c"
             if option:

@@ -127,16 +127,19 @@ def test_an_archive_is_named_with_its_hash(tmp_path):
 
 def test_what_is_written_is_read_again_and_holds_no_credentials(tmp_path):
     archive = {"url": "https://user:hunter2@x.example/a.zip", "hashes": {"sha256": digits(2)}}
+    plain = {"name": "c-1-py3-none-any.whl", "url": "http://user:hunter2@x.example/c", "hashes": {"sha256": digits(1)}}
     text = pylock(
         {"name": "b", "version": "1", "marker": 'os_name == "posix"'},
         {"name": "a", "version": "1", "archive": archive},
+        {"name": "c", "version": "1", "wheels": [plain]},
         tool={"a b": {"é": [1, True, "x\ny"]}},
     )
     made = pep751.written(Pylock.from_dict(tomllib.loads(text)))
     assert "hunter2" not in made
     assert made == pep751.written(Pylock.from_dict(tomllib.loads(made)))
     assert pep751.created_by(written(tmp_path, "pylock.toml", made)) == "bentod"
-    assert shown(read(tmp_path, "pylock.toml", made)) == {("a", "1", ""), ("b", "1", 'os_name == "posix"')}
+    rows = {("a", "1", ""), ("b", "1", 'os_name == "posix"'), ("c", "1", "")}
+    assert shown(read(tmp_path, "pylock.toml", made)) == rows
     assert tomllib.loads(made)["tool"] == {"a b": {"é": [1, True, "x\ny"]}}
 
 
@@ -202,6 +205,7 @@ HASHED = {
     "any patch": f"a==1.* --hash={HASH}",
     "two versions": f"a==1,==1.0 --hash={HASH}",
     "a constraint": "-c other.txt",
+    "another file": f"a==1 --hash={HASH}\n-r more.txt",
     "the project": "-e .",
     "an index": f"--index-url https://x.example\na==1 --hash={HASH}",
 }
@@ -210,6 +214,7 @@ HASHED = {
 @pytest.mark.parametrize("text", HASHED.values(), ids=HASHED)
 def test_hashed_requirements_that_are_refused(tmp_path, text):
     written(tmp_path, "other.txt", f"a==1 --hash={HASH}")
+    written(tmp_path, "more.txt", f"b==1 --hash={HASH}")
     assert codes(tmp_path, "locked.txt", text)
 
 
