@@ -79,7 +79,7 @@ def describe(folder: Path) -> Described:
     try:
         tag = tags.parse(f"{_text(said, 'name')}:{_text(said, 'version')}")
         about = About(
-            labels={str(key): str(value) for key, value in _mapping(said, "labels").items()},
+            labels={str(key): _word(value) for key, value in _mapping(said, "labels").items()},
             metadata=_metadata(said),
             context=_context(_mapping(said, "context")),
             signatures={str(key): _object(value) for key, value in _mapping(said, "signatures").items()},
@@ -111,7 +111,7 @@ def _metadata(said: Mapping[str, Any]) -> dict[str, Any]:
     plain = _object(_mapping(said, "metadata"))
     kept = {key: said[key] for key in _KEPT if said.get(key)}
     version = _mapping(said, "context").get("bentoml_version")
-    more = _object(kept | ({"bentoml_version": str(version)} if version else {}))
+    more = _object(kept | ({"bentoml_version": _word(version)} if version else {}))
     return {**plain, **({"bentoml": more} if more and "bentoml" not in plain else {})}
 
 
@@ -120,9 +120,9 @@ def _context(said: Mapping[str, Any]) -> Context:
     if not isinstance(versions, dict):
         raise ValueError("`framework_versions` is no mapping")  # noqa: TRY004 - all of these become one error
     return Context(
-        framework=str(said.get("framework_name") or ""),
-        versions={str(key): str(value) for key, value in versions.items()},
-        python=str(said.get("python_version") or ""),
+        framework=_word(said.get("framework_name") or ""),
+        versions={str(key): _word(value) for key, value in versions.items()},
+        python=_word(said.get("python_version") or ""),
     )
 
 
@@ -130,7 +130,7 @@ def _created(value: object) -> str:
     """BentoML's time as manifests have it; "" if there is none."""
     if not value:
         return ""
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(_word(value))
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
@@ -139,6 +139,13 @@ def _text(said: Mapping[str, Any], key: str) -> str:
     if not isinstance(said.get(key), (str, int, float)):
         raise ValueError(f"{key} is missing, or is no string")  # noqa: TRY004 - all of these become one error
     return str(said[key])
+
+
+def _word(value: object) -> str:
+    """One value as text. A list or a mapping is none: YAML's aliases may make it one of gigabytes."""
+    if isinstance(value, (dict, list, tuple, set)):
+        raise ValueError("a list or a mapping stands where there should be text")  # noqa: TRY004 - all of these become one error
+    return str(value)
 
 
 def _mapping(said: Mapping[str, Any], key: str) -> dict[Any, Any]:

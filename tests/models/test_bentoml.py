@@ -194,6 +194,27 @@ def test_aliases_that_stand_for_ever_more_are_refused(home):
         bentoml.describe(folder)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  owner: me", "  owner: *a20"),
+        ("framework_name: ''", "framework_name: *a20"),
+        ("framework_versions: {}", "framework_versions: {x: *a20}"),
+        ("python_version: 3.11.7", "python_version: *a20"),
+        ("bentoml_version: 1.4.39", "bentoml_version: *a20"),
+        ("creation_time: '2026-11-23T02:09:56.957437+00:00'", "creation_time: *a20"),
+    ],
+)
+def test_aliases_where_text_belongs_are_refused_before_they_are_text(home, old, new):
+    (folder,) = bentoml.folders(home(IRIS))
+    lines = [f"  - &a{at} [{', '.join([f'*a{at - 1}'] * 10 if at else ['x'] * 10)}]" for at in range(21)]
+    said = "options:\n" + "\n".join(lines) + "\n" + IRIS.replace("options: {}\n", "").replace(old, new)
+    assert new in said
+    (folder / "model.yaml").write_text(said)
+    with pytest.raises(ModelError, match="does not describe a model of BentoML"):
+        bentoml.describe(folder)
+
+
 def test_links_and_what_is_no_store_are_refused(store, home, tmp_path):
     (folder,) = bentoml.folders(home(IRIS))
     (folder / "secret").symlink_to("/etc/passwd")
