@@ -60,6 +60,8 @@ def _why(error: Exception, model: ModelPlan, hub: Asked) -> str:
     if isinstance(error, OSError):
         place = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror or error}{place}; make room or choose another folder with HF_HOME"
+    if isinstance(error, UnicodeEncodeError):
+        return "HF_TOKEN, or another variable that requests carry, holds characters that no request can; check them"
     if isinstance(error, Unintelligible | ValueError | KeyError | TypeError | AttributeError | AssertionError):
         detail = str(error) if isinstance(error, Unintelligible) else f"{type(error).__name__}: {error}"[:200]
         return f"what it answered is not what a hub answers ({detail}); does `endpoint`, or HF_ENDPOINT, name a hub?"
