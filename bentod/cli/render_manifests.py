@@ -49,6 +49,7 @@ def _deployment(args: argparse.Namespace, loaded: Loaded) -> Deployment:
     wishes = Wishes(
         image=args.image or _image(loaded),
         settings=dict(args.env or ()),
+        specs=tuple(_inside(path, loaded.directory) for path in loaded.files),
         kept=loaded.env_file_values.keys(),
         gpus=args.gpus,
         cpus_m=args.cpus,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bentod.plan.image import MODELS_AT, PORT
+from bentod.plan.image import CODE_AT, MODELS_AT, PORT
 from bentod.plan.times import KILL_AFTER_S
 from bentod.render.deployment import CACHE_AT, Deployment, cached
 from bentod.render.recipes import Filters, Unwritable, Written, rendered
@@ -35,6 +35,7 @@ def compose(deployment: Deployment, host: Host) -> str:
         "name": deployment.name,
         "image": deployment.image,
         "ports": f"{host.port}:{PORT}",
+        "specs": [f"{CODE_AT}/{path}" for path in deployment.specs],
         "variables": deployment.variables,
         "settings": sorted(deployment.settings.items()),
         "start_s": deployment.start_s,

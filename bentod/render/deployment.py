@@ -38,12 +38,13 @@ Models = Literal["none", "bake", "mount", "fetch"]
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What is said besides the spec. `image` is a reference. `settings` are variables whose values may be read by
-    everybody. `kept` are the names of those that the spec's `env_files` set: no image has these files. `gpus` is None
-    for one if the image has CUDA. `cpus_m` are thousandths of a CPU, `memory` is in bytes; None: nothing is said of
-    it."""
+    everybody. `specs` are the spec's files, from the project's folder. `kept` are the names of those that the spec's
+    `env_files` set: no image has these files. `gpus` is None for one if the image has CUDA. `cpus_m` are thousandths of
+    a CPU, `memory` is in bytes; None: nothing is said of it."""
 
     image: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    specs: tuple[str, ...] = ()
     kept: Collection[str] = ()
     gpus: int | None = None
     cpus_m: int | None = None
@@ -55,7 +56,8 @@ class Deployment:
     """All that manifests are rendered from.
 
     `description` and `labels` hold nothing that came from the environment. `variables` are those that the spec refers
-    to, and that have to come from outside, without those in `settings`. `user` and `group` are numbers.
+    to, and that have to come from outside, without those in `settings`. `specs` are the spec's files, from the
+    project's folder; none: the one that is found there by its name. `user` and `group` are numbers.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Deployment:
     labels: Mapping[str, str] = field(default_factory=dict)
     variables: tuple[Variable, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    specs: tuple[str, ...] = ()
     user: int = 65532
     group: int = 65532
     models: Models = "none"
@@ -91,6 +94,7 @@ def deployment(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes) -> Dep
         labels=_public(spec.labels, as_written.get("labels")),
         variables=_wanted(spec, as_written, wishes, models),
         settings=dict(sorted(wishes.settings.items())),
+        specs=wishes.specs,
         user=int(user),
         group=int(group or user),
         models=models,

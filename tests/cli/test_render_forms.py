@@ -209,6 +209,17 @@ def test_a_spec_of_several_files_is_mounted_file_by_file(folder, tmp_path, capsy
     assert "'../c.yaml'" in capsys.readouterr().err
 
 
+def test_compose_asks_for_the_health_of_the_spec_that_runs(folder, capsys):
+    """There may be a `bentofile.yaml` beside it, and that one is not what the image runs."""
+    (folder / "bentofile.yaml").rename(folder / "gpu.yaml")
+    (folder / "more").mkdir()
+    (folder / "more" / "b.toml").write_text('version = "2.0"\n')
+    assert main(["render", "compose", "-f", str(folder / "gpu.yaml"), "-f", str(folder / "more/b.toml")]) == 0
+    (service,) = yaml.safe_load(capsys.readouterr().out)["services"].values()
+    words = ["CMD", "bentod", "health", "-f", "/app/gpu.yaml", "-f", "/app/more/b.toml"]
+    assert service["healthcheck"]["test"] == words
+
+
 def test_nothing_of_the_user_s_is_needed(tmp_path):
     """Neither the examples' modules are imported, nor what they require."""
     modules = {path.stem for spec in SPECS.values() for path in spec.parent.glob("*.py")}

@@ -77,6 +77,7 @@ def wishes_of(one, two, three, bits):
     wishes = Wishes(
         image="app:1",
         settings={"LOG": one, "X": two} if bits & 256 else {},
+        specs=(two, one) if bits & 128 else (),
         gpus=2 if bits & 512 else None,
         cpus_m=(None, 500, 2000, 1)[bits >> 10 & 3],
         memory=(None, 1, 1 << 30, 3 << 20)[bits >> 12 & 3],

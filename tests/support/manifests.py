@@ -14,7 +14,7 @@ def compose_tree(made, host):
         "image": made.image,
         "ports": [f"{host.port}:3000"],
         "healthcheck": {
-            "test": ["CMD", "bentod", "health"],
+            "test": ["CMD", "bentod", "health", *(word for path in made.specs for word in ("-f", f"/app/{path}"))],
             "interval": "10s",
             "timeout": "5s",
             "retries": 3,
