@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bentod.daemon.history import Record
 from bentod.daemon.overrides import overridden
@@ -18,6 +19,9 @@ from bentod.plan.model import Plan
 from bentod.plan.models import ModelPlan, planned
 from bentod.spec.load import Loaded, load
 from bentod.spec.source import MAX_BYTES
+
+if TYPE_CHECKING:
+    from bentod.models.hashes import Hashes
 
 Pins = Mapping[str, Mapping[str, str]]
 """By service, the project's files that it imports as they were: path → SHA-256."""
@@ -50,12 +54,13 @@ def read(
     environ: Mapping[str, str],
     held: Mapping[Path, bytes] | None = None,
     carried: Sequence[ModelPlan] = (),
+    hashes: Hashes | None = None,
 ) -> Desired:
     """What `files` say, if they hold this, or what they hold now. `carried` are the models of what runs: what neither
-    the spec nor its lock file pins stays as it is. Raises SpecError."""
+    the spec nor its lock file pins stays as it is. `hashes` remembers what their files held. Raises SpecError."""
     held = contents(files) if held is None else held
     loaded = load(files, environ, held)
-    return _desired(loaded, held, weights(planned(loaded.spec), lock_of(files), carried, environ), environ)
+    return _desired(loaded, held, weights(planned(loaded.spec), lock_of(files), carried, environ, hashes), environ)
 
 
 def lock_of(files: Sequence[Path]) -> Path:

@@ -23,6 +23,7 @@ from bentod.daemon.sources import Sources
 from bentod.daemon.unsaid import refers
 from bentod.daemon.weights import fetched
 from bentod.errors import Problem, SpecError, StartError
+from bentod.models.hashes import Hashes
 from bentod.plan.difference import Proposal
 from bentod.plan.document import document
 from bentod.supervise.state import ServiceState
@@ -66,6 +67,7 @@ class Reload:
         self._journal = journal
         self._sources = sources
         self._log = log
+        self._hashes = Hashes()
         self._turn = asyncio.Lock()
         self._again = False
 
@@ -211,7 +213,7 @@ class Reload:
     async def _read(self, files: Sequence[Path], held: Mapping[Path, bytes] | None = None) -> Desired:
         """What these files say. Raises SpecError."""
         carried = self._daemon.desired.weights.pinned
-        desired = await asyncio.to_thread(read, files, self._environ, held, carried)
+        desired = await asyncio.to_thread(read, files, self._environ, held, carried, self._hashes)
         project = self._daemon.plan.project
         if desired.plan.project != project:
             raise SpecError([Problem("other-project", f"this daemon serves {project}", str(desired.loaded.files[0]))])

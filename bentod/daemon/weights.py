@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ from bentod.errors import StartError
 from bentod.plan.models import Located, Missing, ModelPlan
 
 if TYPE_CHECKING:
+    from bentod.models.hashes import Hashes
     from bentod.models.progress import Progress
 
 BAKED = "BENTOD_BAKED_MODELS"
@@ -24,12 +27,14 @@ Shown = Callable[["Progress"], None]
 
 @dataclass(frozen=True)
 class Weights:
-    """The models of one spec. `declared` are pinned as far as they can be without asking anybody."""
+    """The models of one spec. `declared` are pinned as far as they can be without asking anybody. `watched`: the files
+    and folders of models that are paths: what they hold may be changed by anybody."""
 
     declared: tuple[ModelPlan, ...] = ()
     located: Mapping[str, Located] = field(default_factory=dict)
     missing: Mapping[str, Missing] = field(default_factory=dict)
     baked: bool = False
+    watched: tuple[Path, ...] = ()
 
     @property
     def wanted(self) -> tuple[ModelPlan, ...]:
@@ -41,16 +46,6 @@ class Weights:
         """The models as they were declared, each pinned to what lies on this host."""
         return tuple(_as_found(model, self.located.get(model.name)) for model in self.declared)
 
-    @property
-    def watched(self) -> tuple[Path, ...]:
-        """The files and folders of models that are paths: what they hold may be changed by anybody."""
-        found: list[Path] = []
-        for model in self.declared:
-            if model.kind == "path":
-                path = Path(model.source)
-                found += [path, *path.rglob("*")] if path.is_dir() else [path]
-        return tuple(found)
-
     def _open(self, model: ModelPlan) -> bool:
         return model.kind == "hf" and not model.commit and not self.baked
 
@@ -59,10 +54,15 @@ NO_MODELS = Weights()
 
 
 def weights(
-    models: Sequence[ModelPlan], lock: Path | None, carried: Sequence[ModelPlan], environ: Mapping[str, str]
+    models: Sequence[ModelPlan],
+    lock: Path | None,
+    carried: Sequence[ModelPlan],
+    environ: Mapping[str, str],
+    hashes: Hashes | None = None,
 ) -> Weights:
     """What is known of the models without any network. The file `lock` pins what it knows; what is left open is as in
-    `carried`, which is pinned, if it is declared as there. Raises SpecError for a lock file that cannot be used."""
+    `carried`, which is pinned, if it is declared as there. `hashes` remembers what their files held: to read them takes
+    its time. Raises SpecError for a lock file that cannot be used."""
     if not models:
         return NO_MODELS
     # few specs name models, and all that follows takes its time to import
@@ -74,13 +74,26 @@ def weights(
     locked = pinned(models, read(lock)) if lock is not None else models
     declared = tuple(_carried(model, carried) for model in locked)
     baked = environ.get(BAKED)
-    found = locate(declared, default_home(environ), Path(baked) if baked else None)
+    found = locate(declared, default_home(environ), Path(baked) if baked else None, hashes)
     return Weights(
         declared,
         {name: one for name, one in found.items() if isinstance(one, Located)},
         {name: one for name, one in found.items() if isinstance(one, Missing)},
         bool(baked),
+        tuple(path for model in declared if model.kind == "path" for path in _tree(Path(model.source))),
     )
+
+
+def _tree(path: Path) -> Iterator[Path]:
+    """The path, and all that is in it if it is a folder, however deep."""
+    yield path
+    folders = [str(path)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                yield Path(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
 
 
 def _carried(model: ModelPlan, carried: Iterable[ModelPlan]) -> ModelPlan:

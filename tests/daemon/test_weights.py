@@ -1,6 +1,9 @@
 """What is known of a spec's models before anything starts, and what fetching makes of it."""
 
 import asyncio
+import os
+import subprocess
+import time
 from dataclasses import replace
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from bentod.daemon import weights as module
 from bentod.daemon.weights import NO_MODELS, Weights, fetched, weights
 from bentod.errors import SpecError, StartError
+from bentod.models.hashes import Hashes
 from bentod.models.home import ModelError
 from bentod.models.progress import Progress
 from bentod.plan.models import Located, Missing, ModelPlan
@@ -54,6 +58,30 @@ def test_a_model_that_is_a_path_is_found_and_watched_and_one_that_is_not_there_i
     assert set(found.watched) == {tmp_path / name for name in ("w", "w/in", "w/in/a.bin", "gone")}
     with pytest.raises(StartError, match="model gone"):
         asyncio.run(fetched(found, environ, lambda *_, **__: None))
+
+
+def test_a_model_in_a_very_deep_folder_is_watched_too(tmp_path, environ):
+    deep = tmp_path / "w"
+    deep.mkdir()
+    for _ in range(1200):
+        deep /= "a"
+        deep.mkdir()
+    (deep / "x").write_bytes(b"1")
+    try:
+        found = weights([ModelPlan("w", "path", str(tmp_path / "w"))], None, (), environ)
+    finally:
+        subprocess.run(["rm", "-r", str(tmp_path / "w")], check=True)  # pytest would not get to its end
+    assert deep / "x" in found.watched
+    assert found.located["w"].files == 1
+
+
+def test_files_that_were_read_are_not_read_again_for_the_next_change(tmp_path, environ, monkeypatch):
+    (tmp_path / "w").write_bytes(b"1")
+    os.utime(tmp_path / "w", (1, 1))
+    model, hashes = ModelPlan("w", "path", str(tmp_path / "w")), Hashes(lambda: time.time_ns() + 60_000_000_000)
+    first = weights([model], None, (), environ, hashes)
+    monkeypatch.setattr("bentod.models.digest.pieces", None)
+    assert weights([model], None, (), environ, hashes) == first
 
 
 @pytest.fixture

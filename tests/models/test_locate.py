@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,7 +216,7 @@ def test_records_are_listed_and_forgotten(home, weights):
 
 
 def test_what_was_read_once_is_not_read_again(home, weights, monkeypatch):
-    hashes, read = Hashes(), []
+    hashes, read = Hashes(lambda: time.time_ns() + 60_000_000_000), []
     real = digest.hashed
     monkeypatch.setattr(
         digest, "hashed", lambda files, **more: real(read.extend(files := list(files)) or files, **more)
@@ -228,6 +229,15 @@ def test_what_was_read_once_is_not_read_again(home, weights, monkeypatch):
     (weights / "c").write_bytes(b"c")
     assert one(local(weights), home, hashes=hashes).digest == digest.of(weights).digest != first.digest
     assert [file.path for file in read[2:4]] == ["a.bin", "c"]
+
+
+def test_what_was_written_just_now_is_read_again_however_it_looks(home, weights, monkeypatch):
+    """Within one tick of the clock a file may be written once more, and look as before."""
+    hashes, now = Hashes(), time.time_ns()
+    monkeypatch.setattr("bentod.models.hashes._look", lambda path: (0, 0, 3, now, now))
+    one(local(weights), home, hashes=hashes)
+    (weights / "a.bin").write_bytes(b"bbb")
+    assert one(local(weights), home, hashes=hashes).digest == digest.of(weights).digest
 
 
 # ── in an image ──────────────────────────────────────────────────────────────────────────────────
