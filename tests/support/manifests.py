@@ -10,11 +10,12 @@ HUB = {"HF_HOME": "/var/tmp/huggingface", "BENTOD_MODELS": "/var/tmp/bentod-mode
 
 def compose_tree(made, host):
     """The file of Docker Compose, as it is before Compose replaces variables."""
+    specs = [word for path in made.specs for word in ("-f", f"/app/{path}".replace("$", "$$"))]
     service = {
         "image": made.image,
         "ports": [f"{host.port}:3000"],
         "healthcheck": {
-            "test": ["CMD", "bentod", "health", *(word for path in made.specs for word in ("-f", f"/app/{path}"))],
+            "test": ["CMD", "bentod", "health", *specs],
             "interval": "10s",
             "timeout": "5s",
             "retries": 3,
