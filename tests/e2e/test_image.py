@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.containers import USER, build, container, holds, names, saved
-from tests.support.daemon import eventually, running
+from tests.support.daemon import eventually, free_port, running
 from tests.support.engine import engine
 from tests.support.examples import ROOT, require
 from tests.support.http import Connection, request
@@ -203,7 +205,8 @@ def containers(tmp_path, engine):
         f'[storage]\ndriver = "overlay"\ngraphroot = "{store}"\nrunroot = "{tmp_path}/run"\n'
     )
     (tmp_path / "containers.conf").write_text(
-        '[containers]\ndefault_ulimits = ["nofile=1024:1024"]\n[engine]\nruntime = "runc"\n'
+        '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=32768:32768"]\n'
+        '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
     )
     environ = {
         "CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf"),
@@ -224,11 +227,11 @@ def bash(command, environ):
 
 def test_buildah_builds_and_another_program_runs_the_same_context(containers, engine, tmp_path):
     spec = {"bentod": 1, "name": "orphans", "build": {"python": engine.python}}
-    (tmp_path / "p").mkdir()
-    (tmp_path / "p/orphans.py").write_text(ORPHANS)
-    (tmp_path / "p/bentofile.yaml").write_text(json.dumps({**ORPHANS_SPEC, **spec}))
+    (tmp_path / "orphans").mkdir()
+    (tmp_path / "orphans/orphans.py").write_text(ORPHANS)
+    (tmp_path / "orphans/bentofile.yaml").write_text(json.dumps({**ORPHANS_SPEC, **spec}))
     said = build(
-        [tmp_path / "p/bentofile.yaml"],
+        [tmp_path / "orphans/bentofile.yaml"],
         "-t",
         "orphans:1",
         "--backend",
@@ -241,3 +244,50 @@ def test_buildah_builds_and_another_program_runs_the_same_context(containers, en
     found = json.loads(bash(["buildah", "inspect", "--type", "image", "localhost/orphans:1"], containers).stdout)
     assert found["Docker"]["config"]["User"] == "65532:65532"
     assert found["Docker"]["config"]["Healthcheck"]["Test"][:3] == ["CMD", "bentod", "health"]
+    if shutil.which("podman") is not None:
+        plays(tmp_path / "orphans/bentofile.yaml", "localhost/orphans:1", containers, tmp_path / "k")
+
+
+# ── what is rendered ─────────────────────────────────────────────────────────────────────────────
+
+
+def rendered(spec, form, where, *words):
+    command = [sys.executable, "-P", "-m", "bentod", "render", form, "-f", spec, "-o", where]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_compose_starts_it_waits_for_it_and_stops_it(engine, image, tmp_path):
+    port = free_port()
+    rendered(EXAMPLE / "bentofile.yaml", "compose", tmp_path, "--image", image[0], "--port", str(port))
+
+    def compose(*words):
+        program = Path(sys.executable).with_name("docker-compose")
+        command = [program, "-p", f"bentod-{os.getpid()}", "-f", tmp_path / "compose.yaml", *words]
+        return bash(command, engine.environ)
+
+    try:
+        started = compose("up", "-d", "--wait")
+        assert started.returncode == 0, started.stderr + compose("logs").stdout
+        with Connection(f"http://127.0.0.1:{port}") as connection:
+            assert connection.ask(request("/embed", TEXTS)).status == 200
+        assert compose("stop").returncode == 0
+        assert json.loads(compose("ps", "-a", "--format", "json").stdout)["ExitCode"] == 0
+    finally:
+        compose("down", "-v")
+
+
+def plays(spec, name, containers, where):
+    """Podman runs the Deployment as it is rendered."""
+    rendered(spec, "kubernetes", where, "--image", name, "--replicas", "1", "--max-replicas", "1")
+    play = ["podman", "play", "kube", where / "deployment.yaml"]
+    pod = ["podman", "exec", f"{spec.parent.name}-pod-0-bentod"]
+    healthy = [*pod, "bentod", "health", "-f", "/app/bentofile.yaml"]
+    try:
+        played = bash(play, containers)
+        assert played.returncode == 0, played.stderr
+        eventually(lambda: bash(healthy, containers).returncode == 0, FAR_S, "the pod serves")
+        assert bash([*pod, "id", "-u"], containers).stdout == "65532\n"
+        assert bash([*pod, "touch", "/app/x"], containers).returncode != 0
+    finally:
+        bash([*play[:3], "--down", play[3]], containers)
