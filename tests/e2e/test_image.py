@@ -113,7 +113,7 @@ def test_no_layer_holds_the_secret(archive):
 
 def test_no_compiler_and_no_cache_is_left(engine, image, archive):
     name, _ = image
-    base = engine.client.images.get(f"python:{engine.python}-slim-bookworm")
+    base = engine.client.images.get(engine.base)
     found = names(archive, len(base.attrs["RootFS"]["Layers"]))
     assert "app/embeddings.py" in found
     assert not {path for path in found if path.rpartition("/")[2] in COMPILERS}
@@ -213,7 +213,7 @@ def containers(tmp_path, engine):
         "CONTAINERS_CONF": str(tmp_path / "containers.conf"),
         "BUILDAH_ISOLATION": "chroot",
     }
-    base = saved(engine, f"python:{engine.python}-slim-bookworm", tmp_path)
+    base = saved(engine, engine.base, tmp_path)
     pulled = bash(["buildah", "pull", "-q", f"docker-archive:{base}"], environ)
     if pulled.returncode:
         pytest.skip(f"buildah does not work here: {pulled.stderr}")
@@ -225,7 +225,7 @@ def bash(command, environ):
     return subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=300)
 
 
-def test_buildah_builds_and_another_program_runs_the_same_context(containers, engine, tmp_path):
+def test_buildah_builds_the_same(containers, engine, tmp_path):
     spec = {"bentod": 1, "name": "orphans", "build": {"python": engine.python}}
     (tmp_path / "orphans").mkdir()
     (tmp_path / "orphans/orphans.py").write_text(ORPHANS)

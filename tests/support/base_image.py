@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,21 @@ from pathlib import Path
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 """Debian's own Python, by release."""
 
-_LIMIT_S = 300.0
+_LIMIT_S = 600.0
 _PACKAGES = "ca-certificates,netbase,python3,python3-venv"
-_LEFT_OUT = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
+_MAKE = r"""
+set -e
+mount -t tmpfs -o size=2g tmpfs "$1" || true
+debootstrap --variant=minbase --include="$2" "$3" "$1" "$4"
+cd "$1"
+rm -rf etc/apt/sources.list var/cache/apt/* var/lib/apt/lists/* var/log/*
+rm -rf usr/share/doc/* usr/share/man/* usr/share/locale/*
+ln -s /usr/bin/python3 usr/local/bin/python
+cp -a "$5/." .
+tar --numeric-owner --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' -cf "$6" .
+"""
+"""In a mount namespace: in memory it takes a third of the time, and what is mounted is gone with it."""
+
 _APT, _CERTIFICATES = Path("/etc/apt"), Path("/etc/ssl/certs/ca-certificates.crt")
 _OF_PIP = ("cert", "index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
 
@@ -43,38 +56,31 @@ def make(folder: Path) -> Path:
     """The file system as an archive, in an empty folder. Takes a minute. Raises Impossible."""
     if os.getuid() != 0 or shutil.which("debootstrap") is None:
         raise Impossible("it takes root, and debootstrap")
-    root = folder / "root"
-    words = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", release(), str(root), _mirror()]
-    done = _run(["unshare", "--mount", *words])  # what it mounts is gone with it
+    root, more, archive = folder / "root", folder / "more", folder / "root.tar"
+    root.mkdir()
+    _reach(more)
+    words = [str(root), _PACKAGES, release(), _mirror(), str(more), str(archive)]
+    done = _run(["unshare", "--mount", "sh", "-c", _MAKE, "make", *words])
     if done.returncode:
         raise Impossible(f"debootstrap failed: {(done.stdout + done.stderr)[-500:]}")
-    for name in _LEFT_OUT:
-        shutil.rmtree(root / name, ignore_errors=True)
-        (root / name).mkdir(parents=True)
-    (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
-    _reach(root)
-    archive = folder / "root.tar"
-    without = [f"--exclude=./{name}/*" for name in ("dev", "proc", "sys")]
-    done = _run(["tar", "-C", str(root), "--numeric-owner", *without, "-cf", str(archive), "."])
-    if done.returncode:
-        raise Impossible(done.stderr)
-    _run(["rm", "-rf", "--one-file-system", str(root)])
     return archive
 
 
 def _reach(root: Path) -> None:
-    """Let the image reach what this host reaches."""
-    (root / "etc/apt/sources.list").unlink(missing_ok=True)
-    for path in [_APT / "sources.list", *_APT.glob("sources.list.d/*.sources"), *_APT.glob("sources.list.d/*.list")]:
+    """The files that let an image reach what this host reaches."""
+    copied = [_APT / "sources.list", *_APT.glob("sources.list.d/*.sources"), *_APT.glob("sources.list.d/*.list")]
+    copied += [path for path in _APT.glob("apt.conf.d/*") if _of_this_host(path)]
+    for path in (*copied, _CERTIFICATES):
         if path.is_file():
+            (root / path.relative_to("/")).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, root / path.relative_to("/"))
-    for path in _APT.glob("apt.conf.d/*"):
-        if _run(["dpkg", "--search", str(path)]).returncode:  # no package has it: it is about this host
-            shutil.copy(path, root / path.relative_to("/"))
-    if _CERTIFICATES.is_file():
-        shutil.copy(_CERTIFICATES, root / _CERTIFICATES.relative_to("/"))
     (root / "etc/pip.conf").write_text(_pip_conf())
     (root / "etc/resolv.conf").write_text("")
+
+
+def _of_this_host(path: Path) -> bool:
+    """Whether no package has brought it."""
+    return _run(["dpkg", "--search", str(path)]).returncode != 0
 
 
 def _mirror() -> str:
@@ -97,7 +103,12 @@ def _pip_conf() -> str:
 
 
 def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        raise Impossible(f"{words[0]} takes too long") from None
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise Impossible(f"{words[0]} takes too long") from None
+    return subprocess.CompletedProcess(words, process.returncode, output, errors)

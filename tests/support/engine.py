@@ -35,11 +35,12 @@ _CHANGES = [
 
 
 class Engine:
-    """A running engine. `python` is the version whose `python:X.Y-slim-bookworm` it has."""
+    """A running engine. `base` is the image that it has, for the version `python`."""
 
     def __init__(self, host: str, python: str) -> None:
         self.host = host
         self.python = python
+        self.base = base_of("debian", python).image
         self.client = docker.DockerClient(host, timeout=_CALL_S)
 
     @property
@@ -53,29 +54,43 @@ def engine() -> Iterator[Engine]:
     """An engine with a base image. Skips the test if there is none, and none can be started."""
     with ExitStack() as stack:
         try:
-            python = base_image.PYTHONS.get(_release(), "3.11")
-            host, ours = next(_there(), None), False
-            if host is None:
-                host, ours = stack.enter_context(_started()), True
-            found = Engine(host, python)
-            stack.callback(found.client.close)
-            _have_base(found, ours)
+            found = _there() or _ours(stack)
         except (Impossible, DockerException) as error:
             pytest.skip(f"no container engine: {error}")
+        stack.callback(found.client.close)
         yield found
 
 
-def _release() -> str:
-    with contextlib.suppress(Impossible):
-        return base_image.release()
-    return ""
-
-
-def _there() -> Iterator[str]:
-    """Where an engine answers already."""
+def _there() -> Engine | None:
+    """An engine that answers already, and has a base image, or can get one."""
     for host in (os.environ.get("DOCKER_HOST", ""), "unix:///var/run/docker.sock"):
         if host and _answers(host):
-            yield host
+            found = Engine(host, _python())
+            try:
+                _get_base(found)
+            except DockerException:  # it reaches no registry
+                found.client.close()
+            else:
+                return found
+    return None
+
+
+def _ours(stack: ExitStack) -> Engine:
+    """An engine that we start, with a base image that we make. Raises Impossible, DockerException."""
+    base_image.release()  # before anything is started
+    found = Engine(stack.enter_context(_started()), _python())
+    with tempfile.TemporaryDirectory(prefix="bentod-base-", ignore_cleanup_errors=True) as folder:
+        archive = base_image.make(Path(folder))
+        repository, _, tag = found.base.partition(":")
+        found.client.api.import_image_from_file(str(archive), repository, tag, changes=_CHANGES)
+    return found
+
+
+def _python() -> str:
+    """The version whose base image can be made here."""
+    with contextlib.suppress(Impossible):
+        return base_image.PYTHONS[base_image.release()]
+    return "3.11"
 
 
 def _answers(host: str) -> bool:
@@ -89,19 +104,12 @@ def _answers(host: str) -> bool:
     return False
 
 
-def _have_base(engine: Engine, ours: bool) -> None:
-    """Raises Impossible, DockerException."""
-    name = base_of("debian", engine.python).image
+def _get_base(engine: Engine) -> None:
+    """Raises DockerException."""
     with contextlib.suppress(ImageNotFound):
-        engine.client.images.get(name)
+        engine.client.images.get(engine.base)
         return
-    if not ours:
-        engine.client.images.pull(name)
-        return
-    with tempfile.TemporaryDirectory(prefix="bentod-base-") as folder:
-        archive = base_image.make(Path(folder))
-        repository, _, tag = name.partition(":")
-        engine.client.api.import_image_from_file(str(archive), repository, tag, changes=_CHANGES)
+    engine.client.images.pull(engine.base)
 
 
 @contextmanager
