@@ -46,7 +46,7 @@ def test_every_example_is_the_intended_tree(name):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", [*MADE, "embeddings", "tour"])
+@pytest.mark.parametrize("name", [*MADE, *SPECS])
 def test_every_version_of_kubernetes_takes_them(name, version):
     texts = rendered(name) if name in MADE else kubernetes(of_example(name), Cluster())
     for file in texts.keys() - CUSTOM:
