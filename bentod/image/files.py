@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bentod.errors import Problem
 from bentod.image.ignoring import NAME, Ignores, Patterns, UnusablePattern
-from bentod.image.junk import is_junk_file, listed, printable
+from bentod.image.junk import is_junk_file, listed, may_be_secret, printable
 from bentod.image.walk import ProjectFile, Refused, Seen, Tree
 
 MOST_FILES = 200_000
@@ -60,7 +60,7 @@ def choose(wanted: Wanted) -> Chosen:
         return Chosen((), (), (error.problem,))
     tree, ignores = Tree(wanted.project), Ignores(wanted.project)
     for seen in _candidates(tree, wanted, include):
-        if not exclude.match(seen.path) and not ignores.match(seen.path):
+        if not exclude.leave_out(seen.path) and not ignores.match(seen.path):
             _take(seen, wanted, choice)
         if len(choice.files) > MOST_FILES:
             return Chosen((), (), (_too_many(choice),))
@@ -144,6 +144,9 @@ def _note(wanted: Wanted, choice: _Choice) -> None:
     for file in sorted(choice.files.values(), key=lambda file: file.path):
         if file.size > LARGE:
             choice.notes.append(f"`{file.path}` is large: {file.size / 1024**2:,.0f} MiB")
+    if secrets := [path for path in sorted(choice.files) if may_be_secret(path.rpartition("/")[2])]:
+        why = "in the image, and may hold secrets; `build.exclude` leaves files out"
+        choice.notes.append(f"{listed(secrets)}: {why}")
     if not wanted.include and wanted.tracked is None:
         choice.notes.append("git does not say what belongs to the project, so all of its files are taken but junk")
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bentod.image.context import FOLDER, MTIME, Context, ContextError, Entry, pieces
+from bentod.image.junk import MARK
 
-MARK = ".bentod-context"
-"""What says that a folder was written by us, so that it may be replaced."""
 _SAID = "This folder was written by `bentod build-image --output`. The next such command replaces all of it.\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pathspec import GitIgnoreSpec
 
@@ -34,6 +34,10 @@ class Patterns:
             del self._unused[place]
         return self._spec.match_file(path)
 
+    def leave_out(self, path: str) -> bool:
+        """Whether the patterns mean this file, or a folder that it lies in: of such a folder nothing comes back."""
+        return any(map(self._spec.match_file, _with_folders(path)))
+
     def unused(self) -> list[tuple[int, str]]:
         """The patterns that mean none of the files that were asked about, with their place in the list."""
         return [(place, self._lines[place]) for place in self._unused]
@@ -45,14 +49,24 @@ class Ignores:
     def __init__(self, project: Path) -> None:
         self._project = project
         self._specs: dict[str, GitIgnoreSpec | None] = {}
+        self._folders: dict[str, bool] = {}
         self.problems: list[Problem] = []
 
     def match(self, path: str) -> bool:
-        """Whether a file is left out. The nearest `.bentoignore` that says anything of it decides."""
-        parts = path.split("/")
+        """Whether a file is left out, by itself or with a folder that it lies in. Of each of them the nearest
+        `.bentoignore` above that says anything decides."""
+        *folders, file = _with_folders(path)
+        for folder in folders:
+            if folder not in self._folders:
+                self._folders[folder] = self._means(folder)
+        return any(self._folders[folder] for folder in folders) or self._means(file)
+
+    def _means(self, path: str) -> bool:
+        parts = path.removesuffix("/").split("/")
+        end = path[len(path.removesuffix("/")) :]
         for depth in range(len(parts) - 1, -1, -1):
             spec = self._at("/".join(parts[:depth]))
-            found = spec.check_file("/".join(parts[depth:])).include if spec else None
+            found = spec.check_file("/".join(parts[depth:]) + end).include if spec else None
             if found is not None:
                 return found
         return False
@@ -73,6 +87,11 @@ class Ignores:
             reason = error.strerror if isinstance(error, OSError) else error
             self.problems.append(Problem("bad-pattern", f"`{NAME}` cannot be used: {reason}", file=str(file)))
             return None
+
+
+def _with_folders(path: str) -> list[str]:
+    """The folders that a file lies in, each with a slash at its end, from the first on; and the file."""
+    return [*(f"{folder}/" for folder in reversed(PurePosixPath(path).parents[:-1])), path]
 
 
 def compiled(lines: Sequence[str]) -> GitIgnoreSpec:

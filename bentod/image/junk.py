@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+MARK = ".bentod-context"
+"""What says that a folder is a build context that we wrote, so that it may be replaced."""
 OURS_OR_A_CACHE = frozenset(
     {
         *(".git", ".hg", ".svn", ".bentod", "__pycache__", ".tox", ".nox", ".mypy_cache", ".pytest_cache"),
@@ -13,9 +15,17 @@ OURS_OR_A_CACHE = frozenset(
     }
 )
 """Folders that are never taken, be it that git tracks them."""
-FOREIGN = frozenset({"node_modules", "site-packages", ".idea", ".vscode", ".aws", ".ssh", ".docker", ".kube", ".gnupg"})
+FOREIGN = frozenset(
+    {"node_modules", "site-packages", ".idea", ".vscode", ".aws", ".ssh", ".docker", ".kube", ".gnupg", ".cache"}
+)
 """Folders that are not taken where git does not say what belongs to the project."""
-_SECRETS = frozenset({".env", ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd", ".dockercfg"})
+_SECRETS = frozenset(
+    {
+        *(".env", ".netrc", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd", ".dockercfg"),
+        *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".bash_history", ".python_history", ".zsh_history"),
+    }
+)
+_MAY_BE_SECRET = (".env", ".key", ".pem", ".p12", ".pfx", ".keytab")
 _LEFT_BY_TOOLS = (".pyc", ".pyo", ".swp", ".swo", "~", ".DS_Store")
 _BAD = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _LONGEST = 4096
@@ -28,12 +38,21 @@ def is_junk_folder(name: str, *, tracked: bool) -> bool:
 
 def is_junk_file(name: str) -> bool:
     """Whether a file of this name is not taken unless git tracks it, or somebody asks for it."""
-    return name in _SECRETS or name.startswith(".env.") or name.endswith(_LEFT_BY_TOOLS)
+    return _is_secret(name) or name.endswith(_LEFT_BY_TOOLS)
+
+
+def may_be_secret(name: str) -> bool:
+    """Whether a file of this name often holds what nobody else should read."""
+    return _is_secret(name) or name.endswith(_MAY_BE_SECRET)
+
+
+def _is_secret(name: str) -> bool:
+    return name in _SECRETS or name.startswith(".env.")
 
 
 def is_environment(folder: Path) -> bool:
-    """Whether a virtual environment or one of conda's lies here."""
-    return (folder / "pyvenv.cfg").exists() or (folder / "conda-meta").is_dir()
+    """Whether a virtual environment or one of conda's lies here, or what was written for another image."""
+    return any((folder / name).exists() for name in ("pyvenv.cfg", "conda-meta", MARK))
 
 
 def why_bad_name(path: str) -> str:

@@ -92,6 +92,39 @@ def test_a_bentoignore_counts_in_every_folder_and_the_nearest_decides(tree):
     assert paths(choose(Wanted(project, tracked=names))) == ["deep/z.csv", "keep/a.log"]
 
 
+def test_nothing_comes_back_of_a_folder_that_is_left_out(tree):
+    """As in a .gitignore: whoever leaves out a folder means all of it, whatever is said of names afterwards."""
+    project = tree("a.json", "secret/key.json", "secret/deep/b.json", "data/x.csv", "data/keep/y.json", "deep/own/z")
+    (project / ".bentoignore").write_text("secret/\n!*.json\n/data/*\n!/data/keep/\n/deep/\n")
+    (project / "deep/.bentoignore").write_text("!own/z\n")
+    names = ("a.json", "secret/key.json", "secret/deep/b.json", "data/x.csv", "data/keep/y.json", "deep/own/z")
+    assert paths(choose(Wanted(project, tracked=names))) == ["a.json", "data/keep/y.json"]
+    (project / ".bentoignore").unlink()
+    chosen = choose(Wanted(project, tracked=names, exclude=("secret/", "!*.json", "/data/", "/deep/")))
+    assert paths(chosen) == ["a.json"]
+
+
+def test_an_older_context_is_no_part_of_the_project(tree):
+    project = tree("a.py", "ctx/.bentod-context", "ctx/src/a.py")
+    for wanted in (Wanted(project), Wanted(project, include=("*",))):
+        assert paths(choose(wanted)) == ["a.py"]
+
+
+def test_what_may_be_a_secret_is_told_by_name(tree):
+    names = ("a.py", ".env", "id_ed25519", "keys/server.key", "prod.env")
+    project = tree(*names, ".bash_history", ".cache/x")
+    for wanted in (Wanted(project, tracked=names), Wanted(project, include=("*", "!.*", ".env"))):
+        chosen = choose(wanted)
+        assert paths(chosen) == sorted(names)
+        assert chosen.notes == (
+            "`.env`, `id_ed25519`, `keys/server.key`, `prod.env`: in the image, and may hold secrets; `build.exclude` "
+            "leaves files out",
+        )
+    chosen = choose(Wanted(project))
+    assert paths(chosen) == ["a.py", "keys/server.key", "prod.env"]
+    assert "`keys/server.key`, `prod.env`: in the image" in chosen.notes[0]
+
+
 def test_a_bentoignore_that_cannot_be_read_is_a_problem_with_its_place(tree):
     project = tree("a.py")
     (project / ".bentoignore").write_bytes(b"\xff\n")
