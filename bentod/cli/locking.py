@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from bentod.errors import Problem, SpecError
 from bentod.lock.apis import api_digests
@@ -18,13 +19,16 @@ from bentod.spec.load import Loaded
 BAKED = "BENTOD_BAKED_MODELS"
 
 
-def refuse_drift(loaded: Loaded, environ: Mapping[str, str]) -> None:
-    """Raises SpecError, which names every line of the lock file from which something differs now."""
-    if problems := drifted(loaded, environ):
+def refuse_drift(loaded: Loaded, environ: Mapping[str, str], located: Mapping[str, Located]) -> None:
+    """Raises SpecError, which names every line of the lock file from which something differs now. `located` are models
+    that were looked at already: to read them once more takes its time."""
+    if problems := drifted(loaded, environ, located):
         raise SpecError(problems)
 
 
-def drifted(loaded: Loaded, environ: Mapping[str, str]) -> list[Problem]:
+def drifted(
+    loaded: Loaded, environ: Mapping[str, str], located: Mapping[str, Located] = MappingProxyType({})
+) -> list[Problem]:
     """All that differs from the lock file, or that there is none. Nothing is asked over a network."""
     path = lock_path(loaded.files[0])
     try:
@@ -35,10 +39,11 @@ def drifted(loaded: Loaded, environ: Mapping[str, str]) -> list[Problem]:
         message = f"there is no lock file {path.name}"
         return [Problem("no-lock", message, str(path), hint="`bentod lock` makes it")]
     models = tuple(replace(model, locked="") for model in pinned(planned(loaded.spec), lock))  # it is judged below
+    here = {**lie_here(tuple(model for model in models if model.name not in located), environ), **located}
     now = Current(
         apis=api_digests(loaded.spec),
         models=planned(loaded.spec),
-        digests={name: one.digest for name, one in lie_here(models, environ).items()},
+        digests={name: one.digest for name, one in here.items()},
         base=base_of(loaded),
     )
     return [*drift(now, lock), *_packages(loaded, lock)]

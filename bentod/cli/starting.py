@@ -49,7 +49,7 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
     if args.locked and broken is None and handover is None:
         from bentod.cli.locking import refuse_drift  # only this option needs it
 
-        refuse_drift(desired.loaded, environ)
+        refuse_drift(desired.loaded, environ, desired.weights.located)
     where = folders(desired.plan.name, files[0], environ, settings.run, settings.state)
     if handover is not None:  # the name, from which the folder's is made, may be another by now
         where = replace(where, run=Path(handover.run), files=Path(handover.files), part=handover.part)

@@ -4,12 +4,15 @@ import json
 import shutil
 import sys
 import tomllib
+from argparse import Namespace
 
 import pytest
 
 from bentod.cli.main import main
+from bentod.cli.starting import starting
 from bentod.lock.file import read
 from bentod.lock.resolve import Resolver, Unresolvable
+from bentod.models import digest
 from tests.support.hub import Hub
 from tests.support.locks import index_answers, pylock
 from tests.support.specs import MODULE
@@ -195,6 +198,16 @@ def test_files_of_a_path_that_are_not_there_are_drift(project, capsys):
     code, text = run(capsys, "validate", "--locked", "--no-import")
     assert code == 2
     assert "models.w.digest: the files of the model `w` are locked, and cannot be read here" in text
+
+
+def test_a_start_reads_the_files_of_a_model_once(project, monkeypatch):
+    spec(project, models={"w": {"source": "weights"}})
+    main(["lock"])
+    read = []
+    real = digest.hashed
+    monkeypatch.setattr(digest, "hashed", lambda files, **more: real(read.append(1) or files, **more))
+    assert starting(Namespace(files=[], strict=False, locked=True)).desired.weights.located["w"].size == 13
+    assert len(read) == 1
 
 
 def test_a_hub_that_does_not_know_the_model(project, capsys, hub):
