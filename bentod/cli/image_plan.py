@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bentod
 from bentod.daemon import git
@@ -17,6 +18,9 @@ from bentod.lock.pip import PipInput, pip_input
 from bentod.plan.image import ImagePlan
 from bentod.plan.image_build import ImageFacts, image_plan
 from bentod.spec.load import Loaded
+from bentod.spec.model import Spec
+from bentod.spec.node import dotted
+from bentod.spec.variables import constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Planned:
 
 def planned(loaded: Loaded, environ: Mapping[str, str]) -> Planned:
     """What a Dockerfile is rendered from. Raises SpecError with all that is wrong with `build` and what it names."""
-    problems: list[Problem] = []
+    problems = _stored(loaded.as_written)
     specs = _specs(loaded, problems)
     path = lock_file.lock_path(loaded.files[0])
     lock, pip = None, PipInput((), locked=False)
@@ -49,12 +53,34 @@ def planned(loaded: Loaded, environ: Mapping[str, str]) -> Planned:
         base_digest=lock.image.digest if lock and lock.image else "",
     )
     try:
-        image = image_plan(loaded.spec, facts)
+        image = image_plan(_public(loaded), facts)
     except SpecError as error:
         raise SpecError([*problems, *(placed(one, loaded) for one in error.problems)]) from None
     if problems:
         raise SpecError([placed(one, loaded) for one in problems])
     return Planned(image, path if lock else None)
+
+
+def _stored(as_written: Mapping[str, Any]) -> list[Problem]:
+    """What would store in the image, for everybody who has it, what the environment says here."""
+    build = as_written.get("build") or {}
+    env = {dotted(("build", "env", name)): [text] for name, text in (build.get("env") or {}).items()}
+    run = {dotted(("build", "run", index)): words for index, words in enumerate(build.get("run") or [])}
+    hint = "give it where the container runs; while the image is built, as one of `secrets`"
+    message = "a value of the environment would be stored in the image"
+    return [
+        Problem("from-environment", message, path=path, hint=hint)
+        for path, texts in {**env, **run}.items()
+        if not all(constant(text) for text in texts if isinstance(text, str))
+    ]
+
+
+def _public(loaded: Loaded) -> Spec:
+    """The spec without the labels and the description that hold what the environment says: they are for who runs it."""
+    said = loaded.as_written.get("labels") or {}
+    labels = {name: text for name, text in loaded.spec.labels.items() if constant(said.get(name))}
+    description = loaded.spec.description if constant(loaded.as_written.get("description", "")) else ""
+    return loaded.spec.model_copy(update={"labels": labels, "description": description})
 
 
 def spec_digest(loaded: Loaded) -> str:
