@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from bentod.daemon.folders import (
     service_folder,
     state_folder,
 )
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder with a path that is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="bf") as folder:
+        yield Path(folder)
 
 
 def places(tmp_path, run="run", spec="bentofile.yaml", name="app") -> Folders:

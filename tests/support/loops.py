@@ -16,10 +16,10 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 
-def run(main: Coroutine[Any, Any, Any], loop: str = "asyncio") -> Any:
+def run(main: Coroutine[Any, Any, Any], loop: str = "asyncio", limit_s: float = LIMIT_S) -> Any:
     """What `main` returns; it is cancelled after half a minute, and leaves no task behind."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        return runner.run(asyncio.wait_for(main, LIMIT_S))
+        return runner.run(asyncio.wait_for(main, limit_s))
 
 
 async def until(condition: Callable[[], Any], within: float = 20.0, what: str = "") -> Any:
