@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import socket
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ from bentod.image.references import full, split
 from bentod.image.steps import Steps
 
 _CONNECT_S = 10
+_TAKE_S = 600
+"""How long an engine may be busy before it takes the next piece of the context."""
 _USUAL = "unix:///var/run/docker.sock"
 _PIECE = 64 * 1024
 _PARTS = 10
@@ -77,7 +80,7 @@ class Engine:
 
     def image(self, reference: str) -> Image:
         """What is in an image, layer by layer. Raises BuildFailed."""
-        with _failing(f"the engine does not describe {reference}"):
+        with _failing(f"the engine does not describe {printable(reference)}"):
             found, history = self._api.inspect_image(reference), self._api.history(reference)
             layers = tuple(Layer(_made_by(one), int(one["Size"])) for one in reversed(history))
             return Image(str(found["Id"]), int(found["Size"]), layers)
@@ -108,7 +111,7 @@ class Engine:
         headers = {"Content-Type": "application/x-tar"}
         with _failing("the engine broke off while it was given the build context"):
             answer: requests.Response = self._api.post(
-                url, params=params, data=data, headers=headers, stream=True, timeout=(_CONNECT_S, None)
+                url, params=params, data=data, headers=headers, stream=True, timeout=(_TAKE_S, None)
             )
         if not answer.ok:
             text = answer.raw.read(messages.LONGEST, decode_content=True)
@@ -149,7 +152,10 @@ def _found(environ: dict[str, str]) -> tuple[str, dict[str, Any]]:
 
 
 def _reach(where: str) -> None:
-    """Whether a socket answers: a client that fails to connect says less of it, and leaves its own open."""
+    """Whether a socket answers: a client that fails to connect says less of it, and leaves its own open. Through ssh
+    none does without paramiko, which is no dependency: docker's own command line needs none."""
+    if where.startswith("ssh://") and importlib.util.find_spec("paramiko") is None:
+        raise ValueError("an engine is reached through ssh by its command line: `--backend buildx`")
     if where.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as tried:
             tried.settimeout(_CONNECT_S)

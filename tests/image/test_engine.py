@@ -102,6 +102,28 @@ def test_an_engine_that_hangs_up_while_it_is_given_the_context_is_told():
         built(api)
 
 
+def test_an_engine_may_take_its_time_over_the_context(monkeypatch):
+    """It has answered already, so only to find it there is a limit as short."""
+    monkeypatch.setattr("bentod.image.engine._CONNECT_S", 0.2)
+    large = order(context=made([*FILES.entries, Entry("src/weights", bytes(8_000_000), 8_000_000)]))
+    with answering(BUILT) as api:
+        api.reads_after_s = 0.6
+        image, _ = built(api, large)
+    assert image.id == IMAGE
+
+
+def test_an_engine_behind_ssh_is_told_to_be_out_of_reach_and_what_reaches_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(NoEngine, match=r"through ssh.*`--backend buildx`"):
+        Engine({"DOCKER_HOST": "ssh://nobody@127.0.0.1:1"})
+
+
+def test_what_an_engine_calls_its_image_is_shown_without_control_characters():
+    with answering(line(aux={"ID": "x\x1b[2J\n"})) as api, pytest.raises(BuildFailed) as told:
+        built(api)
+    assert "\x1b" not in str(told.value)
+
+
 def test_a_file_that_is_gone_ends_the_build_and_the_engine_gets_no_whole_context(tmp_path):
     broken = order(context=made([text("Dockerfile", "FROM scratch\n"), Entry("src/x", tmp_path / "gone", 5)]))
     with answering(BUILT) as api:

@@ -34,6 +34,7 @@ class DockerApi:
     push_says: list[dict[str, Any]] = field(default_factory=list)
     cut_off: threading.Event = field(default_factory=threading.Event)
     asked: threading.Event = field(default_factory=threading.Event)
+    reads_after_s: float = 0.0
 
     def context(self) -> dict[str, bytes]:
         """The files of the last context."""
@@ -67,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = urllib.parse.parse_qs(query)
         if path.endswith("/build"):
             self.api.queries.append(asked)
+            threading.Event().wait(self.api.reads_after_s)
             self.api.contexts.append(b"".join(self.chunks()))
             self.api.asked.set()
             self.api.build(self)
