@@ -15,6 +15,7 @@ from bentod.cli.progress import ProgressLines, size
 from bentod.plan.models import Located, ModelPlan
 
 _SOURCE = re.compile(r"[A-Za-z0-9][-._A-Za-z0-9]*/[A-Za-z0-9][-._A-Za-z0-9]*")
+_ENDPOINT = re.compile(r"https?://[^\s@\"'\\]+")  # it is written down, so that it holds no credentials
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HEAD = ("model", "size", "files", "pinned to", "path")
 
@@ -43,6 +44,8 @@ def from_hub(word: str, args: argparse.Namespace) -> ModelPlan:
     source, at, revision = word.removeprefix(HUB).partition("@")
     if not _SOURCE.fullmatch(source) or ".." in source or (at and (args.revision or not revision)):
         raise Wrong(f"{word!r} names no model of a hub: write hf://ORG/NAME, and `--revision` for another than main")
+    if args.endpoint and not _ENDPOINT.fullmatch(args.endpoint):
+        raise Wrong("--endpoint is not a hub's URL, such as https://hub.example.com; a token is given by HF_TOKEN")
     revision = args.revision or revision or "main"
     commit = revision if _COMMIT.fullmatch(revision) else ""
     include, exclude = tuple(args.include), tuple(args.exclude)

@@ -85,7 +85,7 @@ def describe(folder: Path) -> Described:
             signatures={str(key): _object(value) for key, value in _mapping(said, "signatures").items()},
             created=_created(said.get("creation_time")),
         )
-    except (ValueError, ModelError) as error:
+    except (ValueError, OverflowError, ModelError) as error:
         raise ModelError(f"{path} does not describe a model of BentoML: {error}") from None
     return Described(folder, tag, about, (folder / PICKLE).is_file())
 

@@ -30,6 +30,8 @@ NAME = "manifest.json"
 LARGEST = 64 << 20
 _WRONG = 5
 DEEPEST = 64
+_MOST_BITS = 10_000
+"""Python writes no integer of many more than these."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -69,6 +71,8 @@ def _plain(value: JsonValue) -> JsonValue:
     while level:
         if any(isinstance(one, float) and not math.isfinite(one) for one in level):
             raise ValueError("infinity and NaN are not JSON values")
+        if any(isinstance(one, int) and one.bit_length() > _MOST_BITS for one in level):
+            raise ValueError("a number is too large to be written")
         if depth > DEEPEST:
             raise ValueError("this is nested too deeply")
         depth += 1

@@ -96,6 +96,8 @@ def test_one_file_may_be_moved_into_the_store(run, here):
         (["pull", "--revision", "x"], "these options are for hf://ORG/NAME"),
         (["pull", "hf://org/../m"], "names no model of a hub"),
         (["pull", "hf://org/m@"], "names no model of a hub"),
+        (["pull", "hf://org/m", "--endpoint", "https://me:secret@hub.example"], "is not a hub's URL"),
+        (["show", "hf://org/m", "--endpoint", "file:///etc"], "is not a hub's URL"),
         (["pull", "hf://org/m", "other"], "not both at once"),
     ],
 )

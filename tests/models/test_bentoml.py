@@ -163,6 +163,7 @@ def test_nothing_is_unpickled(store, home, monkeypatch):
         IRIS.replace("labels:\n  owner: me\n", "labels:\n  - x\n").replace("  stage", "  - stage"),
         IRIS.replace("signatures: {}", "signatures: {predict: 1}"),
         IRIS.replace("creation_time: '2026", "creation_time: 'long ago"),
+        IRIS.replace("creation_time: '2026-11-23T02:09:56.957437+00:00'", "creation_time: '0001-01-01T00:00:00+14:00'"),
         IRIS.replace("context:", "context: []\nignored:"),
         "x: " + "[" * 1000,
     ],
@@ -213,6 +214,12 @@ def test_aliases_where_text_belongs_are_refused_before_they_are_text(home, old, 
     (folder / "model.yaml").write_text(said)
     with pytest.raises(ModelError, match="does not describe a model of BentoML"):
         bentoml.describe(folder)
+
+
+def test_a_number_that_nobody_can_write_is_refused(store, home):
+    (folder,) = bentoml.folders(home(IRIS.replace("acc: 0.97", "acc: 0x" + "f" * 20_000)))
+    with pytest.raises(ModelError, match="a number is too large to be written"):
+        bentoml.take(store, bentoml.describe(folder))
 
 
 def test_links_and_what_is_no_store_are_refused(store, home, tmp_path):
