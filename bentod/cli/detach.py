@@ -44,7 +44,8 @@ def detach(args: argparse.Namespace) -> int:
         code = daemon.wait()
         text = errors.read_text("utf-8", "replace").strip()
         raise StartError(text.removeprefix("bentod: ") or f"the daemon ended with code {code}")
-    print(f"{status['name']} is {status['state']} at {status['url']} (pid {daemon.pid})")
+    at = f" at {status['url']}" if status["url"] else ""  # while models are fetched it has none
+    print(f"{status['name']} is {status['state']}{at} (pid {daemon.pid})")
     return 0
 
 
