@@ -40,9 +40,16 @@ _SHOWN = 5
 
 
 class _Client(httpx2.Client):
-    """A client that says what may pass in a way that nobody below tries again."""
+    """A client that says what may pass in a way that nobody below tries again. Only `endpoint` gets the token: a hub
+    may say that the next page of a listing is anywhere."""
+
+    def __init__(self, endpoint: str, silence_s: float) -> None:
+        super().__init__(follow_redirects=True, timeout=silence_s)
+        self._origin = _origin(httpx2.URL(endpoint))
 
     def send(self, request: httpx2.Request, **options: object) -> httpx2.Response:
+        if _origin(request.url) != self._origin:
+            request.headers.pop("authorization", None)
         with passing():
             response = super().send(request, **options)  # type: ignore[arg-type]
         if response.status_code in _MAY_PASS:
@@ -58,7 +65,7 @@ class Hub:
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self._silence_s = limits.silence_s or constants.HF_HUB_DOWNLOAD_TIMEOUT
         self._api = HfApi(endpoint=self.endpoint)
-        set_client_factory(lambda: _Client(follow_redirects=True, timeout=self._silence_s))
+        set_client_factory(lambda: _Client(self.endpoint, self._silence_s))
 
     @property
     def shown(self) -> str:
@@ -123,6 +130,10 @@ def passing() -> Iterator[None]:
     except (httpx2.TransportError, httpx2.DecodingError) as error:
         what = str(error) or {"ReadTimeout": "it was silent for too long"}.get(type(error).__name__, "")
         raise Passing(f"{type(error).__name__}: {what}" if what else type(error).__name__) from error
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _online() -> None:

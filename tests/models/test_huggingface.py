@@ -267,6 +267,17 @@ def test_a_model_that_needs_a_token(host, hub, files, gated, monkeypatch):
     assert {one.headers.get("authorization") for one in hub.asked("cdn")} == {None}  # another host
 
 
+def test_another_host_that_has_the_next_page_of_a_listing_gets_no_token(host, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    with Hub() as other:
+        other.add("org/model", {"a.txt": b"a"})
+        url = f"{other.url}/api/models/org/model/tree/main"
+        hub.faults = [Fault("tree", status=200, body=b"[]", headers={"Link": f'<{url}>; rel="next"'})]
+        host.prepared(hf()).offered()
+        assert [one.headers.get("authorization") for one in other.asked("tree")] == [None]
+    assert {one.headers.get("authorization") for one in hub.requests} == {"Bearer hf_right"}
+
+
 def test_a_password_in_the_endpoint_is_not_told(host, hub):
     hub.faults = [Fault("revision", status=404)]
     with pytest.raises(ModelError) as raised:
