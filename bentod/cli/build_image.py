@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
         options, problems = checked(args, loaded, environ)
         if args.check and lock_path(loaded.files[0]).exists():
             problems += drifted(loaded, environ)
-        found = gathering.examined(loaded, environ, syntax=args.syntax, given=problems)
+        files = [secret.file for secret in options.secrets if secret.file is not None]
+        found = gathering.examined(loaded, environ, syntax=args.syntax, given=problems, secrets=files)
         for note in found.notes:
             _tell(f"note: {note}")
         if args.check or args.dry_run:

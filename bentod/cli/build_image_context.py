@@ -46,8 +46,11 @@ class Examined:
     notes: tuple[str, ...]
 
 
-def examined(loaded: Loaded, environ: Mapping[str, str], *, syntax: bool, given: Iterable[Problem]) -> Examined:
-    """Look at everything. Raises SpecError with all that is wrong, `given` included."""
+def examined(
+    loaded: Loaded, environ: Mapping[str, str], *, syntax: bool, given: Iterable[Problem], secrets: Iterable[Path] = ()
+) -> Examined:
+    """Look at everything. `secrets` are files with those of the build. Raises SpecError with all that is wrong, `given`
+    included."""
     problems = list(given)
     image, texts = None, ("", "")
     try:
@@ -63,7 +66,9 @@ def examined(loaded: Loaded, environ: Mapping[str, str], *, syntax: bool, given:
     found, baked = _weights(loaded, environ, problems)
     withheld = _withheld(loaded, problems)
     notes = list(_notes_of_env_files(withheld))
-    chosen = _chosen(loaded, environ, baked, frozenset(withheld), notes)
+    if keys := sorted({name for file in secrets if (name := _beneath(file, loaded.directory))}):
+        notes.append(f"{listed(keys)}: not in the image, since secrets are read from there")
+    chosen = _chosen(loaded, environ, baked, frozenset((*withheld, *keys)), notes)
     problems += [placed(one, loaded) for one in chosen.problems]
     if problems or image is None:
         raise SpecError(tuple(dict.fromkeys(problems)))
@@ -234,6 +239,11 @@ def _weights(
             problem = Problem("missing-model", f"the model cannot be baked: {missing.reason}", path=f"models.{name}")
             problems.append(placed(problem, loaded))
     return found, found.declared
+
+
+def _beneath(file: Path, project: Path) -> str:
+    """A file as one from the project's folder, whatever links lead to either; "" if it is not in it."""
+    return _inside(os.path.realpath(file), Path(os.path.realpath(project)))
 
 
 def _inside(path: str, project: Path) -> str:

@@ -71,6 +71,21 @@ def test_a_context_holds_what_it_says_and_nothing_else(folder, tmp_path, capsys)
     assert "wrote the build context into" in capsys.readouterr().out
 
 
+def test_the_files_of_secrets_are_no_part_of_the_project(folder, tmp_path, monkeypatch, capsys):
+    """Also where git does not say which files belong to it, or somebody added them by mistake."""
+    spec(folder, build={"secrets": ["a", "b"]}, files={"token": "hunter2hunter2", "keys/b": "hunter3hunter3"})
+    (tmp_path / "link").symlink_to(folder)
+    given = ["--secret", "id=a,src=token", "--secret", f"id=b,src={tmp_path}/link/keys/b"]
+    monkeypatch.chdir(folder)
+    for tracked in (False, True):
+        assert run(folder, *given, "--output", str(tmp_path / "out")) == 0
+        assert not {"src/token", "src/keys/b"} & set(contents(tmp_path / "out"))
+        if not tracked:
+            git(folder, "init")
+            git(folder, "add", ".")
+    assert "`keys/b`, `token`: not in the image, since secrets are read from there" in capsys.readouterr().err
+
+
 def test_the_same_project_gives_the_same_context_elsewhere(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("bentod.image.wheel.pack", bentod_wheel)
     spec(folder)
