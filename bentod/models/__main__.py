@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -81,6 +82,11 @@ def _scrubbed(text: str) -> str:
 
 
 if __name__ == "__main__":
-    code = main()
+    code = 1
+    try:
+        code = main()
+    except Exception:  # noqa: BLE001 - the last words of this process, whatever they are
+        traceback.print_exc()
     sys.stdout.flush()
-    os._exit(code)  # a thread may still wait for another process
+    sys.stderr.flush()
+    os._exit(code)  # a thread may still wait for another process, or for the order: Python would end by SIGABRT

@@ -192,6 +192,15 @@ def test_a_child_that_dies_is_told(host, monkeypatch, tmp_path):
         host.fetch(hf())
 
 
+def test_a_child_that_dies_before_its_order_comes_has_last_words(tmp_path):
+    (tmp_path / "huggingface_hub.py").write_text("raise RuntimeError('no such thing')")
+    environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    words = [sys.executable, "-P", "-m", "bentod.models"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, text=True) as child:
+        assert child.wait(30) == 1
+        assert child.stderr.read().endswith("RuntimeError: no such thing\n")
+
+
 def test_a_disk_that_is_really_full(tmp_path, hub, files):
     """On a file system of its own that is too small for one of two files: it is told beforehand what is missing; and
     what fills up meanwhile is told, too."""
