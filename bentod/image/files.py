@@ -22,7 +22,7 @@ class Wanted:
 
     `tracked` is what git tracks, None if git does not say. `needed` are files that are always taken: the spec's own,
     and those that targets import. `withheld` are files that never are, such as those with secrets; `apart` are folders
-    and files that reach the image by another way.
+    and files that reach the image by another way; of them only what is needed is taken.
     """
 
     project: Path
@@ -60,7 +60,8 @@ def choose(wanted: Wanted) -> Chosen:
         return Chosen((), (), (error.problem,))
     tree, ignores = Tree(wanted.project), Ignores(wanted.project)
     for seen in _candidates(tree, wanted, include):
-        if not exclude.leave_out(seen.path) and not ignores.match(seen.path):
+        left_out = exclude.leave_out(seen.path) or ignores.match(seen.path) or _is_in(seen.path, wanted.apart)
+        if not left_out:
             _take(seen, wanted, choice)
         if len(choice.files) > MOST_FILES:
             return Chosen((), (), (_too_many(choice),))
@@ -106,7 +107,7 @@ def _tracked(tree: Tree, project: Path, names: Sequence[str]) -> Iterator[Seen]:
 
 
 def _take(seen: Seen, wanted: Wanted, choice: _Choice) -> None:
-    if seen.path in wanted.withheld or _is_in(seen.path, wanted.apart):
+    if seen.path in wanted.withheld:
         return
     if isinstance(seen, Refused):
         choice.problems.append(_refusal(seen))

@@ -163,6 +163,12 @@ def test_what_reaches_the_image_otherwise_is_left_out(tree):
     assert paths(choose(Wanted(project, apart=frozenset({"weights"})))) == ["a.py", "weights.py"]
 
 
+def test_what_the_spec_needs_is_taken_also_from_the_folder_of_a_model(tree):
+    project = tree("a.py", "weights/a.bin", "weights/model.py")
+    wanted = Wanted(project, apart=frozenset({"weights"}), needed=frozenset({"weights/model.py"}))
+    assert paths(choose(wanted)) == ["a.py", "weights/model.py"]
+
+
 def test_links_are_what_they_lead_to(tree):
     project = tree("real/a.py", "real/deep/b.py", "c.py")
     (project / "linked").symlink_to("real")
