@@ -68,7 +68,9 @@ def examined(
     notes = list(_notes_of_env_files(withheld))
     if keys := sorted({name for file in secrets if (name := _beneath(file, loaded.directory))}):
         notes.append(f"{listed(keys)}: not in the image, since secrets are read from there")
-    chosen = _chosen(loaded, environ, baked, frozenset((*withheld, *keys)), notes)
+    kept = frozenset((*withheld, *keys))
+    problems += _baked_secrets(baked, loaded, kept)
+    chosen = _chosen(loaded, environ, baked, kept, notes)
     problems += [placed(one, loaded) for one in chosen.problems]
     if problems or image is None:
         raise SpecError(tuple(dict.fromkeys(problems)))
@@ -239,6 +241,22 @@ def _weights(
             problem = Problem("missing-model", f"the model cannot be baked: {missing.reason}", path=f"models.{name}")
             problems.append(placed(problem, loaded))
     return found, found.declared
+
+
+def _baked_secrets(baked: Iterable[ModelPlan], loaded: Loaded, kept: Iterable[str]) -> Iterator[Problem]:
+    """What must not reach the image must not lie in the folder of a model either."""
+    hint = "give the model a folder of its own"
+    for model in (model for model in baked if model.kind == "path"):
+        names = {".": "the project itself", **{name: f"`{name}`" for name in sorted(kept)}}
+        folder = os.path.realpath(model.source)
+        found = [
+            said
+            for name, said in names.items()
+            if Path(os.path.realpath(loaded.directory / name)).is_relative_to(folder)
+        ]
+        if found:
+            message = f"a model is baked with all that its folder holds, and that is also {found[0]}"
+            yield placed(Problem("baked-secret", message, path=f"models.{model.name}", hint=hint), loaded)
 
 
 def _beneath(file: Path, project: Path) -> str:

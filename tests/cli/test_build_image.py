@@ -86,6 +86,18 @@ def test_the_files_of_secrets_are_no_part_of_the_project(folder, tmp_path, monke
     assert "`keys/b`, `token`: not in the image, since secrets are read from there" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("source", "said"), [(".", "the project itself"), ("..", "the project itself"), ("data", "`data/.env`")]
+)
+def test_a_model_takes_no_secrets_into_an_image(folder, capsys, source, said):
+    """Its folder is baked whole."""
+    more = {"models": {"m": {"source": source}}, "env_files": ["data/.env"]}
+    spec(folder, files={"data/.env": "TOKEN=hunter2hunter2\n", "data/w.bin": "1"}, **more)
+    assert run(folder, "--check") == 2
+    told = capsys.readouterr().err
+    assert f"models.m: a model is baked with all that its folder holds, and that is also {said}" in told
+
+
 def test_the_same_project_gives_the_same_context_elsewhere(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("bentod.image.wheel.pack", bentod_wheel)
     spec(folder)
