@@ -12,6 +12,7 @@ from pathlib import Path
 from bentod.cli.options import add_files
 from bentod.cli.project import chosen
 from bentod.cli.render_options import FORMS, add, add_output, misplaced
+from bentod.render.recipes import Unwritable
 from bentod.spec.load import load
 
 _FILES = {
@@ -42,7 +43,10 @@ def run(args: argparse.Namespace) -> int:
     made = getattr(importlib.import_module(f"bentod.cli.{module}"), name)
     texts: dict[str, str] = made(args, load(chosen(args), os.environ))
     if args.output is not None:
-        _write(args.output, texts)
+        try:
+            _write(args.output, texts)
+        except OSError as error:
+            raise Unwritable(f"nothing can be written into {args.output}: {error.strerror}") from None
     else:
         _print(args.form, {name: text for name, text in texts.items() if name not in _BESIDE})
     return 0

@@ -133,7 +133,7 @@ def _wanted(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes, models: M
     wanted = {name: one for name, one in {**kept, **found}.items() if name not in inside}
     if models == "fetch" and any(model.source.startswith("hf://") for model in spec.models.values()):
         wanted.setdefault("HF_TOKEN", Variable("HF_TOKEN", required=False))
-    for name in (*wanted, *wishes.settings):
+    for name in (*wanted, *wishes.settings, *spec.build.env):
         if name in _WHERE_IT_LISTENS:
             raise Unwritable(f"`{name}` is not to be set: what is rendered goes to the port on which the image listens")
         if len(name) > _LONGEST_VARIABLE:

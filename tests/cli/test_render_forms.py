@@ -192,6 +192,22 @@ def test_what_cannot_be_written_is_refused_and_nothing_is(folder, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("form", ["compose", "kubernetes"])
+def test_an_image_that_listens_elsewhere_is_not_deployed_as_if_it_did_not(folder, capsys, form):
+    over = folder / "over.yaml"
+    over.write_text('build: {env: {PORT: "8080"}}\n')
+    assert main(["render", form, "-f", str(folder / "bentofile.yaml"), "-f", str(over)]) == 3
+    assert "`PORT` is not to be set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["taken", "taken/deep", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_written_is_named(folder, tmp_path, capsys, place):
+    (tmp_path / "taken").touch()
+    code, told = refused(folder, capsys, "compose", "-o", str(tmp_path / place))
+    assert code == 3
+    assert told.startswith(f"bentod: nothing can be written into {tmp_path / place}: ")
+
+
 def test_a_spec_of_several_files_is_mounted_file_by_file(folder, tmp_path, capsys):
     (folder / "more").mkdir()
     (folder / "more" / "b.toml").write_text('version = "2.0"\n')
