@@ -12,9 +12,12 @@ ENVIRON = {"PATH": "/usr/bin:/bin", "TOKEN": "s3cret"}
 
 def image(folder, **more):
     where = project(
-        folder, files={"main.py": "def say(): ...\n"}, services={"s": {"target": "main.py"}}, apis={"say": api("s", "say")},
+        folder,
+        files={"main.py": "def say(): ...\n"},
+        services={"s": {"target": "main.py"}},
+        apis={"say": api("s", "say")},
         **more,
-    )  # fmt: skip
+    )
     return planned(load([where / "bentofile.yaml"], ENVIRON), ENVIRON).image
 
 
