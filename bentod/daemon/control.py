@@ -14,8 +14,8 @@ from quart import Quart, request
 
 from bentod.daemon.journal import UnknownGeneration
 from bentod.daemon.order import Order, Outcome
-from bentod.daemon.patterns import UnusablePattern
 from bentod.errors import SpecError
+from bentod.spec.patterns import UnusablePattern
 
 Answer = tuple[dict[str, Any], int]
 

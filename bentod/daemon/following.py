@@ -13,11 +13,11 @@ from typing import Any
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.journal import Journal
 from bentod.daemon.loop import TIMES, AutomaticChange, looping, while_starting
-from bentod.daemon.patterns import UnusablePattern
 from bentod.daemon.reload import Reload
 from bentod.daemon.sources import Sources
 from bentod.daemon.trouble import tell
 from bentod.daemon.watch import Watch
+from bentod.spec.patterns import UnusablePattern
 
 _GROWING_S = 0.5
 

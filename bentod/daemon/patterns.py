@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
-from bentod.errors import BentodError
+from bentod.spec.patterns import UnusablePattern, compiled
 
 MAX_FILES = 10_000
 _NEVER = frozenset(
@@ -23,10 +20,6 @@ _NEVER = frozenset(
 """Folders that hold nothing that anybody edits."""
 
 
-class UnusablePattern(BentodError):
-    """A pattern cannot be understood, or means too many files."""
-
-
 class Patterns:
     """The patterns of one project, as in a `.gitignore`. `ignored` are folders and files that never count, such as
     those that the daemon writes. Raises UnusablePattern."""
@@ -36,8 +29,8 @@ class Patterns:
     ) -> None:
         self._project = project
         self._lines = tuple(include)
-        self._include = _compiled(include)
-        self._exclude = _compiled(exclude)
+        self._include = compiled(include)
+        self._exclude = compiled(exclude)
         self._ignored = frozenset(map(str, ignored))
         self._reach = [_parts(line) for line in include if line.strip() and line[0] not in "!#"]
 
@@ -120,17 +113,6 @@ class Patterns:
             return path.relative_to(self._project).as_posix()
         except ValueError:
             return None
-
-
-def _compiled(lines: Sequence[str]) -> GitIgnoreSpec:
-    for line in lines:
-        if "[[" in line:
-            raise UnusablePattern(f"`{line}`: sets of characters by name or within each other are not supported")
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except (ValueError, re.error) as error:
-            raise UnusablePattern(f"`{line}` is no pattern as in a .gitignore: {error}") from None
-    return GitIgnoreSpec.from_lines(lines)
 
 
 def _parts(line: str) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from bentod.daemon.history import Record
 from bentod.daemon.inventory import usage
 from bentod.daemon.journal import Journal, UnknownGeneration
 from bentod.daemon.order import Order, Outcome, first_cause, reason, refusal
-from bentod.daemon.patterns import UnusablePattern
 from bentod.daemon.proposal import Disk, Running, propose
 from bentod.daemon.sources import Sources
 from bentod.daemon.unsaid import refers
@@ -26,6 +25,7 @@ from bentod.errors import Problem, SpecError, StartError
 from bentod.models.hashes import Hashes
 from bentod.plan.difference import Proposal
 from bentod.plan.document import document
+from bentod.spec.patterns import UnusablePattern
 from bentod.supervise.state import ServiceState
 
 _AGAIN = {

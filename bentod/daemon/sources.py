@@ -13,10 +13,11 @@ from bentod.daemon.contents import name as shown
 from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders
 from bentod.daemon.inventory import available_memory
-from bentod.daemon.patterns import Patterns, UnusablePattern
+from bentod.daemon.patterns import Patterns
 from bentod.daemon.proposal import Disk, Running
 from bentod.daemon.watch import Wanted
 from bentod.plan.model import ReloadPlan
+from bentod.spec.patterns import UnusablePattern
 from bentod.supervise.pool import Pool
 
 _ANYTHING = "?"

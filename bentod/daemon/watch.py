@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from watchfiles._rust_notify import RustNotify  # as in its manual: awatch cannot tell when it has begun to watch
 
-from bentod.daemon.patterns import UnusablePattern
 from bentod.daemon.pending import Pending
 from bentod.daemon.places import Places, Wanted
 from bentod.observe.log import Log
+from bentod.spec.patterns import UnusablePattern
 
 __all__ = ("Wanted", "Watch")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bentod.errors import Problem
-from bentod.image.ignoring import NAME, Ignores, Patterns, UnusablePattern
+from bentod.image.ignoring import NAME, Ignores, Patterns
 from bentod.image.junk import is_junk_file, listed, may_be_secret, printable
 from bentod.image.walk import ProjectFile, Refused, Seen, Tree
+from bentod.spec.patterns import UnusablePattern
 
 MOST_FILES = 200_000
 LARGE = 100 * 1024 * 1024

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pathspec import GitIgnoreSpec
 
-from bentod.errors import BentodError, Problem
+from bentod.errors import Problem
+from bentod.spec.patterns import UnusablePattern, compiled
 
 NAME = ".bentoignore"
 _LARGEST = 1024 * 1024
-
-
-class UnusablePattern(BentodError):
-    """A pattern cannot be understood."""
 
 
 class Patterns:
@@ -92,15 +88,3 @@ class Ignores:
 def _with_folders(path: str) -> list[str]:
     """The folders that a file lies in, each with a slash at its end, from the first on; and the file."""
     return [*(f"{folder}/" for folder in reversed(PurePosixPath(path).parents[:-1])), path]
-
-
-def compiled(lines: Sequence[str]) -> GitIgnoreSpec:
-    """The patterns as one. Raises UnusablePattern, which names the line."""
-    for line in lines:
-        if "[[" in line:
-            raise UnusablePattern(f"`{line}`: sets of characters by name or within each other are not supported")
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except (ValueError, re.error) as error:
-            raise UnusablePattern(f"`{line}` is no pattern as in a .gitignore: {error}") from None
-    return GitIgnoreSpec.from_lines(lines)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentod.daemon import patterns
-from bentod.daemon.patterns import Patterns, UnusablePattern
+from bentod.daemon.patterns import Patterns
+from bentod.spec.patterns import UnusablePattern
 
 FILES = (
     "a.txt",

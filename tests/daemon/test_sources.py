@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from bentod.daemon import patterns
-from bentod.daemon.patterns import UnusablePattern
 from bentod.daemon.proposal import Running
+from bentod.spec.patterns import UnusablePattern
 from tests.support.loops import run
 from tests.support.sources import Project, digest
 
