@@ -25,6 +25,11 @@ class Home:
         return self.root
 
     @property
+    def paths(self) -> Path:
+        """The folder of what files of models elsewhere on this host held when they were read last."""
+        return self.root / ".paths"
+
+    @property
     def hub(self) -> Path:
         """The folder of the records of fetches from a hub."""
         return self.root / ".hub"

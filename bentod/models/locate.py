@@ -27,6 +27,7 @@ def locate(
     local files held. A digest that the spec demands is that of the files as they are now: these are read.
     """
     hashes = hashes or Hashes()
+    hashes.kept = hashes.kept or home.paths
     return {model.name: _checked(model, _place(model, home, baked, hashes)) for model in models}
 
 
