@@ -121,6 +121,8 @@ class Reload:
         self._again = False
         try:
             desired = await self._desired(order)
+            if desired.weights.wanted:
+                self.note = Note("applying", "its models are fetched")
             found = await fetched(desired.weights, self._environ, self._log)
             desired = desired if found is desired.weights else desired.with_models(found, self._environ)
             running = await self._running()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,6 +29,7 @@ _CONNECT_S = 10
 _TAKE_S = 600
 """How long an engine may be busy before it takes the next piece of the context."""
 _USUAL = "unix:///var/run/docker.sock"
+_CREDENTIALS = re.compile(r"//[^/]*@")
 _PIECE = 64 * 1024
 _PARTS = 10
 _LARGE = 100 * 1000 * 1000
@@ -136,9 +138,10 @@ def query(order: Order) -> dict[str, Any]:
 
 
 def address(environ: Mapping[str, str]) -> str:
-    """Where the engine is looked for: DOCKER_HOST, the context of docker's command line, or the usual socket."""
+    """Where the engine is looked for: DOCKER_HOST, the context of docker's command line, or the usual socket. Without
+    the name and the password that may be in it."""
     try:
-        return printable(_found(dict(environ))[0])
+        return _CREDENTIALS.sub("//", printable(_found(dict(environ))[0]))
     except (DockerException, OSError, ValueError):
         return "its current context"
 

@@ -9,6 +9,7 @@ from bentod.spec.node import Path
 from bentod.spec.project import PathError, Project
 from bentod.spec.report import Report
 
+_LARGEST_ID = 2**31 - 1
 _OF_THE_HUB = ("revision", "include", "exclude", "endpoint")
 
 
@@ -28,6 +29,7 @@ def check(spec: Spec, project: Project, report: Report) -> None:
         for key in sorted({"cuda", "conda", "distro"} & spec.build.model_fields_set):
             message = f"`base_image` says what the image is made from, so `{key}` has nothing to say"
             report.at_key(("build", key), "conflict", message, "keep one of the two")
+    _check_user(spec.build, report)
     _check_files(spec.build, project, report)
     for path, fault in [one for one in faults(spec.build) if not report.broken(("build", one[0][0]))]:
         report.at_value(("build", *path), fault.code, str(fault), fault.hint)
@@ -43,6 +45,14 @@ def _check_conda(build: Build, report: Report) -> None:
     if build.conda.environment and (build.conda.channels or build.conda.dependencies):
         message = "an `environment` file says all, so `channels` and `dependencies` have nothing to say"
         report.at_key(("build", "conda", "environment"), "conflict", message, "keep one of the two")
+
+
+def _check_user(build: Build, report: Report) -> None:
+    for number in (build.user or "").split(":"):
+        if number and int(number) > _LARGEST_ID:
+            report.at_value(
+                ("build", "user"), "wrong-value", f"there is no user or group {number}", "at most 2147483647"
+            )
 
 
 def _check_files(build: Build, project: Project, report: Report) -> None:

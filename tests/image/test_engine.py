@@ -6,7 +6,7 @@ import pytest
 
 from bentod.image.choose import chosen, described
 from bentod.image.context import ContextError, Entry, made, text
-from bentod.image.engine import Engine
+from bentod.image.engine import Engine, address
 from bentod.image.order import BuildFailed, Layer, NoEngine, Order
 from tests.support.buildkit import line, printed, traced, vertex
 from tests.support.docker_api import IMAGE, docker_api
@@ -187,3 +187,7 @@ def test_a_dry_run_says_what_would_be_asked():
         "POST /images/app:1/push",
         "POST /images/app:2/push",
     )
+
+
+def test_where_an_engine_is_looked_for_is_told_without_a_password():
+    assert address({"DOCKER_HOST": "http://user:s3cret@host:2375"}) == "http://host:2375"

@@ -21,6 +21,7 @@ from tests.support.specs import BASE, laid_over, loaded, places, problems
         ({"build": {"lock": "none.lock"}}, "build.lock missing-file"),
         ({"build": {"lock": "../e.yml"}}, "build.lock outside-project"),
         ({"build": {"requirements": "link.txt"}}, "build.requirements outside-project"),
+        ({"build": {"user": "0:4294967296"}}, "build.user wrong-value"),
         ({"build": {"run": [["-c", "x"]]}}, "build.run[0] wrong-value"),
         ({"services": {"s": {"init": {"a": "${models.m.path}"}}}}, "services.s.init.a unknown-reference"),
         ({"models": {"m": {"source": "w"}}, "version": "${models.m.path}"}, "version unknown-reference"),
