@@ -34,7 +34,7 @@ serve: $(VENV)/.serve
 # Tests that start real daemons come one after the other, since they say how long things take. 5: none was asked for.
 TURN := -m pytest -p tests.support.turns --turn
 test: $(VENV)/.test
-	$(BIN)/python $(TURN) together -n $(JOBS) --dist worksteal $(PYTEST) || [ $$? = 5 ]
+	$(BIN)/python $(TURN) together -n $(JOBS) --dist worksteal --tb=native $(PYTEST) || [ $$? = 5 ]
 	$(BIN)/python $(TURN) alone $(PYTEST) || [ $$? = 5 ]
 
 test-chat: $(VENV)/.chat
