@@ -38,10 +38,14 @@ class RepositoryCache:
         """Have the snapshot's file be the blob, in place of what is there. Raises OSError."""
         blob, place = self.blob(file), self.snapshot(commit) / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
+        target = os.path.relpath(blob, place.parent)
+        with contextlib.suppress(FileExistsError, PermissionError):
+            place.symlink_to(target)  # at once: whoever is killed here leaves nothing behind
+            return
         temporary = place.with_name(f".{secrets.token_hex(8)}.tmp")
         try:
             try:
-                temporary.symlink_to(os.path.relpath(blob, place.parent))
+                temporary.symlink_to(target)
             except PermissionError:  # a file system without links
                 shutil.copyfile(blob, temporary)
             temporary.replace(place)
