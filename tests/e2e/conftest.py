@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.chromium import browser, chromium
+from tests.support.engine import engine
 from tests.support.http import Connection, request
 
-__all__ = ["browser", "chromium", "short_folder"]
+__all__ = ["browser", "chromium", "engine", "short_folder"]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from bentod.image.choose import chosen
 from bentod.image.context import made, text
 from bentod.image.order import BuildFailed, Order
 from tests.support.daemon import eventually
-from tests.support.engine import engine
 
 __all__ = ["engine"]
 pytestmark = pytest.mark.e2e

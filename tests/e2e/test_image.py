@@ -13,12 +13,9 @@ import pytest
 
 from tests.support.containers import USER, build, container, holds, names, saved
 from tests.support.daemon import eventually, free_port, running
-from tests.support.engine import engine
 from tests.support.examples import ROOT, require
 from tests.support.http import Connection, request
 from tests.support.load import load
-
-__all__ = ["engine"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
