@@ -10,7 +10,6 @@ from bentod.image.context import made, text
 from bentod.image.order import BuildFailed, Order
 from tests.support.daemon import eventually
 
-__all__ = ["engine"]
 pytestmark = pytest.mark.e2e
 TAG = "bentod-test-build:1"
 
