@@ -7,22 +7,16 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from bentod.cli.lock_files import write
 from bentod.cli.lock_models import locked_models
 from bentod.cli.locking import base_of, drifted
 from bentod.cli.options import add_files
 from bentod.cli.project import chosen
-from bentod.daemon.atomic import write_whole
-from bentod.errors import BentodError, SpecError
+from bentod.errors import SpecError
 from bentod.lock.apis import api_digests
 from bentod.lock.changes import changes
 from bentod.lock.file import LockedImage, LockFile, lock_path, made_by_bentod, read, written
 from bentod.spec.load import Loaded, load
-
-_PUBLIC = 0o644
-
-
-class Unwritten(BentodError):
-    """The lock file cannot be written."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if path.is_file() and path.read_bytes() == text and not more:
         print(f"{path.name} is unchanged")
         return 0
-    _write(path, text)
+    write(path, text)
     print("\n".join([*told, f"{path.name} is written"]))
     return 0
 
@@ -96,10 +90,3 @@ def _image(loaded: Loaded, old: LockFile, *, upgrade: bool) -> tuple[LockedImage
     if digest:
         return LockedImage(name, digest), []
     return None, [f"the digest of {name} is left out: no Docker engine here has pulled it; say it with `base_image`"]
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_whole(path, data, _PUBLIC)
-    except OSError as error:
-        raise Unwritten(f"{path} cannot be written: {error.strerror or error}; see who may write there") from None

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from packaging.pylock import Pylock
 
+from bentod.cli.lock_files import write
 from bentod.cli.locking import asks
-from bentod.daemon.atomic import write_whole
-from bentod.errors import BentodError, Problem, SpecError
+from bentod.errors import Problem, SpecError
 from bentod.lock import pylock
 from bentod.lock.changes import package_changes
 from bentod.lock.complete import complete, own_lock, own_ranges
@@ -24,10 +24,6 @@ from bentod.lock.pip import file_digest, python_drift
 from bentod.lock.requirements import Requirements, requirements
 from bentod.lock.resolve import Question, find, resolve
 from bentod.spec.load import Loaded
-
-
-class Unwritten(BentodError):
-    """The lock of the packages cannot be written."""
 
 
 def locked_python(args: argparse.Namespace, loaded: Loaded, old: LockFile) -> tuple[LockedPython | None, list[str]]:
@@ -52,7 +48,7 @@ def locked_python(args: argparse.Namespace, loaded: Loaded, old: LockFile) -> tu
     answer = _resolved(args, loaded, asked, path if before is not None else None)
     after = pylock.locked(answer, str(path))
     _checked(after, asked, build.python)
-    _write(path, pylock.written(answer))
+    write(path, pylock.written(answer).encode())
     made = LockedPython(asked.digest, build.python, path.name, file_digest(path))
     return made, package_changes(before, after) if before is not None else [
         f"{path.name}: {len(after.packages)} packages"
@@ -111,10 +107,3 @@ def _refuse_foreign(path: Path) -> None:
         message = f"{path.name} is there, and bentod did not make it"
         hint = f"use it with `build.lock: {path.name}`, or remove it"
         raise SpecError([Problem("foreign-lock", message, str(path), hint=hint)])
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text.encode(), 0o644)
-    except OSError as error:
-        raise Unwritten(f"{path} cannot be written: {error.strerror or error}; see who may write there") from None

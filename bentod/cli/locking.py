@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from bentod.daemon.weights import BAKED
 from bentod.errors import Problem, SpecError
 from bentod.lock.apis import api_digests
 from bentod.lock.drift import AGAIN, Current, drift
@@ -15,8 +16,6 @@ from bentod.lock.pin import pinned
 from bentod.plan.image_build import base_image
 from bentod.plan.models import Located, ModelPlan, planned
 from bentod.spec.load import Loaded
-
-BAKED = "BENTOD_BAKED_MODELS"
 
 
 def refuse_drift(loaded: Loaded, environ: Mapping[str, str], located: Mapping[str, Located]) -> None:

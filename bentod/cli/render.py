@@ -6,12 +6,12 @@ import argparse
 import importlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from bentod.cli.options import add_files
 from bentod.cli.project import chosen
 from bentod.cli.render_options import FORMS, add, add_output, misplaced
+from bentod.daemon.atomic import write_whole
 from bentod.render.recipes import Unwritable
 from bentod.spec.load import load
 
@@ -65,13 +65,4 @@ def _write(folder: Path, texts: dict[str, str]) -> None:
     """Each file appears whole, or stays as it was."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=f".{name}-", delete=False, encoding="utf-8") as file:
-            try:
-                file.write(text)
-                os.fchmod(file.fileno(), 0o644)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(folder / name)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        write_whole(folder / name, text.encode(), 0o644)

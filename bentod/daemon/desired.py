@@ -41,7 +41,7 @@ class Desired:
     @property
     def beside(self) -> tuple[Path, ...]:
         """The files besides the spec's own that say what is wanted."""
-        lock = (lock_of(self.loaded.files),) if self.weights.declared else ()
+        lock = (_lock_of(self.loaded.files),) if self.weights.declared else ()
         return (*self.loaded.env_files, *lock, *self.weights.watched)
 
     def with_models(self, weights: Weights, environ: Mapping[str, str]) -> Desired:
@@ -60,12 +60,15 @@ def read(
     the spec nor its lock file pins stays as it is. `hashes` remembers what their files held. Raises SpecError."""
     held = contents(files) if held is None else held
     loaded = load(files, environ, held)
-    return _desired(loaded, held, weights(planned(loaded.spec), lock_of(files), carried, environ, hashes), environ)
+    models = planned(loaded.spec)
+    lock = _lock_of(files) if models else None
+    return _desired(loaded, held, weights(models, lock, carried, environ, hashes), environ)
 
 
-def lock_of(files: Sequence[Path]) -> Path:
-    """The lock file of a spec."""
-    return files[0].with_suffix(".lock")
+def _lock_of(files: Sequence[Path]) -> Path:
+    from bentod.lock.file import lock_path  # only specs with models need it
+
+    return lock_path(files[0])
 
 
 def _desired(loaded: Loaded, held: Mapping[Path, bytes], models: Weights, environ: Mapping[str, str]) -> Desired:

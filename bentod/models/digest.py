@@ -77,19 +77,6 @@ def of(path: Path, *, follow: bool = False, counted: Counted | None = None) -> F
     return hashed(found(path, follow=follow), follow=follow, counted=counted)
 
 
-def of_folder(path: Path, *, follow: bool = False, counted: Counted | None = None) -> FileSet:
-    """The files of the folder `path`. Raises ModelError for what no model may hold: links, devices, odd names.
-
-    `follow`: links to files are read as these files, as a snapshot of Hugging Face needs it.
-    """
-    return hashed(listing(path, follow=follow), follow=follow, counted=counted)
-
-
-def of_file(path: Path, *, counted: Counted | None = None) -> FileSet:
-    """The model that is the one file `path`; its line has the file's name. Raises ModelError."""
-    return hashed(single(path), counted=counted)
-
-
 def hashed(files: Iterable[Found], *, follow: bool = False, counted: Counted | None = None) -> FileSet:
     """Read the files that were found. Raises ModelError, also for a file that has changed since."""
     return each(files, lambda file, count: _hashed(file, follow, count), counted)

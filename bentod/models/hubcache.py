@@ -12,6 +12,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from bentod.models.copying import write_whole
 from bentod.models.progress import Offered
 
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -57,11 +58,9 @@ class RepositoryCache:
         if {"", ".", ".."} & set(revision.split("/")):
             return
         place = self.folder / "refs" / revision
-        temporary = place.with_name(f".{secrets.token_hex(8)}.tmp")
         with contextlib.suppress(OSError):  # it is for others only
             place.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(commit)
-            temporary.replace(place)
+            write_whole(place, commit.encode())
 
     def free(self) -> int:
         """How many bytes can still be written there."""

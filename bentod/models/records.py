@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from bentod.models import digest
+from bentod.models.copying import write_whole
 from bentod.models.digest import File, FileSet
 from bentod.models.home import Home
 from bentod.models.revisions import pinned, revision_of
@@ -189,7 +188,7 @@ class Records:
     def _write(self, path: Path, value: BaseModel) -> None:
         self.make()
         with digest.failing("what was fetched cannot be recorded"):
-            _write_whole(path, value.model_dump_json(indent=1).encode() + b"\n")
+            write_whole(path, value.model_dump_json(indent=1).encode() + b"\n", 0o600)
 
 
 def now() -> str:
@@ -224,17 +223,3 @@ def _bytes(path: Path) -> bytes:
     if len(data) > _LARGEST:
         raise ValueError("too large")
     return data
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, on the disk and not only in memory. Raises OSError; then what was there still is."""
-    number, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(number, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(number)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

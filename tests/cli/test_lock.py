@@ -133,7 +133,7 @@ def test_a_place_that_cannot_be_written(project, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bentod.cli.lock.write_whole", full)
+    monkeypatch.setattr("bentod.cli.lock_files.write_whole", full)
     code, text = run(capsys, "lock")
     assert code == 3
     assert "No space left on device" in text

@@ -50,7 +50,7 @@ def one(model, home, **more):
 
 
 def recorded(home, folder, model, commit=COMMIT, names=("a.bin", "sub/b.json")):
-    files = digest.of_folder(folder, follow=True).files
+    files = digest.of(folder, follow=True).files
     made = [
         Fetched(path=f.path, size=f.size, mtime_ns=(folder / f.path).stat().st_mtime_ns, sha256=f.sha256)
         for f in files
