@@ -127,6 +127,7 @@ class Reload:
             desired = desired if found is desired.weights else desired.with_models(found, self._environ)
             running = await self._running()
             disk = await self._disk(desired, running)
+            self._sources.found(disk)
         except (SpecError, StartError) as error:
             self._sources.failed()
             return self._not("failed", str(error), getattr(error, "problems", ()))

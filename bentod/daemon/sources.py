@@ -138,6 +138,11 @@ class Sources:
         for path in files:
             self._known[path] = hashlib.sha256(held[path]).hexdigest() if path in held else ""
 
+    def found(self, disk: Disk) -> None:
+        """This is what a change is made from, whatever `news` had found a moment before."""
+        self._known |= {self._project / name: digest for name, digest in disk.files.items()}
+        self._known_included = disk.included
+
     async def moved(self, pools: Iterable[Pool]) -> str:
         """A file that holds something else than was read or found in it, or than one of these pools imported; "" if
         there is none. Then what was made of them may be half of one edit and half of the next, and there will be

@@ -67,6 +67,21 @@ def test_env_files_count_and_excluded_modules_do_not(tmp_path):
     begun(project, check)
 
 
+def test_what_a_change_was_made_from_is_what_was_considered(project):
+    """A save between "is there news" and reading the files: what was there before it is news once it is back."""
+
+    async def check(sources, pools):
+        project.write("part.py", "# halfway\n")
+        assert await sources.news()
+        project.write("part.py", "WORD = 2\n")
+        sources.found(await sources.disk(project.read(), running(pools)))
+        assert not await sources.news(), "it was made from this"
+        project.write("part.py", "# halfway\n")
+        assert await sources.news()
+
+    begun(project, check)
+
+
 def test_a_hint_of_a_file_that_appears_is_news_one_of_nothing_is_not(project):
     async def check(sources, pools):
         assert not await sources.news(["gone.py"])
