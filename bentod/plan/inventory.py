@@ -10,12 +10,14 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
     """A process that computes on a GPU. `memory` are the bytes that it has there, None where the driver does not tell.
-    `pid` is 0 where it is none of this PID namespace, and nobody can say whose it is; `group` is its process group."""
+    `pid` is 0 where it is none of this PID namespace, and nobody can say whose it is; `group` is its process group.
+    `utilization` is the part of the last moment in which it computed there, None where the driver does not tell."""
 
     pid: int
     name: str = ""
     memory: int | None = None
     group: int = 0
+    utilization: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,9 @@ class Device:
     where the driver does not tell; `utilization` is the part of the last moment in which it computed, 0 to 1.
 
     `state`: `ok`; `failed`: the driver does not answer for it, such as when it has fallen off the bus; `out`: it had
-    errors, and gets no workers any more. `reason` says why.
+    errors, and gets no workers any more. `reason` says why. `errors` counts those of its memory that could not be
+    corrected since the driver was loaded, None where it does not tell. `uuid` is empty only of a GPU that failed before
+    it could be asked for it.
     """
 
     uuid: str
@@ -38,6 +42,19 @@ class Device:
     processes: tuple[GpuProcess, ...] = ()
     state: Literal["ok", "failed", "out"] = "ok"
     reason: str = ""
+    errors: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """Something happened to the device `uuid`, one that the inventory lists. `xid`: its driver tells of an error, whose
+    number `code` is; `ecc`: `code` more errors of its memory could not be corrected; `lost`: the driver does not answer
+    for it any more, or does not list it, `code` is NVML's error or 0. `text` says it in words."""
+
+    uuid: str
+    kind: Literal["xid", "ecc", "lost"]
+    code: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
