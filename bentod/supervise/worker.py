@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from bentod.plan.model import ServicePlan, WorkerPlan
 from bentod.supervise.exit import Exit, not_started
 from bentod.supervise.life import Life
+from bentod.supervise.orders import orders
 from bentod.supervise.restart import SETTLED_S, next_delay
 from bentod.supervise.state import WorkerState, move
 from bentod.supervise.status import WorkerStatus
 from bentod.supervise.surroundings import History, Surroundings
-from bentod.wire.messages import Failed, Imported, Method, Ready, Setup, WorkerRoute
+from bentod.wire.messages import Failed, Imported, Method, Ready, WorkerRoute
 
 
 class SupervisedWorker:
@@ -199,32 +200,13 @@ class SupervisedWorker:
         if self.told:
             life.end()
         try:
-            found = await life.run(self._setup())
+            found = await life.run(orders(self.service, self.plan, self._socket, around))
         finally:
             around.launcher.remove_socket(self._socket)
         if not self.told:
             keys = {"worker": self.plan.index, "pid": child.pid, "kind": found.kind, "reason": found.text}
             around.log("worker.lost", level="warning", **keys)
         return found
-
-    def _setup(self) -> Setup:
-        service = self.service
-        return Setup(
-            service=service.name,
-            index=self.plan.index,
-            target=service.target,
-            project=self._around.project,
-            methods=service.methods,
-            socket=self._socket,
-            init=dict(self.plan.init),
-            hooks=dict(service.hooks),
-            threads=service.threads,
-            concurrency=service.concurrency,
-            gateways=service.gateways,
-            expected=service.expected,
-            objects=self._around.objects,
-            pins=dict(self._around.pins()),
-        )
 
     # ── what its process says ────────────────────────────────────────────────────────────────────
 
