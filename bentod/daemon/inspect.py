@@ -21,7 +21,7 @@ from pathlib import Path
 
 import bentod
 from bentod.errors import Problem, WireError
-from bentod.spec.interpolate import expand
+from bentod.spec.interpolate import Seat, expand
 from bentod.spec.load import Loaded
 from bentod.spec.model import Service
 from bentod.spec.node import Path as Route
@@ -68,7 +68,7 @@ class _Inspection:
         setup = Setup(
             self._name, 0, self._service.target, str(self._loaded.directory), tuple(self._methods), inspect=True
         )
-        variables = {**environ, **expand({**self._loaded.spec.env, **self._service.env}, 0, {})}
+        variables = {**environ, **expand({**self._loaded.spec.env, **self._service.env}, Seat(), {})}
         answer = _ask(setup, timeout_s, variables)
         if not answer.messages:
             return [self._silent(answer, timeout_s)]

@@ -16,7 +16,8 @@ def settings(service: ServicePlan) -> Mapping[str, str]:
     """Every key of the spec that only a new pool can follow, with a digest of its value, sorted.
 
     What can change while the workers run is left out: their number, their time-outs, when they are restarted or
-    recycled. So is what the daemon's own environment gives them.
+    recycled, how much memory they may have. So is what the daemon's own environment gives them, and which GPUs they
+    have: that is compared worker by worker.
     """
     return {key: _digest(value) for key, value in sorted(_values(service), key=itemgetter(0))}
 
@@ -45,6 +46,11 @@ def _values(service: ServicePlan) -> Iterator[tuple[str, Any]]:
     yield from ((key("env", name), value) for name, value in service.env.items())
     for name, model in service.models.items():
         yield dotted(("models", name)), [model.digest, model.path] if model is not None else None
+    if service.needs is not None:
+        yield key("resources", "cpus"), service.needs.cpus
+        yield key("resources", "gpus"), service.needs.computes
+    if service.hidden:
+        yield key("hidden"), True
     yield "name", [worker.environ.get("BENTOD_NAME") for worker in service.workers][:1]
     yield "server.gateways", service.gateways > 1
 

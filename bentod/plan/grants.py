@@ -41,6 +41,10 @@ class Grant:
     cpus: tuple[int, ...] = ()
 
 
+NOTHING = Grant()
+"""What a worker has of a host that nobody has looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """One service to be placed. `workers` None: as many as there is room for, `auto`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bentod.plan.grants import NOTHING, Grant, Needs
 from bentod.plan.models import Located
 from bentod.wire.messages import ApiRoute
 
@@ -45,11 +46,13 @@ class ReloadPlan:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """What differs between the workers of one service. `environ` is complete."""
+    """What differs between the workers of one service. `environ` is complete; `grant` is what it has of the host, empty
+    if no host was looked at."""
 
     index: int
     init: Mapping[str, Any]
     environ: Mapping[str, str]
+    grant: Grant = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,9 @@ class ServicePlan:
     `init` and `env` are what the spec says to all workers alike: the worker's index and the paths of models are not
     filled in, and what the daemon's own environment adds is left out. `models` are those whose paths they name; None is
     one that does not lie on this host. `implied`: no section of the spec describes it, an API's `target` does.
+
+    `needs` is what the spec promises each worker of the host, None if nothing. `auto`: the number of workers follows
+    from the host; where none was looked at there is one. `hidden`: its workers see no GPU.
     """
 
     name: str
@@ -80,6 +86,9 @@ class ServicePlan:
     env: Mapping[str, str] = field(default_factory=dict)
     implied: bool = False
     models: Mapping[str, Located | None] = field(default_factory=dict)
+    needs: Needs | None = None
+    auto: bool = False
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

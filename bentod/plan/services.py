@@ -8,7 +8,7 @@ from bentod.plan.difference import Cause
 from bentod.plan.fingerprint import settings
 from bentod.plan.model import Plan, ServicePlan
 from bentod.plan.models import Located
-from bentod.plan.words import LIVE_SERVICE, RECYCLE, RESTART, changes, existence, short
+from bentod.plan.words import LIVE_SERVICE, RECYCLE, RESOURCES, RESTART, changes, existence, short
 from bentod.spec.node import dotted
 from bentod.wire.messages import ApiRoute
 
@@ -25,6 +25,7 @@ def live(old: ServicePlan, new: ServicePlan) -> tuple[Cause, ...]:
     if len(old.workers) != len(new.workers):
         found = (Cause("key", dotted((*place, "workers")), str(len(old.workers)), str(len(new.workers))), *found)
     found += changes((*place, "restart"), old.restart, new.restart, RESTART)
+    found += tuple(cause for cause in _promised(old, new) if not _forcing(old, new, cause))
     return found + changes((*place, "recycle"), old.recycle, new.recycle, RECYCLE)
 
 
@@ -33,7 +34,34 @@ def restarts(old: ServicePlan, new: ServicePlan, before: Plan, after: Plan) -> t
     left, right = settings(old), settings(new)
     changed = {key for key in left.keys() | right.keys() if left.get(key) != right.get(key)}
     found = tuple(_causes(old, new, before, after, changed))
+    found += tuple(cause for cause in _promised(old, new) if _forcing(old, new, cause)) + _moved(old, new)
+    if old.hidden != new.hidden and not found:
+        seen = ("the GPUs that others do not have", "no GPU")
+        found = (Cause("state", "hidden", after=f"to see {seen[new.hidden]}, since others have been given theirs"),)
     return found if found or not changed else (Cause("key", min(changed), after="changed"),)
+
+
+def _promised(old: ServicePlan, new: ServicePlan) -> tuple[Cause, ...]:
+    return changes(("services", new.name, "resources"), old.needs, new.needs, RESOURCES)
+
+
+def _forcing(old: ServicePlan, new: ServicePlan, cause: Cause) -> bool:
+    """Whether another promise needs new workers: they learn in their environment how many CPUs they have, and whether
+    they have a GPU."""
+    if cause.name.endswith(".cpus"):
+        return True
+    computed = [service.needs is not None and service.needs.computes for service in (old, new)]
+    return computed[0] != computed[1] and ".gpu" in cause.name
+
+
+def _moved(old: ServicePlan, new: ServicePlan) -> tuple[Cause, ...]:
+    """The workers that are to have other GPUs."""
+    moves = []
+    for before, after in zip(old.workers, new.workers, strict=False):
+        left, right = ([share.device for share in worker.grant.shares] for worker in (before, after))
+        if left != right and left and right:
+            moves.append(f"worker {after.index}: {', '.join(left)} → {', '.join(right)}")
+    return (Cause("state", "devices", after=short(f"to move to another GPU, {'; '.join(moves)}")),) if moves else ()
 
 
 def _causes(old: ServicePlan, new: ServicePlan, before: Plan, after: Plan, changed: set[str]) -> Iterator[Cause]:

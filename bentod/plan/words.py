@@ -71,6 +71,15 @@ RESTART: Mapping[str, Shown] = {
     "limit": number,
 }
 RELOAD: Mapping[str, Shown] = {"watch": flag, "include": listed, "exclude": listed, "debounce_s": seconds}
+RESOURCES: Mapping[str, Shown] = {
+    "cpus": number,
+    "memory": size,
+    "gpus": number,
+    "gpu_memory": size,
+    "gpu_type": lambda text: short(text or ""),
+}
+"""What a service is promised. CPUs, and whether it has a GPU at all, need new workers."""
+
 RECYCLE: Mapping[str, Shown] = {"max_calls": number, "max_age_s": seconds, "max_memory": size}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bentod.spec import together
+from bentod.spec import check_resources, together
 from bentod.spec.explain import keys_of
 from bentod.spec.found import did_you_mean
 from bentod.spec.model import Api, Recycle, Service, Spec
@@ -33,6 +33,7 @@ def check(spec: Spec, data: dict[str, Any], finder: Finder, report: Report) -> N
         if isinstance(written, dict) and name in written:
             found[name] = _find(service.target, ("services", name, "target"), finder, report)
             _check_service(service, ("services", name), found[name], report)
+    check_resources.check(spec, report)
     for name, api in spec.apis.items():
         _check_examples(api, ("apis", name), report)
         _check_errors(api, ("apis", name), finder, report)

@@ -141,7 +141,8 @@ def _interpolated(kind: str, read: Callable[[str], Any]) -> Callable[[Any], Any]
 
 _read_whole = _interpolated("a whole number", int)
 _read_flag = _interpolated("true or false", _TRUTH.__getitem__)
-_read_number = _interpolated("a number", float)
+read_number = _interpolated("a number", float)
+"""The number that text of the environment stands for; anything else as it is."""
 
 
 def _duration(least_s: float) -> Callable[[Any], float]:
@@ -213,7 +214,7 @@ ExceptionName = Annotated[str, Grammar(EXCEPTION, "an exception's import string"
 Flag = Annotated[bool, BeforeValidator(_read_flag), WithJsonSchema({"anyOf": [{"type": "boolean"}, REFERENCE]})]
 Factor = Annotated[
     float,
-    BeforeValidator(_read_number),
+    BeforeValidator(read_number),
     Field(ge=1, le=100),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 1, "maximum": 100}, REFERENCE]}),
 ]

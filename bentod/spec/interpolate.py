@@ -10,11 +10,10 @@ from typing import Any
 from bentod.spec.found import FromEnvironment, Interpolated, did_you_mean
 from bentod.spec.report import Fault
 
-_REFERENCES = ("spec.dir", "spec.name", "service.name", "worker.index")
-_NOT_SUPPORTED = frozenset(("worker.device",))
+_REFERENCES = ("spec.dir", "spec.name", "service.name", "worker.index", "worker.device")
 _MODEL = re.compile(r"models\.(?P<name>[^.]+)\.path")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_DEFERRED = re.compile(r"\$\{(worker\.index|models\.(?P<model>[A-Za-z0-9_-]+)\.path)\}")
+_DEFERRED = re.compile(r"\$\{(worker\.(?P<worker>index|device)|models\.(?P<model>[A-Za-z0-9_-]+)\.path)\}")
 """The references that stay in the resolved spec: what they mean is known once a worker is planned; see `expand`."""
 _ESCAPED_OR_DEFERRED = re.compile(rf"\$\$|{_DEFERRED.pattern}")
 _DEEPEST = 8
@@ -22,8 +21,9 @@ _DEEPEST = 8
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What can be referred to at one place of the spec. `worker`: whether `${worker.index}` can be used; `models`: the
-    names of those whose `${models.NAME.path}` can, or None where none can."""
+    """What can be referred to at one place of the spec. `worker`: whether `${worker.index}` and
+    `${worker.device}` can be used; `models`: the names of those whose `${models.NAME.path}` can, or None where none
+    can."""
 
     variables: Mapping[str, str]
     references: Mapping[str, str]
@@ -44,20 +44,30 @@ def interpolate(text: str, scope: Scope) -> str:
     return parts.joined()
 
 
-def expand(value: Any, index: int, paths: Mapping[str, str]) -> Any:
-    """`value` with `${worker.index}` and `${models.NAME.path}` replaced in every string in it. A model that is not
-    among the `paths` is left as it is: it is not on this host."""
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What `${worker.index}` and `${worker.device}` mean for one worker."""
+
+    index: int = 0
+    device: str = "cpu"
+
+
+def expand(value: Any, seat: Seat, paths: Mapping[str, str]) -> Any:
+    """`value` with the references to a worker, and `${models.NAME.path}`, replaced in every string in it. A model that
+    is not among the `paths` is left as it is: it is not on this host."""
     if isinstance(value, Mapping):
-        return {key: expand(item, index, paths) for key, item in value.items()}
+        return {key: expand(item, seat, paths) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(expand(item, index, paths) for item in value)
+        return type(value)(expand(item, seat, paths) for item in value)
     if not isinstance(value, str) or not _DEFERRED.search(value):
         return value
 
     def meant(match: re.Match[str]) -> str:
         if match[0] == "$$":
             return "$"
-        return str(index) if match["model"] is None else paths.get(match["model"], match[0])
+        if match["worker"] is not None:
+            return str(seat.index) if match["worker"] == "index" else seat.device
+        return paths.get(match["model"], match[0])
 
     return _ESCAPED_OR_DEFERRED.sub(meant, value)
 
@@ -141,8 +151,6 @@ class _Parts:
         self._secret = self._secret or inner._secret
 
     def _dotted(self, name: str, has_default: bool) -> None:
-        if name in _NOT_SUPPORTED:
-            raise InterpolationError("not-supported", f"`${{{name}}}` is not supported by this version")
         if has_default:
             raise InterpolationError("bad-interpolation", f"the reference `{name}` takes no default")
         if name.startswith("models."):
@@ -150,12 +158,12 @@ class _Parts:
             return
         if name not in _REFERENCES:
             raise InterpolationError("unknown-reference", f"there is no `${{{name}}}`", did_you_mean(name, _REFERENCES))
-        if name == "worker.index":
+        if name.startswith("worker."):
             if not self._scope.worker:
                 raise InterpolationError(
-                    "unknown-reference", "`${worker.index}` works only in a service's `env` and `init`"
+                    "unknown-reference", f"`${{{name}}}` works only in a service's `env` and `init`"
                 )
-            self._pieces.append(("${worker.index}", True))
+            self._pieces.append((f"${{{name}}}", True))
         elif name in self._scope.references:
             self._pieces.append((self._scope.references[name], False))
         else:

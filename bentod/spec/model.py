@@ -34,6 +34,7 @@ from bentod.spec.fields import (
 )
 from bentod.spec.listen import Listen
 from bentod.spec.model_build import Build, Model
+from bentod.spec.model_resources import Resources, Workers
 from bentod.spec.section import Section
 
 MIB = 1024 * 1024
@@ -84,12 +85,17 @@ class Service(Section):
 
     target: Line = Field(description="`package.module`, `package.module:attribute` or `path/file.py[:attribute]`.")
     init: dict[str, Data] = Field(default={}, description="Keyword arguments of a class's constructor.")
-    workers: Annotated[int, Whole(1, 1024)] = Field(default=1, description="Worker processes.")
+    workers: Workers = Field(
+        default=1, description="Worker processes; `auto`: as many as the GPUs, else the CPUs, that they need allow."
+    )
     threads: Annotated[int, Whole(1, 1024)] = Field(
         default=1, description="Concurrent calls of synchronous methods in one worker."
     )
     concurrency: Annotated[int, Whole(1, 100_000)] = Field(
         default=100, description="Concurrent calls of `async def` methods in one worker."
+    )
+    resources: Annotated[Resources | None, Given] = Field(
+        default=None, description="What each worker is promised of the host. At least one key; default: nothing."
     )
     env: dict[Variable, Line] = Field(
         default={}, description="Environment of the workers, added to the top-level `env`."

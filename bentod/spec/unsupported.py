@@ -8,27 +8,16 @@ from bentod.spec.explain import drop
 from bentod.spec.node import Path
 from bentod.spec.report import Report
 
-KEYS: tuple[Path, ...] = (
-    ("services", "*", "resources"),
-    *(("server", key) for key in ("cors", "tls", "auth", "rate_limit")),
-)
-VALUES: dict[Path, tuple[str, ...]] = {
-    ("services", "*", "workers"): ("auto",),
-}
+KEYS: tuple[Path, ...] = tuple(("server", key) for key in ("cors", "tls", "auth", "rate_limit"))
 MESSAGE = "not supported by this version"
 
 
 def take_out(data: dict[str, Any], report: Report) -> None:
-    """Report and remove every key and value of `data` that this version does not serve."""
+    """Report and remove every key of `data` that this version does not serve."""
     for pattern in KEYS:
         for path, _ in _matches(data, pattern, ()):
             report.at_key(path, "not-supported", f"`{path[-1]}` is {MESSAGE}", "remove it")
             drop(data, path)
-    for pattern, values in VALUES.items():
-        for path, value in _matches(data, pattern, ()):
-            if isinstance(value, str) and value in values:
-                report.at_key(path, "not-supported", f"`{path[-1]}: {value}` is {MESSAGE}")
-                drop(data, path)
 
 
 def _matches(value: Any, pattern: Path, path: Path) -> list[tuple[Path, Any]]:

@@ -74,6 +74,7 @@ def test_each_worker_has_its_index_and_its_environment(tmp_path):
         "BENTOD_NAME": "app",
         "BENTOD_SERVICE": "s",
         "BENTOD_WORKER_INDEX": "2",
+        "BENTOD_DEVICE": "cpu",
     }
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentod.spec.found import FromEnvironment, Interpolated
-from bentod.spec.interpolate import InterpolationError, Scope, expand, interpolate, models_in
+from bentod.spec.interpolate import InterpolationError, Scope, Seat, expand, interpolate, models_in
 
 VARIABLES = {"A": "a", "EMPTY": "", "DOLLARS": "${A} $$", "INDEX": "${worker.index}"}
 SCOPE = Scope(VARIABLES, {"spec.dir": "/d", "spec.name": "n", "service.name": "s"}, worker=True)
@@ -53,7 +53,7 @@ def test_what_a_string_becomes(text, value):
         ("${NOPE:-" * 20 + "x" + "}" * 20, "bad-interpolation"),
         ("${spec.path}", "unknown-reference"),
         ("${models.m.path}", "unknown-reference"),
-        ("${worker.device}", "not-supported"),
+        ("${worker.name}", "unknown-reference"),
     ],
 )
 def test_what_cannot_be_replaced_is_refused(text, code):
@@ -77,7 +77,7 @@ def test_only_values_of_the_environment_are_secret():
 @given(st.text().filter(lambda text: "$" not in text))
 def test_text_without_a_dollar_stays_as_it_is(text):
     assert interpolate(text, SCOPE) == text
-    assert expand(text, 3, {}) == text
+    assert expand(text, Seat(3), {}) == text
 
 
 @given(st.text())
@@ -95,15 +95,16 @@ def test_doubled_dollars_come_back(text):
         ("${INDEX}", "${worker.index}"),
         ("${INDEX}${worker.index}", "${worker.index}3"),
         ("$$$$", "$$"),
+        ("${worker.device} $${worker.device}", "cuda:0 ${worker.device}"),
     ],
 )
 def test_the_index_of_a_worker_is_put_in_when_it_starts(text, value):
-    assert expand(interpolate(text, SCOPE), 3, {}) == value
+    assert expand(interpolate(text, SCOPE), Seat(3, "cuda:0"), {}) == value
 
 
 def test_the_index_is_put_in_at_any_depth():
     value = {"a": ["${worker.index}", 1, None], "b": ("x${worker.index}",), "${worker.index}": True}
-    assert expand(value, 7, {}) == {"a": ["7", 1, None], "b": ("x7",), "${worker.index}": True}
+    assert expand(value, Seat(7), {}) == {"a": ["7", 1, None], "b": ("x7",), "${worker.index}": True}
 
 
 def test_the_index_works_only_where_a_worker_is():
@@ -114,8 +115,8 @@ def test_the_index_works_only_where_a_worker_is():
 def test_the_path_of_a_model_is_put_in_when_a_worker_is_planned():
     scope = Scope(VARIABLES, {}, worker=True, models=("bert",))
     text = interpolate("${models.bert.path}/a $$5 $${models.bert.path} ${worker.index}", scope)
-    assert expand(text, 1, {"bert": "/m"}) == "/m/a $5 ${models.bert.path} 1"
-    assert expand(text, 1, {}).startswith("${models.bert.path}/a"), "it is not on this host"
+    assert expand(text, Seat(1), {"bert": "/m"}) == "/m/a $5 ${models.bert.path} 1"
+    assert expand(text, Seat(1), {}).startswith("${models.bert.path}/a"), "it is not on this host"
     assert models_in({"a": [text], "b": "$${models.other.path} $$"}) == {"bert"}
 
 

@@ -64,7 +64,7 @@ def sections(schema):
 
 def test_every_key_has_a_description_and_every_section_is_closed():
     schema = bentofile_schema()
-    assert len(sections(schema)) == 14
+    assert len(sections(schema)) == 15
     keys = [item for part in sections(schema) for item in part["properties"].items()]
     assert [key for key, value in keys if not value.get("description")] == []
     assert all(part["patternProperties"] == {"^x-": True} for part in sections(schema))

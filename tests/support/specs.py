@@ -155,9 +155,18 @@ BAD = {
     "secret with a path": ({"build": {"secrets": ["a/b"]}}, "build.secrets[0]"),
     "unknown key of build": ({"build": {"pyhton": "3.12"}}, "build.pyhton"),
     "unknown key of conda": ({"build": {"conda": {"env": "a"}}}, "build.conda.env"),
+    "workers in words": ({"services": {"s": {"workers": "many"}}}, "services.s.workers"),
     **{
-        f"services' {key} comes later": ({"services": {"s": {key: value}}}, f"services.s.{key}")
-        for key, value in {"resources": {}, "workers": "auto"}.items()
+        f"{key}: {value}": ({"services": {"s": {"resources": {key: value}}}}, f"services.s.resources.{key}")
+        for key, values in {
+            "cpus": (0, -1, "1", True, 5000),
+            "memory": (1024, "1", "1XB"),
+            "gpus": (1.5, -1, 65, "half"),
+            "gpu_memory": (8,),
+            "gpu_type": (1,),
+            "gpu": (1,),
+        }.items()
+        for value in values
     },
     **{
         f"server's {key} comes later": ({"server": {key: {}}}, f"server.{key}")
