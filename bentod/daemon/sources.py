@@ -12,10 +12,10 @@ from bentod.daemon.contents import Contents
 from bentod.daemon.contents import name as shown
 from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders
-from bentod.daemon.inventory import available_memory
 from bentod.daemon.patterns import Patterns
 from bentod.daemon.proposal import Disk, Running
 from bentod.daemon.watch import Wanted
+from bentod.inventory.memory import available_memory
 from bentod.plan.model import ReloadPlan
 from bentod.spec.patterns import UnusablePattern
 from bentod.supervise.pool import Pool
