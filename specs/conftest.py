@@ -14,6 +14,8 @@ for folder in Path(__file__).parent.iterdir():
 def app(request):
     """The example in whose folder the test lies, served by a real daemon."""
     from tests.support.daemon import running
+    from tests.support.examples import on_this_host
 
-    with running(request.path.parent) as app:
+    folder = request.path.parent
+    with running(folder, overlay=on_this_host(folder)) as app:
         yield app

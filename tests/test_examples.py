@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.support.daemon import running
-from tests.support.examples import FOLDERS, ROOT, TOUR, named, require
+from tests.support.examples import FOLDERS, ROOT, TOUR, named, on_this_host, require
 
 SPECS = [*(folder / "bentofile.yaml" for folder in FOLDERS), ROOT / "specs/hello/hello.toml"]
 SCHEMA = ROOT / "schemas/bentofile.schema.json"
@@ -71,6 +71,11 @@ def test_a_spec_is_valid_without_importing(spec):
     validate("--no-import", "-f", spec)
 
 
+@pytest.mark.parametrize("overlay", sorted(ROOT.glob("specs/*/cpu.yaml")), ids=named)
+def test_a_spec_is_valid_with_what_differs_without_a_gpu(overlay):
+    validate("--no-import", "-f", overlay.parent / "bentofile.yaml", "-f", overlay)
+
+
 @pytest.mark.parametrize("spec", SPECS, ids=named)
 def test_a_spec_fits_its_code(spec):
     require(spec.parent)
@@ -81,7 +86,8 @@ def test_a_spec_fits_its_code(spec):
 def served(request):
     """A spec's path, and the daemon that serves it."""
     require(request.param.parent)
-    with running(request.param.parent, spec=request.param.name) as app:
+    folder = request.param.parent
+    with running(folder, spec=request.param.name, overlay=on_this_host(folder)) as app:
         yield request.param, app
 
 
