@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["exit", "signal", "oom", "start", "stuck", "protocol", "examples", "told"]
+Kind = Literal["exit", "signal", "oom", "start", "stuck", "protocol", "examples", "told", "device"]
 """`start`: it could not be started; `stuck`: it was replaced because a gateway could not use it; `examples`: it did not
-answer them; `told`: it ended because it was told to."""
+answer them; `told`: it ended because it was told to; `device`: it had lost its GPU."""
 
 KillCounter = Callable[[], int | None]
 """How many processes the kernel has killed for want of memory so far; None where it does not tell."""
@@ -59,6 +59,11 @@ def exited(code: int, *, starved: bool = False, peak: int | None = None) -> Exit
     found = known[-code]
     hint = _HINTS.get(found)
     return Exit("signal", f"killed by {found.name}" + (f": {hint}" if hint else ""))
+
+
+def device_failed(text: str, stage: str = "") -> Exit:
+    """The end of a process by what its GPU did to it. `stage`: it was still starting."""
+    return Exit("device", f"{stage}: {text}" if stage else f"a CUDA error: {text}")
 
 
 def not_started(error: OSError, project: str) -> Exit:

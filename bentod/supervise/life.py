@@ -8,9 +8,10 @@ from typing import Protocol
 
 from bentod.errors import WireError
 from bentod.plan.model import ServicePlan, WorkerPlan
-from bentod.supervise.exit import Exit, KillCounter, exited
+from bentod.supervise.exit import Exit, KillCounter, device_failed, exited
+from bentod.supervise.guard import Guard
 from bentod.supervise.process import ChildProcess
-from bentod.wire.messages import Drain, Failed, Imported, Message, Probe, Probed, Ready, Setup
+from bentod.wire.messages import DeviceFailed, Drain, Failed, Imported, Message, Probe, Probed, Ready, Setup
 
 PROBE_INTERVAL_S = 1.0
 PROBE_TIMEOUT_S = 5.0
@@ -45,10 +46,16 @@ class Keeper(Protocol):
 
 
 class Life:
-    """One process, from its orders to its end. `kills` counts whom the kernel killed for want of memory."""
+    """One process, from its orders to its end. `kills` counts whom the kernel killed for want of memory, `guard` holds
+    it to what it was granted."""
 
-    def __init__(self, child: ChildProcess, service: ServicePlan, keeper: Keeper, kills: KillCounter) -> None:
+    def __init__(
+        self, child: ChildProcess, service: ServicePlan, keeper: Keeper, kills: KillCounter, guard: Guard | None = None
+    ) -> None:
         self.child = child
+        self.guard = guard
+        if guard is not None:
+            guard.watch(self.end)
         self._start_timeout_s = service.start_timeout_s
         self._hooked = "ready" in service.hooks
         self._keeper = keeper
@@ -108,7 +115,7 @@ class Life:
             return Exit("protocol", f"broke the protocol: {error}")
         if isinstance(first, Failed):
             self._keeper.heard(first)
-            return Exit("start", f"{first.stage}: {first.error}")
+            return device_failed(first.error, first.stage) if first.device else _cannot_start(first)
         if first is not None:
             self._keeper.heard(first)
             await self._watch()
@@ -179,6 +186,8 @@ class Life:
             self._keeper.heard(message)
         elif isinstance(message, Probed):
             self._probed(message)
+        elif isinstance(message, DeviceFailed):  # it ends itself now
+            self._verdict = self._verdict or device_failed(message.text)
         else:
             raise WireError(f"unexpected {type(message).__name__}")
 
@@ -199,15 +208,25 @@ class Life:
         except TimeoutError:
             found = Exit("protocol", "closed its control channel")
         else:
-            found = exited(code, starved=self._starved(), peak=self.child.peak)
+            found = self._ended(code)
         found = self._verdict or found
         if self.trying and found.kind != "examples":
             return Exit(found.kind, f"died while it answered the examples: {found.text}")
         return found
 
+    def _ended(self, code: int) -> Exit:
+        killed = self.guard.killed() if self.guard is not None and not self._ended_by_us else ""
+        if killed == "limit" and code < 0 and self.guard is not None:
+            return self.guard.exit()
+        return exited(code, starved=killed == "host" or self._starved(), peak=self.child.peak)
+
     def _starved(self) -> bool:
         before, count = self._kills_before, self._kill_counter()
         return not self._ended_by_us and before is not None and count is not None and count > before
+
+
+def _cannot_start(said: Failed) -> Exit:
+    return Exit("start", f"{said.stage}: {said.error}")
 
 
 def _now() -> float:

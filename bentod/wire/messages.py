@@ -6,7 +6,19 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any
 
-from bentod.wire.orders import Drain, Failed, Imported, Method, Order, Parameter, Probe, Probed, Ready, Setup
+from bentod.wire.orders import (
+    DeviceFailed,
+    Drain,
+    Failed,
+    Imported,
+    Method,
+    Order,
+    Parameter,
+    Probe,
+    Probed,
+    Ready,
+    Setup,
+)
 from bentod.wire.values import pack, unpack
 
 # ── daemon → gateway ─────────────────────────────────────────────────────────────────────────────
@@ -256,6 +268,7 @@ __all__ = [
     "Acknowledged",
     "ApiRoute",
     "ApiStats",
+    "DeviceFailed",
     "Drain",
     "Drained",
     "Example",

@@ -94,12 +94,22 @@ class Ready:
 @dataclass(frozen=True, slots=True)
 class Failed:
     """The worker cannot start. `stage`: `import`, `construct`, `method` or `start hook`; `traceback`: the user's;
-    `files`: see Ready, with those whose import failed."""
+    `files`: see Ready, with those whose import failed. `device`: what its GPU did to it, if that is why; see
+    DeviceFailed."""
 
     stage: str
     error: str
     traceback: str = ""
     files: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFailed:
+    """The worker has lost its GPU, such as by `device-side assert triggered`, and ends itself: no CUDA call of this
+    process works any more."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,7 @@ class Probed:
     reason: str = ""
 
 
-Order = Setup | Drain | Probe | Ready | Failed | Imported | Probed
+Order = Setup | Drain | Probe | Ready | Failed | DeviceFailed | Imported | Probed
 _CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Order)}
 
 

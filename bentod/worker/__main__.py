@@ -9,15 +9,18 @@ import socket
 import sys
 import threading
 import time
+from functools import partial
 from typing import NoReturn
 
 from bentod.wire.blocking import BlockingChannel
-from bentod.wire.orders import Drain, Failed, Imported, Probe, Ready, Setup
+from bentod.wire.orders import DeviceFailed, Drain, Failed, Imported, Probe, Ready, Setup
 from bentod.worker.imports import Imports, Record
 from bentod.worker.serve import Served, Server, start
 
 CANNOT_START = 4
 """Exit code: the target cannot start."""
+DEVICE_FAILED = 5
+"""Exit code: the process has lost its GPU."""
 
 _PAUSE_S = 0.2
 
@@ -34,7 +37,7 @@ def main() -> int:
     begun = time.monotonic()
     orders = _Orders(channel)
     imports = Imports(setup.project, setup.objects, setup.pins)
-    served = start(setup, imports)
+    served = start(setup, imports, partial(_doomed, channel))
     if isinstance(served, Failed):
         sys.stderr.write(served.traceback or served.error + "\n")
         sys.stderr.flush()
@@ -101,6 +104,16 @@ def _report(channel: BlockingChannel, record: Record, reported: dict[str, str]) 
                 channel.send(Imported(files))
                 reported = files
                 pause.wait(_PAUSE_S)
+
+
+def _doomed(channel: BlockingChannel, text: str) -> NoReturn:
+    """Say what the GPU did, and end at once: whatever else runs here cannot use it either, nor would a hook."""
+    with contextlib.suppress(Exception):
+        sys.stderr.write(f"bentod: this process has lost its GPU, and ends: {text}\n")
+        sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        channel.send(DeviceFailed(text))
+    os._exit(DEVICE_FAILED)
 
 
 def _abandon() -> NoReturn:

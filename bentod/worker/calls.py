@@ -77,7 +77,8 @@ class Caller:
     """Runs calls and packs their answers. One per thread that runs calls: a packer is not shared.
 
     `report` takes what the log should know; `expected` are exceptions that need no traceback there; `project` is what
-    relative paths in answers are relative to.
+    relative paths in answers are relative to; `seen` is told of each exception, once it is logged, and may end
+    the process instead of an answer.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class Caller:
         report: Callable[[str], None],
         expected: frozenset[str] = frozenset(),
         project: str = "",
+        seen: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self.methods = methods
+        self._seen = seen
         self._report = report
         self._expected = expected
         self._project = project
@@ -200,6 +203,7 @@ class Caller:
             while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
                 trace = trace.tb_next
             self._report(before + "".join(traceback.format_exception(type(error), error, trace)))
+        self._seen(error)
 
     def unreadable(self, call: int, started: float, error: parts.Unreadable) -> Sendable:
         """The answer to a call whose input turned out to be broken."""
@@ -252,6 +256,7 @@ class Caller:
     def unsendable(self, calls: Sequence[int], started: float, error: BaseException) -> Sendable:
         """The answer to calls whose values cannot be sent."""
         self._parcel.clear()
+        self._seen(error)
         if isinstance(error, parts.Unreadable) and len(calls) == 1:
             return self.unreadable(calls[0], started, error)
         if isinstance(error, parts.Outside):

@@ -10,7 +10,7 @@ import pytest
 from bentod.errors import WireError
 from bentod.supervise.state import WorkerState
 from bentod.supervise.worker import SupervisedWorker
-from bentod.wire.messages import Drain, Failed, Probe, Probed, Setup
+from bentod.wire.messages import DeviceFailed, Drain, Failed, Probe, Probed, Setup
 from tests.support.children import READY, Events, FakeLauncher, around, plan, policy
 from tests.support.loops import run, turns, until
 
@@ -297,5 +297,69 @@ def test_stop_after_failure_and_twice():
             await bench.reaches(S.FAILED)
             await bench.worker.stop(1.0)
             await bench.worker.stop(1.0)
+
+    run(main())
+
+
+# ── workers that lose their GPU ──────────────────────────────────────────────────────────────────
+
+
+def test_a_worker_that_loses_its_gpu_is_started_again_and_the_reason_is_told():
+    async def main():
+        async with supervised() as bench:
+            bench.child.say()
+            await bench.reaches(S.READY)
+            first = bench.child
+            first.say(DeviceFailed("device-side assert triggered"))
+            first.end(5)
+            await bench.reaches(S.STARTING, children=2)
+            found = bench.worker.status()
+            assert (found.exit.kind, found.exit.text) == ("device", "a CUDA error: device-side assert triggered")
+            assert not first.killed
+            [lost] = [keys for name, keys in bench.events.all if name == "worker.lost"]
+            assert (lost["kind"], lost["reason"]) == ("device", "a CUDA error: device-side assert triggered")
+
+    run(main())
+
+
+def test_while_it_answers_the_examples_that_is_said_too():
+    async def main():
+        async def rehearse(*_):
+            bench.child.say(DeviceFailed("unspecified launch failure"))
+            bench.child.end(5)
+            return "s/f: worker-lost"
+
+        async with supervised(given={"rehearse": rehearse}) as bench:
+            bench.child.say()
+            await bench.reaches(S.FAILED)
+            text = "died while it answered the examples: a CUDA error: unspecified launch failure"
+            assert (bench.worker.exit.kind, bench.worker.reason) == ("device", text)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("device", "kind"), [("uncorrectable ECC error encountered", "device"), ("", "start")])
+def test_one_that_cannot_start_for_its_gpu(device, kind):
+    async def main():
+        async with supervised() as bench:
+            bench.child.say(Failed("construct", "AcceleratorError: CUDA error: …", device=device))
+            bench.child.end(4)
+            await bench.reaches(S.FAILED)
+            assert (bench.worker.exit.kind, bench.worker.reason) == (
+                kind,
+                "construct: AcceleratorError: CUDA error: …",
+            )
+
+    run(main())
+
+
+def test_an_exit_code_alone_is_only_that():
+    async def main():
+        async with supervised() as bench:
+            bench.child.say()
+            await bench.reaches(S.READY)
+            bench.child.end(5)
+            await until(lambda: bench.worker.exit is not None)
+            assert (bench.worker.exit.kind, bench.worker.exit.text) == ("exit", "exited with code 5")
 
     run(main())

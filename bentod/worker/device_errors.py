@@ -1,0 +1,101 @@
+"""Which exceptions mean that a process has lost its GPU: every CUDA call that it makes from now on fails, too.
+
+They are known by name and text: whatever raised them was imported by the user's code, if at all.
+
+What CUDA says of its errors is in `driver_types.h` (CUDA Runtime API, "Data types used by CUDA Runtime"): after those
+named here "the process must be terminated and relaunched". Memory that runs out is none of them, nor is an argument
+that a call does not take: there the process is as good as before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+_LIBRARIES = frozenset(
+    [
+        "torch",
+        "cupy",
+        "cupy_backends",
+        "cuda",
+        "numba",
+        "pycuda",
+        "jax",
+        "jaxlib",
+        "tensorflow",
+        "onnxruntime",
+        "tensorrt",
+        "triton",
+        "pynvml",
+    ]
+)
+"""Exceptions of these packages are looked at, and RuntimeErrors of anybody."""
+
+_SAYS = r"(?:CUDA error: |CUDA failure \d+: |CUDA failed with error |Triton Error \[CUDA\]: |\bcu\w+ failed: )"
+_WORDS = (
+    "an illegal memory access was encountered|device-side assert triggered|unspecified launch failure"
+    "|misaligned address|an illegal instruction was encountered|hardware stack error|invalid program counter"
+    "|operation not supported on global/shared address space|uncorrectable ECC error encountered"
+    "|uncorrectable NVLink error detected during the execution|the launch timed out and was terminated|unknown error"
+)
+_NAMES = (
+    r"\bcudaError(?:IllegalAddress|Assert|LaunchFailure|MisalignedAddress|IllegalInstruction|HardwareStackError"
+    r"|InvalidPc|InvalidAddressSpace|ECCUncorrectable|NvlinkUncorrectable|LaunchTimeout|MpsClientTerminated"
+    r"|ExternalDevice|Unknown)\b"
+    r"|\bCUDA_ERROR_(?:ILLEGAL_ADDRESS|ASSERT|LAUNCH_FAILED|MISALIGNED_ADDRESS|ILLEGAL_INSTRUCTION"
+    r"|HARDWARE_STACK_ERROR|INVALID_PC|INVALID_ADDRESS_SPACE|ECC_UNCORRECTABLE|NVLINK_UNCORRECTABLE|LAUNCH_TIMEOUT"
+    r"|MPS_CLIENT_TERMINATED|EXTERNAL_DEVICE|UNKNOWN)\b"
+    r"|\bCU(?:DNN|BLAS)_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR)\b"
+)
+_POISON = re.compile(rf"{_SAYS}(?P<words>{_WORDS})|(?P<name>{_NAMES})")
+_GONE = re.compile(
+    r"no CUDA-capable device is detected|CUDA driver initialization failed|CUDA unknown error|GPU is lost"
+    r"|GPU has fallen off the bus|\bcudaErrorNoDevice\b|\bCUDA_ERROR_NO_DEVICE\b"
+)
+_MOST_TEXT, _MOST_ERRORS = 4000, 32
+
+
+def device_error(error: BaseException, *, given: bool) -> str:
+    """What the GPU did to this process, in CUDA's words, such as `device-side assert triggered`; empty if nothing that
+    lasts. `given`: the process was given a GPU: to another one it is no news that there is none."""
+    for one in _family(error):
+        if not _may_be(one):
+            continue
+        text = _text(one)
+        if (found := _POISON.search(text)) is not None:
+            return found["words"] or found["name"]
+        if given and (found := _GONE.search(text)) is not None:
+            return found[0]
+    return ""
+
+
+def has_device() -> bool:
+    """Whether this process was given a GPU."""
+    return os.environ.get("BENTOD_DEVICE", "").startswith("cuda")
+
+
+def _may_be(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) or any(
+        cls.__module__.partition(".")[0] in _LIBRARIES for cls in type(error).__mro__
+    )
+
+
+def _family(error: BaseException) -> Iterator[BaseException]:
+    """An exception, and all that it came from: whatever was made of an error, the process is lost."""
+    waiting, seen = [error], set[int]()
+    while waiting and len(seen) < _MOST_ERRORS:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        more = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        waiting += [other for other in (*more, one.__context__, one.__cause__) if other is not None]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:_MOST_TEXT]
+    except BaseException:  # noqa: BLE001 - even __str__ is user code
+        return ""
