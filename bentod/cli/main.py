@@ -21,6 +21,7 @@ VERBS: dict[str, str] = {
     "schema": "print the JSON Schema of a spec",
     "up": "run the spec: daemon, gateways, workers",
     "status": "say what is running",
+    "top": "show what the processes use, live: CPUs, memory, GPUs, calls",
     "health": "say whether the running daemon can take calls: exit code 0 or 1",
     "plan": "say what differs between the spec and what runs, and what applying it would do",
     "apply": "make the running daemon do what the spec says, without a pause",
