@@ -121,6 +121,10 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "worker.recycle_failed": lambda k: f"{_worker(k)} (pid {k['pid']}) is not recycled: {k['reason']}",
     "service.failed": lambda k: f"{k['service']} has failed: {k['reason']}",
     "service.recovered": lambda k: f"{k['service']} serves again after {k['seconds']:.1f} s",
+    "worker.pinned": lambda k: f"{_worker(k)} (pid {k['pid']}) runs on {k['cpus']} from now on",
+    "worker.strayed": lambda k: f"{_worker(k)} (pid {k['pid']}) had left {k['cpus']}: it is held to them again",
+    "worker.unpinned": lambda k: f"{_worker(k)} (pid {k['pid']}) is not held to {k['cpus']} any more: {k['reason']}",
+    "worker.cpus_gone": lambda k: f"{_worker(k)} (pid {k['pid']}) has lost {k['cpus']}: it runs on what there is",
     "worker.replaced": lambda k: f"{k['service']}: worker {k['pid']} is replaced: {k['reason']}",
     "watch.changed": lambda k: f"changed: {', '.join(k['files'][:5])}{', …' if len(k['files']) > 5 else ''}",
     "watch.polling": lambda k: (

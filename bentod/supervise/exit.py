@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["exit", "signal", "oom", "start", "stuck", "protocol", "examples", "told", "device"]
-"""`start`: it could not be started; `stuck`: it was replaced because a gateway could not use it; `examples`: it did not
-answer them; `told`: it ended because it was told to; `device`: it had lost its GPU."""
+Kind = Literal["exit", "signal", "oom", "memory", "start", "stuck", "protocol", "examples", "told", "device"]
+"""`memory`: it had more than its `resources.memory`; `start`: it could not be started; `stuck`: it was replaced because
+a gateway could not use it; `examples`: it did not answer them; `told`: it ended because it was told to; `device`: it
+had lost its GPU."""
 
 KillCounter = Callable[[], int | None]
 """How many processes the kernel has killed for want of memory so far; None where it does not tell."""

@@ -12,6 +12,7 @@ from bentod.plan.model import ServicePlan
 from bentod.supervise.exit import KillCounter, kernel_kills
 from bentod.supervise.files import Files
 from bentod.supervise.life import Launcher
+from bentod.supervise.limits import Limits
 from bentod.supervise.outage import Outage
 from bentod.supervise.recycler import Recycler
 from bentod.supervise.routes import alone, serving
@@ -50,6 +51,7 @@ class Pool:
         pins: Mapping[str, str] | None = None,
         rehearse: Rehearse | None = None,
         kills: KillCounter = kernel_kills,
+        limits: Limits | None = None,
     ) -> None:
         self.plan = plan
         self.key = key
@@ -73,6 +75,7 @@ class Pool:
             log=log,
             jitter=random.random,  # not a secret
             kills=kills,
+            limits=limits or Limits(),
         )
 
     # ── from start to stop ───────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from bentod.plan.model import RecyclePolicy
 _SPREAD = 0.1
 """`max_age` is up to so much shorter or longer: workers that started together shall not all be replaced together."""
 _LONGEST_S = 3600.0
+_LASTED_S = 60.0
 _MIB = 1024 * 1024
 
 
@@ -32,6 +33,12 @@ def due(policy: RecyclePolicy, seen: Seen) -> str:
     if policy.max_age_s is not None and seen.age_s >= policy.max_age_s * (1 - _SPREAD + 2 * _SPREAD * seen.luck):
         return f"it has served for {seen.age_s:.0f} s (max_age)"
     return ""
+
+
+def heavy(failures: int, age_s: float) -> int:
+    """How many workers in a row had more memory than they were promised soon after they were ready, with this one that
+    served for `age_s`. Replacing such a worker does not help for long: `retry_s` says when the next is replaced."""
+    return failures + 1 if age_s < _LASTED_S else 0
 
 
 def retry_s(failures: int, max_delay_s: float) -> float:

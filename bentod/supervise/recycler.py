@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bentod.plan.model import ServicePlan
-from bentod.supervise.recycle import Seen, due, retry_s
+from bentod.supervise.exit import Exit
+from bentod.supervise.recycle import Seen, due, heavy, retry_s
 from bentod.supervise.seats import Seats
 from bentod.supervise.worker import SupervisedWorker
 
@@ -27,6 +28,7 @@ class Recycler:
         self._log = log
         self._task: asyncio.Task[None] | None = None
         self._failures: dict[int, tuple[int, float]] = {}
+        self._heavy: dict[int, tuple[int, float]] = {}
         self.renewing: SupervisedWorker | None = None
 
     @property
@@ -38,18 +40,31 @@ class Recycler:
         self, service: ServicePlan, calls: Mapping[int, int], memory: Callable[[int], int | None], now: float
     ) -> None:
         """Replace the first worker whose time has come, unless one is being replaced."""
-        if service.recycle is None or self.busy or self._seats.closed:
+        if self.busy or self._seats.closed:
             return
         for worker in self._seats.ready():
             pid, age_s = worker.pid, worker.age_s
             if pid is None or age_s is None or now < self._failures.get(worker.plan.index, (0, 0.0))[1]:
                 continue
-            size = memory(pid) if service.recycle.max_memory is not None else None
-            if reason := due(service.recycle, Seen(calls.get(pid, 0), age_s, size, worker.luck)):
+            reason = self._over(worker, age_s, now)
+            if not reason and service.recycle is not None:
+                size = memory(pid) if service.recycle.max_memory is not None else None
+                reason = due(service.recycle, Seen(calls.get(pid, 0), age_s, size, worker.luck))
+            if reason:
                 self._log("worker.recycling", worker=worker.plan.index, pid=pid, reason=reason)
                 stop_first = service.reload == "stop_first"
                 self._task = asyncio.create_task((self._stop_first if stop_first else self._overlap)(worker, pid, now))
                 return
+
+    def _over(self, worker: SupervisedWorker, age_s: float, now: float) -> str:
+        """Why a worker is replaced for its memory now, if it is."""
+        failures, until = self._heavy.get(worker.plan.index, (0, 0.0))
+        if not worker.over or now < until:
+            return ""
+        failures = heavy(failures, age_s)
+        until = now + retry_s(failures, worker.service.restart.max_delay_s) if failures else 0.0
+        self._heavy[worker.plan.index] = failures, until
+        return worker.over
 
     async def wait(self) -> None:
         """Wait for the end of what goes on."""
@@ -69,29 +84,34 @@ class Recycler:
                 self._failed(old, pid, successor.reason)
             return
         successor.trial, successor.proven = False, True
-        successor.history = replace(old.history, recycled=old.history.recycled + 1)
-        self._seats.seat(successor)
+        self._follows(successor, old)
         self._changed()
         successor_pid = successor.pid
         await self._seats.end(old, old.service.stop_timeout_s)
         self._done(old, pid, successor_pid, begun)
 
     async def _stop_first(self, old: SupervisedWorker, pid: int, begun: float) -> None:
-        self.renewing = old
+        self.renewing, over = old, old.over
         try:
             await self._seats.end(old, old.service.stop_timeout_s)
             if self._left(old):
                 return
             successor = self.renewing = self._make(old)
             successor.proven = True
-            successor.history = replace(old.history, recycled=old.history.recycled + 1)
-            self._seats.seat(successor)
+            self._follows(successor, old, over)
             self._seats.begin(successor)
             if await successor.decided():
                 self._done(old, pid, successor.pid, begun)
         finally:
             self.renewing = None
             self._changed()
+
+    def _follows(self, successor: SupervisedWorker, old: SupervisedWorker, over: str = "") -> None:
+        """It has the index and the past of the old one, and knows how that ended if it had too much memory."""
+        successor.history = replace(old.history, recycled=old.history.recycled + 1)
+        if over := over or old.over:
+            successor.exit = Exit("memory", f"replaced: {over}")
+        self._seats.seat(successor)
 
     def _left(self, old: SupervisedWorker) -> bool:
         """Whether nobody is to have the index any more, or somebody else has it by now."""

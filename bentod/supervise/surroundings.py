@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bentod.supervise.exit import KillCounter
 from bentod.supervise.life import Launcher
+from bentod.supervise.limits import Limits
 from bentod.wire.messages import Method, WorkerRoute
 
 
@@ -14,7 +15,7 @@ from bentod.wire.messages import Method, WorkerRoute
 class Surroundings:
     """What the workers of a pool share. `pins` are the files that the next process must import, `rehearse` has a
     worker answer the examples (empty: it did), `live` tells whether the pool has gone live, `changed` is called after
-    every move, `log` with each event and its keys."""
+    every move, `log` with each event and its keys. `limits` holds processes to what they were granted."""
 
     launcher: Launcher
     project: str
@@ -26,6 +27,7 @@ class Surroundings:
     log: Callable[..., None]
     jitter: Callable[[], float]
     kills: KillCounter
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(slots=True)

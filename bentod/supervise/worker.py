@@ -61,6 +61,11 @@ class SupervisedWorker:
         return None if self._ready_at is None or self.pid is None else _now() - self._ready_at
 
     @property
+    def over(self) -> str:
+        """Why it is to be replaced: it has more memory than it was promised. Empty if it has not."""
+        return "" if self._life is None or self._life.guard is None else self._life.guard.over
+
+    @property
     def told(self) -> bool:
         """Whether it has been told to stop."""
         return self._stopping.is_set()
@@ -72,7 +77,7 @@ class SupervisedWorker:
             pid=self.pid,
             state=self.state,
             restarts=len(self.history.restarts),
-            reason=self.reason,
+            reason=self.reason or self.over,
             socket=self._socket,
             started_s=self.started_s,
             recycled=self.history.recycled,
@@ -89,6 +94,8 @@ class SupervisedWorker:
     def adopt(self, service: ServicePlan, plan: WorkerPlan | None = None) -> None:
         """From now on these values. A wait for the next start is no longer than they allow."""
         self.service, self.plan = service, plan or self.plan
+        if self._life is not None and self._life.guard is not None:
+            self._around.limits.adopt(self._life.guard, service, self.plan)
         if self.next_start is not None:
             self.next_start = min(self.next_start, _now() + service.restart.max_delay_s)
             self._woken.set()
@@ -194,7 +201,8 @@ class SupervisedWorker:
             child = await around.launcher.launch(self.service, self.plan)
         except OSError as error:
             return not_started(error, around.project)
-        self._life = life = Life(child, self.service, self, around.kills)
+        guard = around.limits.guard(child.pid, self.service, self.plan, around.log)
+        self._life = life = Life(child, self.service, self, around.kills, guard)
         around.log("worker.started", worker=self.plan.index, pid=child.pid)
         around.changed()
         if self.told:
@@ -203,6 +211,7 @@ class SupervisedWorker:
             found = await life.run(orders(self.service, self.plan, self._socket, around))
         finally:
             around.launcher.remove_socket(self._socket)
+            await around.limits.release(guard)
         if not self.told:
             keys = {"worker": self.plan.index, "pid": child.pid, "kind": found.kind, "reason": found.text}
             around.log("worker.lost", level="warning", **keys)

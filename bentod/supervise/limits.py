@@ -1,0 +1,96 @@
+"""Looks again and again at all worker processes that have limits. One for the daemon; it does nothing while there are
+no such workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from bentod.plan.model import ServicePlan, WorkerPlan
+from bentod.supervise.cgroup import Group, Groups, delegated
+from bentod.supervise.guard import Guard, Log, Seen
+from bentod.supervise.processes import members
+
+LOOK_S = 0.5
+_SLOWEST_S = 2.0
+_SHARE = 0.05
+"""Looking takes no more of the time than this, but there is a look every `_SLOWEST_S` at least."""
+_TRIES, _TRY_S = 50, 0.02
+
+
+class Limits:
+    """`groups` says once, when it is needed, whether the kernel can keep memory limits here."""
+
+    def __init__(self, groups: Callable[[], Groups | None] = delegated, look_s: float = LOOK_S) -> None:
+        self._ask = groups
+        self._asked = False
+        self._groups: Groups | None = None
+        self._look_s = look_s
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._guards: set[Guard] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._soon = asyncio.Event()
+
+    def guard(self, pid: int, service: ServicePlan, worker: WorkerPlan, log: Log) -> Guard | None:
+        """Hold a process that has just been started to what its plan grants it. None: the spec does not say."""
+        if service.needs is None:
+            return None
+        memory = service.needs.memory
+        group = None if memory is None else self._group(pid, memory)
+        made = Guard(worker.index, pid, worker.grant.cpus, memory, group, log)
+        made.begin()
+        self._guards.add(made)
+        self._start()
+        return made
+
+    def adopt(self, guard: Guard, service: ServicePlan, worker: WorkerPlan) -> None:
+        """From now on what this plan grants it."""
+        if guard.adopt(worker.grant.cpus, None if service.needs is None else service.needs.memory):
+            self._soon.set()
+        self._start()
+
+    async def release(self, guard: Guard | None) -> None:
+        """Its process has ended."""
+        if guard is None:
+            return
+        self._guards.discard(guard)
+        if not self._guards and self._task is not None:
+            self._task.cancel()
+            self._task = None
+        for _ in range(_TRIES):
+            if guard.group is None or guard.group.remove():
+                return
+            await asyncio.sleep(_TRY_S)  # who was killed in it has to go first
+
+    def _group(self, pid: int, memory: int) -> Group | None:
+        if not self._asked:
+            self._asked, self._groups = True, self._ask()
+        with contextlib.suppress(OSError):
+            return None if self._groups is None else self._groups.group(pid, memory)
+        return None
+
+    def _start(self) -> None:
+        if self._task is None and any(guard.holds for guard in self._guards):
+            self._task = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        wait_s = self._look_s
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._soon.wait(), wait_s)
+            self._soon.clear()
+            guards = [guard for guard in self._guards if guard.holds]
+            begun = time.monotonic()
+            for guard, seen in zip(guards, await asyncio.to_thread(self._seen, guards), strict=True):
+                if guard in self._guards:
+                    guard.take(seen)
+            took_s = time.monotonic() - begun
+            least_s = self._look_s if any(guard.weighs for guard in guards) else _SLOWEST_S
+            wait_s = min(_SLOWEST_S, max(least_s, took_s / _SHARE))
+
+    def _seen(self, guards: Sequence[Guard]) -> list[Seen]:
+        found = members({guard.pid for guard in guards})
+        return [guard.look(found[guard.pid], self._page) for guard in guards]

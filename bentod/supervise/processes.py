@@ -1,0 +1,64 @@
+"""What the kernel says of process groups: who is in them, their threads, their memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def members(groups: Collection[int], proc: Path = PROC) -> dict[int, list[int]]:
+    """The processes of each of these groups. Source: proc_pid_stat(5)."""
+    found: dict[int, list[int]] = {group: [] for group in groups}
+    with contextlib.suppress(OSError):
+        for folder in proc.iterdir():
+            if folder.name.isdigit() and (group := _group(folder)) in found:
+                found[group].append(int(folder.name))
+    return found
+
+
+def _group(folder: Path) -> int:
+    """Its process group: the third word after the name in brackets, which may have spaces and brackets."""
+    try:
+        return int((folder / "stat").read_bytes().rpartition(b")")[2].split()[2])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def threads(pids: Iterable[int], proc: Path = PROC) -> list[int]:
+    """All threads of these processes."""
+    found: list[int] = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found += [int(one.name) for one in (proc / str(pid) / "task").iterdir()]
+    return found
+
+
+def resident(pids: Iterable[int], page: int, proc: Path = PROC) -> int:
+    """Bytes that these processes have in memory, what they share counted for each: quickly asked, and never less than
+    `proportional`. `page` is how large a page is. Source: proc_pid_statm(5)."""
+    return sum(_resident(proc / str(pid), page) for pid in pids)
+
+
+def proportional(pids: Iterable[int], page: int, proc: Path = PROC) -> int:
+    """Bytes that these processes have in memory, what is shared divided among those who share it. The kernel walks all
+    their pages for it. What it does not tell of is counted as `resident`."""
+    return sum(
+        _resident(proc / str(pid), page) if (size := _proportional(proc / str(pid))) is None else size for pid in pids
+    )
+
+
+def _resident(folder: Path, page: int) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int((folder / "statm").read_bytes().split()[1]) * page
+    return 0
+
+
+def _proportional(folder: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in (folder / "smaps_rollup").read_bytes().splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    return None
