@@ -38,8 +38,8 @@ class Seen:
 
 
 class Guard:
-    """`worker` is its index, `log` takes events of its service. `group` is its control group where the kernel keeps its limit: then its memory
-    is not looked at. `look` may run in any thread, the rest is for one event loop."""
+    """`worker` is its index, `log` takes events of its service. `group` is its control group where the kernel keeps its
+    limit: then its memory is not looked at. `look` may run in any thread, the rest is for one event loop."""
 
     def __init__(
         self, worker: int, pid: int, cpus: Sequence[int], memory: int | None, group: Group | None, log: Log
