@@ -161,6 +161,7 @@ class Daemon:
             objects=self._objects,
             pins=pins,
             rehearse=self._rehearse,
+            limits=self._launcher.limits,
         )
         self._tried[made.key] = plan
         self.alive.add(made)

@@ -11,6 +11,7 @@ from pathlib import Path
 from bentod.daemon.prelaunch import spawn_gateway
 from bentod.daemon.spares import Spares
 from bentod.plan.model import ServicePlan, WorkerPlan
+from bentod.supervise.limits import Limits
 from bentod.supervise.process import ChildProcess, attach
 from bentod.supervise.spawn import Spawned, spawn
 from bentod.wire.frames import frame
@@ -24,7 +25,7 @@ class ProcessLauncher:
     """Starts workers as `python -m bentod.worker`, in the project's folder, with their output captured.
 
     `-P` keeps the project from shadowing what the worker itself imports; the target's folder comes first later, when
-    the target is imported.
+    the target is imported. `limits` holds them all to what they were granted.
     """
 
     def __init__(self, project: Path, sockets: Path, output: WorkerOutput) -> None:
@@ -33,6 +34,7 @@ class ProcessLauncher:
         self._output = output
         self._numbers = itertools.count(1)
         self.spares = Spares(self._start)
+        self.limits = Limits()
 
     def prepare(self, service: ServicePlan) -> None:
         """A worker of this service will probably be needed soon."""
