@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bentod.cli.change import REFUSED, outcome, waited
+from bentod.cli.change import CANNOT, REFUSED, outcome, waited
 from bentod.cli.client import Client
 from bentod.cli.options import add_colour, add_files, coloured
 from bentod.cli.plan import told
 from bentod.cli.problems import show
 from bentod.cli.project import located
-from bentod.errors import BentodError, SpecError
+from bentod.errors import BentodError, PlanError, ProblemsError
 
 _EPILOG = """What is new is started beside what runs, answers its examples, and then takes over; if any of that fails,
 everything stays as it was. Exit codes: 0 it is so, or was so already; 2 the spec is wrong, callers would be broken, or
@@ -46,16 +46,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: applied. 2: refused. 4: failed. Raises SpecError, NotRunning, NoPlan, …"""
+    """0: applied. 2: refused. 3: it does not fit. 4: failed. Raises SpecError, NotRunning, NoPlan, …"""
     saved = None if args.saved is None else _read(args.saved)
     client = Client(located(args).control)
     try:
         return asyncio.run(_apply(client, args, saved))
-    except SpecError as error:
+    except ProblemsError as error:
         if not args.json:
             raise
         print(show(error.problems, "json"))
-        return REFUSED
+        return CANNOT if isinstance(error, PlanError) else REFUSED
 
 
 async def _apply(client: Client, args: argparse.Namespace, saved: dict[str, Any] | None) -> int:

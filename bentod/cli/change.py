@@ -12,7 +12,7 @@ from typing import Any
 from bentod.cli.client import problems
 from bentod.cli.problems import show
 
-FINE, REFUSED, FAILED = 0, 2, 4
+FINE, REFUSED, CANNOT, FAILED = 0, 2, 3, 4
 
 Document = dict[str, Any]
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from bentod.errors import BentodError, Problem, SpecError, Unknown
+from bentod.errors import BentodError, PlanError, Problem, SpecError, Unknown
 from bentod.spec.found import did_you_mean
 
 Document = dict[str, Any]
@@ -65,7 +65,7 @@ class Client:
 
     async def plan(self, files: Sequence[Path], against: int | None = None) -> Document:
         """What differs between what runs, or generation `against`, and what `files` say; none: those that the daemon
-        was started with. Raises SpecError, UnknownGeneration."""
+        was started with. Raises SpecError, PlanError, UnknownGeneration."""
         answer = await self._ask("POST", "/plan", {"files": _named(files), "against": against})
         return _checked(answer)
 
@@ -73,7 +73,7 @@ class Client:
         self, files: Sequence[Path], *, allow_breaking: bool, state: str | None = None, generation: int | None = None
     ) -> Document:
         """How the change went that makes the daemon do what `files` say, or what `generation` was. With `state` only if
-        that is still what a plan is made from. Raises SpecError, UnknownGeneration."""
+        that is still what a plan is made from. Raises SpecError, PlanError, UnknownGeneration."""
         order = {
             "files": _named(files),
             "allow_breaking": allow_breaking,
@@ -111,12 +111,11 @@ def _named(files: Sequence[Path]) -> list[str] | None:
 
 
 def _checked(answer: Answer) -> Document:
-    """Raises SpecError, UnknownGeneration, Unanswered."""
+    """Raises SpecError, PlanError, UnknownGeneration, Unanswered."""
     document = answer.document
     if answer.status == 422:
-        raise SpecError(
-            problems(document.get("problems") or [{"code": "unusable", "message": document.get("error", "")}])
-        )
+        found = problems(document.get("problems") or [{"code": "unusable", "message": document.get("error", "")}])
+        raise PlanError(found) if document.get("host") else SpecError(found)
     if answer.status == 404:
         raise UnknownGeneration(str(document.get("error", "there is no such generation")))
     if "error" in document and "outcome" not in document:

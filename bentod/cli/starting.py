@@ -15,7 +15,8 @@ from bentod.daemon.history import History, Marker
 from bentod.daemon.inherit import Handover
 from bentod.daemon.notify import child_environ
 from bentod.daemon.objects import Objects
-from bentod.errors import SpecError, StartError
+from bentod.daemon.room import Room, here
+from bentod.errors import ProblemsError, StartError
 from bentod.settings import Settings
 from bentod.settings import read as read_settings
 
@@ -30,19 +31,19 @@ class Starting:
     settings: Settings
     environ: Mapping[str, str]
     last: Desired | None = None
-    broken: SpecError | None = None
+    broken: ProblemsError | None = None
 
 
 def starting(args: argparse.Namespace, handover: Handover | None = None) -> Starting:
-    """Raises SpecError, StartError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
+    """Raises SpecError, PlanError, StartError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
     settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
-    last = (
-        None if args.strict or handover is not None else _last(files, state_folder(files[0], settings.state), environ)
-    )
-    broken: SpecError | None = None
+    room = here(environ, parents=() if handover is None else (handover.pid,))
+    state = state_folder(files[0], settings.state)
+    last = None if args.strict or handover is not None else _last(files, state, environ, room)
+    broken: ProblemsError | None = None
     try:
-        desired = _handed_over(files, environ, settings, handover) or read(files, environ)
-    except SpecError as error:
+        desired = _handed_over(files, environ, settings, handover, room) or read(files, environ, room=room)
+    except ProblemsError as error:
         if last is None:
             raise
         broken, desired = error, last
@@ -57,7 +58,7 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
 
 
 def _handed_over(
-    files: Sequence[Path], environ: Mapping[str, str], settings: Settings, handover: Handover | None
+    files: Sequence[Path], environ: Mapping[str, str], settings: Settings, handover: Handover | None, room: Room
 ) -> Desired | None:
     """What a daemon runs that is to be replaced, if that is not what the files say. Raises StartError if nobody knows
     that any more, SpecError if it cannot be read."""
@@ -71,18 +72,18 @@ def _handed_over(
     if record is None or missing:
         what = f"the code of generation {handover.generation}" if missing else f"generation {handover.generation}"
         raise StartError(f"{what}, which runs instead of what the files say, is not recorded; `bentod apply` leaves it")
-    found = recorded(record, environ, state / "objects")
+    found = recorded(record, environ, state / "objects", room)
     return replace(found, loaded=replace(found.loaded, files=tuple(files)))
 
 
-def _last(files: Sequence[Path], state: Path, environ: Mapping[str, str]) -> Desired | None:
+def _last(files: Sequence[Path], state: Path, environ: Mapping[str, str], room: Room) -> Desired | None:
     """The last good generation, if a daemon has ended without having stopped, and it can be read by now. What counts
     from then on is what `files` say."""
     if Marker(state).left() is None:
         return None
     record = History(state / "history").last_live()
     try:
-        last = recorded(record, environ, state / "objects") if record is not None else None
-    except SpecError:
+        last = recorded(record, environ, state / "objects", room) if record is not None else None
+    except ProblemsError:
         return None
     return last and replace(last, loaded=replace(last.loaded, files=tuple(files)))

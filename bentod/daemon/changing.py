@@ -15,7 +15,7 @@ from bentod.daemon.order import Order, Outcome
 from bentod.daemon.overrides import overrides
 from bentod.daemon.reload import Reload
 from bentod.daemon.sources import Sources
-from bentod.errors import SpecError, StartError
+from bentod.errors import ProblemsError, StartError
 
 if TYPE_CHECKING:
     from bentod.daemon.start import Start
@@ -39,7 +39,7 @@ class Changing:
         """Follow nothing any more."""
         await self._following.stop()
 
-    def resumed(self, error: SpecError | StartError) -> None:
+    def resumed(self, error: ProblemsError | StartError) -> None:
         """What the files say cannot run, so the daemon begins with what ran last."""
         self._reload.resumed(error)
 
@@ -64,7 +64,7 @@ class Changing:
         return {"change": self._reload.note.document(), "watch": self._following.document()}
 
     async def plan(self, files: tuple[Path, ...] | None, against: int | None) -> dict[str, Any]:
-        """What `apply` would do. Raises SpecError, UnknownGeneration, UnusablePattern."""
+        """What `apply` would do. Raises SpecError, PlanError, UnknownGeneration, UnusablePattern."""
         return await self._reload.plan(files, against)
 
     async def apply(self, order: Order) -> Outcome:

@@ -14,7 +14,7 @@ from quart import Quart, request
 
 from bentod.daemon.journal import UnknownGeneration
 from bentod.daemon.order import Order, Outcome
-from bentod.errors import SpecError
+from bentod.errors import PlanError, ProblemsError
 from bentod.spec.patterns import UnusablePattern
 
 Answer = tuple[dict[str, Any], int]
@@ -36,7 +36,7 @@ class Controlled(Protocol):
         """What a client needs to know of each API, by its name."""
 
     async def plan(self, files: tuple[Path, ...] | None, against: int | None) -> dict[str, Any]:
-        """What `apply` would do. Raises SpecError, UnknownGeneration, UnusablePattern."""
+        """What `apply` would do. Raises SpecError, PlanError, UnknownGeneration, UnusablePattern."""
 
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order, even if whoever gave it goes away. Raises UnknownGeneration."""
@@ -79,6 +79,7 @@ class Control:
 
 def _app(controlled: Controlled) -> Quart:
     app = Quart("bentod")
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # services in the spec's order
     app.config["RESPONSE_TIMEOUT"] = None  # a change may take as long as its workers
 
     @app.get("/status")
@@ -121,8 +122,9 @@ def _app(controlled: Controlled) -> Quart:
 async def _plan(controlled: Controlled, asked: dict[str, Any]) -> Answer:
     try:
         return await controlled.plan(_files(asked), asked.get("against")), 200
-    except SpecError as error:
-        return {"problems": [asdict(problem) for problem in error.problems]}, 422
+    except ProblemsError as error:
+        host = isinstance(error, PlanError)
+        return {"problems": [asdict(problem) for problem in error.problems], "host": host}, 422
     except UnusablePattern as error:
         return {"error": str(error)}, 422
     except UnknownGeneration as error:

@@ -13,20 +13,15 @@ from typing import Any
 from bentod.daemon.desired import Desired
 from bentod.daemon.folders import Folders
 from bentod.daemon.front import AccessLogging, Front
+from bentod.daemon.host import Host
 from bentod.daemon.launch import ProcessLauncher
 from bentod.daemon.listen import Inherited
 from bentod.daemon.routing import Routing, rehearsal, rehearsed, unused
 from bentod.daemon.stage import fit
-from bentod.daemon.status import (
-    api_documents,
-    call_document,
-    gateway_document,
-    memory,
-    process_document,
-    service_document,
-)
+from bentod.daemon.status import Pooled, Standing, call_document, status_document
 from bentod.daemon.tasks import Tasks
 from bentod.daemon.trouble import Again, survived, tell
+from bentod.daemon.use import Meter, memory
 from bentod.errors import StartError
 from bentod.plan.model import Plan, ServicePlan
 from bentod.plan.times import WORKERS_AFTER_S, stop_s
@@ -47,11 +42,13 @@ class Daemon:
         folders: Folders,
         access: AccessLogging,
         log: Callable[..., None],
+        host: Host,
         spawned: Spawned | None = None,
         *,
         gated: bool = True,
     ) -> None:
         self.desired = desired
+        self.host = host
         self._gated = gated
         self.routing = Routing(desired.plan)
         self.front = Front(access, folders.files, log, self._heard, spawned)
@@ -64,7 +61,8 @@ class Daemon:
         self.moved = asyncio.Event()
         """Set whenever workers have changed, or have imported more."""
         self._tasks = Tasks()
-        self._started = time.time()
+        self._meter = Meter()
+        self._started = time.monotonic()
         self.state = "starting"
         self.launched = asyncio.Event()
         self.settled = asyncio.Event()
@@ -101,6 +99,7 @@ class Daemon:
                 for service in plan.services
             }
             self.routing.show(number, plan, pools)
+            self.host.follow(plan)
             for pool in pools.values():
                 pool.start()
             await self.push()
@@ -136,6 +135,8 @@ class Daemon:
             tell(error)
         with survived():
             await self._launcher.spares.close()
+        with survived():
+            await self.host.stop()
         await self._tasks.end()
         self.state = "stopped"
         self._log("daemon.stopped", abandoned=abandoned)
@@ -220,38 +221,31 @@ class Daemon:
 
     async def status(self) -> dict[str, Any]:
         """The whole state as plain data."""
-        stats = await self.front.stats()
-        services = {name: pool.status() for name, pool in self.routing.pools.items()}
-        plan, urls, counts = self.plan, self.front.urls, api_documents(stats)
-        return {
-            "name": plan.name,
-            "version": plan.version,
-            "url": urls[0] if urls else "",
-            "urls": urls,
-            "state": self._state([service.state.value for service in services.values()]),
-            "generation": self.routing.number,
-            "uptime_seconds": round(time.time() - self._started, 3),
-            "daemon": process_document(),
-            "gateways": [gateway_document(one) for one in self.front.status()],
-            "services": {
-                name: service_document(service, self.routing.pools[name].key, stats)
-                for name, service in services.items()
-            },
-            "apis": {
-                api.name: {"path": api.path, "service": api.service, **counts.get(api.name, {})} for api in plan.apis
-            },
-        }
+        front, pools = self.front, self.routing.pools
+        ours = {one.pid: pool.plan.name for pool in self.alive for one in pool.status().workers if one.pid is not None}
+        groups = [*ours, *(one.pid for one in front.status() if one.pid is not None)]
+        stats, reading = await asyncio.gather(front.stats(), asyncio.to_thread(self._meter.read, groups))
+        order = [service.name for service in self.plan.services]
+        shown = sorted(pools, key=lambda name: order.index(name) if name in order else len(order))
+        standing = Standing(
+            plan=self.plan,
+            generation=self.routing.number,
+            state=self.state,
+            urls=front.urls,
+            started=self._started,
+            gateways=front.status(),
+            services=[Pooled(pools[name].status(), pools[name].key, pools[name].plan) for name in shown],
+            stats=stats,
+            reading=reading,
+            inventory=self.host.latest,
+            ours=ours,
+        )
+        return status_document(standing)
 
     def apis(self) -> dict[str, Any]:
         """What a client needs to know of each API, by its name."""
         url = self.front.urls[0] if self.front.urls else ""
         return {api.name: call_document(api, self.plan.types, url) for api in self.plan.apis}
-
-    def _state(self, services: list[str]) -> str:
-        """`ready` only while every service is; a service without any worker makes it `degraded` like a missing one."""
-        if self.state != "ready":
-            return self.state
-        return "ready" if all(state == "ready" for state in services) else "degraded"
 
     # ── what goes on all the time ────────────────────────────────────────────────────────────────
 

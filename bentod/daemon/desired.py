@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from bentod.daemon.history import Record
 from bentod.daemon.overrides import overridden
+from bentod.daemon.room import Room, placed
 from bentod.daemon.weights import NO_MODELS, Weights, weights
 from bentod.errors import Problem, SpecError
 from bentod.plan.build import build
+from bentod.plan.grants import Placement
 from bentod.plan.model import Plan
 from bentod.plan.models import ModelPlan, planned
 from bentod.spec.load import Loaded, load
@@ -22,6 +24,7 @@ from bentod.spec.source import MAX_BYTES
 
 if TYPE_CHECKING:
     from bentod.models.hashes import Hashes
+    from bentod.plan.inventory import Inventory
 
 Pins = Mapping[str, Mapping[str, str]]
 """By service, the project's files that it imports as they were: path → SHA-256."""
@@ -30,13 +33,16 @@ Pins = Mapping[str, Mapping[str, str]]
 @dataclass(frozen=True)
 class Desired:
     """A spec with the texts that it was read from, its models, and the plan that follows. `pins` holds the code to one
-    of old."""
+    of old. `placement` is what its workers were given of `inventory`, if they asked for something, and somebody
+    looked."""
 
     loaded: Loaded
     plan: Plan
     texts: Mapping[str, str]
     pins: Pins = field(default_factory=dict)
     weights: Weights = NO_MODELS
+    placement: Placement | None = None
+    inventory: Inventory | None = None
 
     @property
     def beside(self) -> tuple[Path, ...]:
@@ -46,7 +52,7 @@ class Desired:
 
     def with_models(self, weights: Weights, environ: Mapping[str, str]) -> Desired:
         """The same, now that the models are known."""
-        return replace(self, weights=weights, plan=_planned(self.loaded, weights, environ))
+        return replace(self, weights=weights, plan=_planned(self.loaded, weights, environ, self.placement))
 
 
 def read(
@@ -55,14 +61,16 @@ def read(
     held: Mapping[Path, bytes] | None = None,
     carried: Sequence[ModelPlan] = (),
     hashes: Hashes | None = None,
+    room: Room | None = None,
 ) -> Desired:
     """What `files` say, if they hold this, or what they hold now. `carried` are the models of what runs: what neither
-    the spec nor its lock file pins stays as it is. `hashes` remembers what their files held. Raises SpecError."""
+    the spec nor its lock file pins stays as it is. `hashes` remembers what their files held. `room` is where its
+    services are placed; without it nothing is. Raises SpecError, and PlanError for what does not fit."""
     held = contents(files) if held is None else held
     loaded = load(files, environ, held)
     models = planned(loaded.spec)
     lock = _lock_of(files) if models else None
-    return _desired(loaded, held, weights(models, lock, carried, environ, hashes), environ)
+    return _desired(loaded, held, weights(models, lock, carried, environ, hashes), environ, room)
 
 
 def _lock_of(files: Sequence[Path]) -> Path:
@@ -71,14 +79,18 @@ def _lock_of(files: Sequence[Path]) -> Path:
     return lock_path(files[0])
 
 
-def _desired(loaded: Loaded, held: Mapping[Path, bytes], models: Weights, environ: Mapping[str, str]) -> Desired:
+def _desired(
+    loaded: Loaded, held: Mapping[Path, bytes], models: Weights, environ: Mapping[str, str], room: Room | None
+) -> Desired:
     texts = {str(file): found.decode() for file, found in held.items()}
-    return Desired(loaded, _planned(loaded, models, environ), texts, weights=models)
+    placement, inventory = placed(loaded, room)
+    plan = _planned(loaded, models, environ, placement)
+    return Desired(loaded, plan, texts, weights=models, placement=placement, inventory=inventory)
 
 
-def _planned(loaded: Loaded, models: Weights, environ: Mapping[str, str]) -> Plan:
+def _planned(loaded: Loaded, models: Weights, environ: Mapping[str, str], placement: Placement | None) -> Plan:
     named = loaded.env_file_values.keys()
-    plan = build(loaded.spec, loaded.directory, loaded.environ(environ), named, models.located)
+    plan = build(loaded.spec, loaded.directory, loaded.environ(environ), named, models.located, placement)
     return overridden(plan, environ)
 
 
@@ -95,9 +107,9 @@ def contents(files: Sequence[Path]) -> dict[Path, bytes]:
     return held
 
 
-def recorded(record: Record, environ: Mapping[str, str], objects: Path) -> Desired:
-    """What was wanted when a generation was recorded, with its code, which is in `objects`, and its models. Raises
-    SpecError if that is impossible by now."""
+def recorded(record: Record, environ: Mapping[str, str], objects: Path, room: Room | None = None) -> Desired:
+    """What was wanted when a generation was recorded, with its code, which is in `objects`, and its models, placed in
+    `room`. Raises SpecError if that is impossible by now, and PlanError if it does not fit any more."""
     held = {Path(name): text.encode() for name, text in record.files.items()}
     pins = {name: service.files for name, service in record.services.items()}
     with tempfile.TemporaryDirectory(prefix="bentod-code-") as folder:
@@ -110,7 +122,7 @@ def recorded(record: Record, environ: Mapping[str, str], objects: Path) -> Desir
         if name in models.located and models.located[name].digest != one.digest:
             message = f"the model {name} is not what it was in generation {record.number}: its files have changed"
             raise SpecError([Problem("model-changed", message, path=f"models.{name}")])
-    return replace(_desired(loaded, held, models, environ), pins=pins)
+    return replace(_desired(loaded, held, models, environ, room), pins=pins)
 
 
 def _put(path: Path, kept: Path, there: Path) -> None:

@@ -17,6 +17,7 @@ from bentod.daemon.desired import Desired, recorded
 from bentod.daemon.folders import Folders
 from bentod.daemon.history import History, HistoryFailed, Marker, ModelRecord, Outcome, Record, ServiceRecord, ended
 from bentod.daemon.objects import Objects
+from bentod.daemon.room import Room
 from bentod.daemon.weights import NO_MODELS, Weights
 from bentod.errors import BentodError
 from bentod.plan import fingerprint
@@ -89,15 +90,15 @@ class Journal:
             raise UnknownGeneration(f"there is no record of a generation {number}; see `bentod history`")
         return record
 
-    async def desired(self, number: int) -> Desired:
-        """What was wanted then, with its code. Raises UnknownGeneration, SpecError."""
+    async def desired(self, number: int, room: Room | None = None) -> Desired:
+        """What was wanted then, with its code, placed in `room`. Raises UnknownGeneration, SpecError, PlanError."""
         record = await self.record(number)
         if record.outcome != "live":
             raise UnknownGeneration(f"generation {number} has never served: {record.error or record.outcome}")
         missing = [name for service in record.services.values() for name in self._objects.missing(service.files)]
         if missing:
             raise UnknownGeneration(f"the code of generation {number} is no longer kept: {', '.join(missing[:3])}")
-        return await asyncio.to_thread(recorded, record, self._environ, self._folder)
+        return await asyncio.to_thread(recorded, record, self._environ, self._folder, room)
 
     def left(self) -> Record | None:
         """The last generation that was live, if a daemon has ended without having stopped."""

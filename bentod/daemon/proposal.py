@@ -49,7 +49,8 @@ def propose(running: Running, desired: Desired, disk: Disk) -> Proposal:
     """What would change if what is wanted were applied now."""
     causes = _causes(running, desired, disk)
     found = difference(running.plan, desired.plan, causes, running.failed)
-    budget, ways = steps(found, running.plan, desired.plan, running.usage, disk.available)
+    devices = desired.inventory.devices if desired.inventory is not None else ()
+    budget, ways = steps(found, running.plan, desired.plan, running.usage, disk.available, devices)
     shown = unsaid(found, running.written, desired.loaded.as_written)
     return Proposal(running.number, _state(running, desired, disk), shown, budget, ways)
 

@@ -21,7 +21,7 @@ from bentod.daemon.proposal import Disk, Running, propose
 from bentod.daemon.sources import Sources
 from bentod.daemon.unsaid import refers
 from bentod.daemon.weights import fetched
-from bentod.errors import Problem, SpecError, StartError
+from bentod.errors import Problem, ProblemsError, SpecError, StartError
 from bentod.models.hashes import Hashes
 from bentod.plan.difference import Proposal
 from bentod.plan.document import document
@@ -78,7 +78,7 @@ class Reload:
 
     async def plan(self, files: Sequence[Path] | None, against: int | None) -> dict[str, Any]:
         """What `apply` would do now; or what lies between a recorded generation and what the files say. Raises
-        SpecError, UnknownGeneration."""
+        SpecError, PlanError, UnknownGeneration."""
         desired = await self._read(files or self._sources.files)
         running = await self._running() if against is None else await self._recorded(against)
         return document(propose(running, desired, await self._disk(desired, running)))
@@ -98,7 +98,7 @@ class Reload:
                 return None
             return await self._tried(Order("", allow_breaking=True))
 
-    def resumed(self, error: SpecError | StartError) -> None:
+    def resumed(self, error: ProblemsError | StartError) -> None:
         """What the files say cannot run, so this daemon begins with what ran last."""
         self._not("failed", str(error), getattr(error, "problems", ()))
         self._log("generation.resumed", level="error", reason=str(error))
@@ -128,7 +128,7 @@ class Reload:
             running = await self._running()
             disk = await self._disk(desired, running)
             self._sources.found(disk)
-        except (SpecError, StartError) as error:
+        except (ProblemsError, StartError) as error:
             self._sources.failed()
             return self._not("failed", str(error), getattr(error, "problems", ()))
         proposal = propose(running, desired, disk)
@@ -187,6 +187,7 @@ class Reload:
 
     async def _follow(self, order: Order, desired: Desired, disk: Disk) -> None:
         self._daemon.desired = desired
+        self._daemon.host.follow(self._daemon.plan)
         self._sources.follow(desired, self._daemon.routing.pools.values(), disk)
         if order.generation is not None:
             await self._sources.news()  # what the files say is known, and not wanted
@@ -199,7 +200,7 @@ class Reload:
 
     async def _desired(self, order: Order) -> Desired:
         if order.generation is not None:
-            return await self._journal.desired(order.generation)
+            return await self._journal.desired(order.generation, self._daemon.host.room(self._daemon.plan))
         files = order.files or self._sources.files
         try:
             return await self._considered(files)
@@ -214,9 +215,11 @@ class Reload:
         return await self._read(files, held)
 
     async def _read(self, files: Sequence[Path], held: Mapping[Path, bytes] | None = None) -> Desired:
-        """What these files say. Raises SpecError."""
+        """What these files say. Raises SpecError, PlanError."""
         carried = self._daemon.desired.weights.pinned
-        desired = await asyncio.to_thread(read, files, self._environ, held, carried, self._hashes)
+        desired = await asyncio.to_thread(
+            read, files, self._environ, held, carried, self._hashes, self._daemon.host.room(self._daemon.plan)
+        )
         project = self._daemon.plan.project
         if desired.plan.project != project:
             raise SpecError([Problem("other-project", f"this daemon serves {project}", str(desired.loaded.files[0]))])
@@ -238,7 +241,7 @@ class Reload:
             files={name: dict(pool.files) for name, pool in pools.items()},
             included=self._sources.included,
             failed=frozenset(name for name, pool in pools.items() if pool.status().state is ServiceState.FAILED),
-            usage=await usage(pools),
+            usage=await usage(pools, daemon.host.latest),
             written=daemon.desired.loaded.as_written,
         )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.folders import RunFolder
 from bentod.daemon.front import LINGER_S
+from bentod.daemon.host import Host
 from bentod.daemon.journal import Journal
 from bentod.daemon.order import Order, Outcome, first_reason
 from bentod.daemon.ordered import Ordered
@@ -80,7 +81,8 @@ class _Run:
         self._orders: asyncio.Queue[str] = asyncio.Queue()
         self._watchdog: asyncio.Task[None] | None = None
         self._journal = Journal(start.folders, start.environ, log)
-        self._daemon = Daemon(start.desired, start.folders, start.access, log, start.spawned, gated=start.gated)
+        host = Host(start.environ)
+        self._daemon = Daemon(start.desired, start.folders, start.access, log, host, start.spawned, gated=start.gated)
         self._ordered = Ordered(self._daemon, succession, start.notifier, self.stop)
 
     async def serve(self) -> None:

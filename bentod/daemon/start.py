@@ -12,7 +12,7 @@ from bentod.daemon.listen import Inherited
 from bentod.daemon.notify import Notifier
 from bentod.daemon.succession import Again, Heir
 from bentod.daemon.weights import Shown
-from bentod.errors import SpecError, StartError
+from bentod.errors import ProblemsError, StartError
 from bentod.supervise.spawn import Spawned
 
 
@@ -26,7 +26,7 @@ class Start:
     folders: Folders
     access: AccessLogging
     environ: Mapping[str, str]
-    broken: SpecError | StartError | None = None
+    broken: ProblemsError | StartError | None = None
     instead: Desired | None = None
     inherited: tuple[Inherited, ...] = ()
     notifier: Notifier = field(default_factory=lambda: Notifier(""))

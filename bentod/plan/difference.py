@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Action = Literal["keep", "live", "restart", "add", "remove"]
@@ -95,10 +96,12 @@ class Difference:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one running service needs, as it was measured: bytes (proportional set size) of each worker, and how long
-    the last start of one took, None if there was none."""
+    the last start of one took, None if there was none. `gpus`: by the UUID of a GPU, the bytes that each of its workers
+    there has."""
 
     workers: tuple[int, ...] = ()
     start_s: float | None = None
+    gpus: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +116,28 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuBudget:
+    """What the overlap costs on one GPU in bytes: what it has in all, what is free now (None: the driver does not
+    tell), what our workers have there as it was measured (0: nothing is known), and how much more is expected
+    meanwhile."""
+
+    uuid: str
+    name: str
+    memory: int
+    free: int | None
+    running: int
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
-    """What the overlap costs in bytes. `available` is what this host has left, None where it does not tell."""
+    """What the overlap costs in bytes. `available` is what this host has left, None where it does not tell. `gpus` are
+    those that workers have, or are to have."""
 
     available: int | None
     running: int
     expected: int
+    gpus: tuple[GpuBudget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

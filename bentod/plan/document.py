@@ -17,6 +17,7 @@ from bentod.plan.difference import (
     Cause,
     Difference,
     GatewayChange,
+    GpuBudget,
     Proposal,
     ServiceChange,
     Step,
@@ -67,9 +68,13 @@ def proposal(document: Mapping[str, Any]) -> Proposal:
         base=document["base"],
         state=document["state"],
         difference=Difference(services, apis, gateways, _read(document["documents"])),
-        budget=Budget(**document["budget"]),
+        budget=_budget(document["budget"]),
         steps=tuple(Step(one["service"], one["mode"], one["reason"], one["gap_seconds"]) for one in document["steps"]),
     )
+
+
+def _budget(found: Mapping[str, Any]) -> Budget:
+    return Budget(**{**found, "gpus": tuple(GpuBudget(**one) for one in found["gpus"])})
 
 
 def _causes(causes: Iterable[Cause]) -> list[dict[str, Any]]:

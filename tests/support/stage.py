@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from bentod.daemon.host import Host
 from bentod.daemon.routing import Routing, unused
 from bentod.errors import StartError
 from bentod.plan.model import Plan, ServerPlan, ServicePlan
@@ -155,6 +156,7 @@ class FakeStage:
         self._counts: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.front: Any = FakeFront(self)
+        self.host = Host({})
         self.routing: Any = Routing(running)
         pools: Any = {one.name: self.pool(running, one, 1, {}) for one in running.services}
         for pool in pools.values():

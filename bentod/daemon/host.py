@@ -1,0 +1,81 @@
+"""What this host has for a daemon, as it is now: GPUs are looked at all the time, as long as a service has some."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from bentod.daemon.room import Room, grants, here, less
+from bentod.daemon.trouble import Again
+from bentod.plan.model import Plan
+
+if TYPE_CHECKING:
+    from bentod.inventory.probe import Probe
+    from bentod.plan.inventory import DeviceEvent, Inventory
+
+_EVERY_S = 2.0
+
+
+class Host:
+    """`latest` is what was found last, of the GPUs that may be given, with everybody's processes; None as long as no
+    service has a GPU. `out` are the devices that get no workers any more: UUID → why. `on_event` hears what the driver
+    says of errors. For one event loop."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.latest: Inventory | None = None
+        self.out: dict[str, str] = {}
+        self.on_event: Callable[[DeviceEvent], None] = lambda event: None
+        self._environ = environ
+        self._probe: Probe | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._asking = asyncio.Lock()
+
+    def room(self, plan: Plan) -> Room:
+        """Where services can be placed. What this plan's workers have stays theirs if it can."""
+        return here(self._environ, grants(plan), dict(self.out))
+
+    def follow(self, plan: Plan) -> None:
+        """This is what runs from now on: look at GPUs as long as it has some."""
+        wanted = any(worker.grant.shares for service in plan.services for worker in service.workers)
+        if wanted and self._task is None:
+            self._task = asyncio.create_task(self._look())
+        elif not wanted and self._task is not None:
+            self._task.cancel()
+            self._task, self.latest = None, None
+
+    async def inventory(self) -> Inventory | None:
+        """What is there now without what our own processes use; None while no service has a GPU."""
+        if self._task is None:
+            return None
+        return less(await self._ask(), self.out, {os.getpid()})
+
+    async def stop(self) -> None:
+        """Look at nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._task = None
+        if self._probe is not None:
+            await self._probe.stop()
+
+    async def _look(self) -> None:
+        trouble = Again()
+        while True:
+            with trouble.survived():
+                await self._ask()
+            await asyncio.sleep(_EVERY_S)
+
+    async def _ask(self) -> Inventory:
+        from bentod.inventory.probe import Probe  # only services with GPUs need it
+        from bentod.plan.visible import visible
+
+        async with self._asking:
+            if self._probe is None:
+                self._probe = Probe(self._environ, on_event=self._heard)
+            self.latest = visible(await self._probe.ask(), self._environ)
+        return self.latest
+
+    def _heard(self, event: DeviceEvent) -> None:
+        self.on_event(event)

@@ -1,0 +1,101 @@
+"""What a host has for the services of a spec, and which of it each worker is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bentod.errors import PlanError, Problem
+from bentod.plan.build import demands
+from bentod.plan.grants import Grant, Lack, Placement
+from bentod.plan.model import Plan
+from bentod.spec.load import Loaded
+from bentod.spec.node import dotted
+
+if TYPE_CHECKING:
+    from bentod.plan.inventory import Inventory
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where services are placed. `look` is asked only if a spec has something to place: it may take a while. `held` is
+    what the workers that run have, by service."""
+
+    look: Callable[[], Inventory]
+    held: Mapping[str, Sequence[Grant]] = field(default_factory=dict)
+
+
+def here(
+    environ: Mapping[str, str],
+    held: Mapping[str, Sequence[Grant]] | None = None,
+    out: Mapping[str, str] | None = None,
+    parents: Collection[int] = (),
+) -> Room:
+    """This host: the GPUs that `environ` lets be given, without those that are `out` (UUID → why), and without what the
+    workers of the daemons `parents` use."""
+
+    def look() -> Inventory:
+        from bentod.inventory.take import take  # only specs that ask for something of the host need it
+        from bentod.plan.visible import visible
+
+        return less(visible(take(environ), environ), out or {}, {os.getpid(), *parents})
+
+    return Room(look, held or {})
+
+
+def less(inventory: Inventory, out: Mapping[str, str], parents: Collection[int]) -> Inventory:
+    """The inventory as services can be placed in it: what is out is out, and what ours use is there to be given."""
+    groups = {one.group for device in inventory.devices for one in device.processes}
+    found = inventory.without({group for group in groups if group and _parent(group) in parents})
+    devices = tuple(
+        replace(device, state="out", reason=out[device.uuid]) if device.uuid in out else device
+        for device in found.devices
+    )
+    return replace(found, devices=devices)
+
+
+def placed(loaded: Loaded, room: Room | None) -> tuple[Placement | None, Inventory | None]:
+    """What the workers of a spec are given, and of what; None where nothing was asked for, or nobody looked. Raises
+    PlanError with each service that does not fit."""
+    wanted = demands(loaded.spec)
+    if not wanted or room is None:
+        return None, None
+    from bentod.plan.devices import place
+
+    inventory = room.look()
+    placement = place(wanted, inventory, room.held)
+    if placement.lacks:
+        raise PlanError([problem(lack, loaded) for lack in placement.lacks])
+    return placement, inventory
+
+
+def problem(lack: Lack, loaded: Loaded) -> Problem:
+    """A lack with the place in the spec that asks for too much."""
+    section = ("services", lack.service)
+    said = (*section, "resources", lack.key)
+    at = next(
+        (
+            loaded.origins[name]
+            for route in (said, said[:-1], (*section, "workers"), section)
+            if (name := dotted(route)) in loaded.origins
+        ),
+        None,
+    )
+    place = (at.file, at.line, at.column) if at is not None else ("", 0, 0)
+    return Problem("does-not-fit", lack.message, *place, path=dotted(said))
+
+
+def grants(plan: Plan) -> dict[str, tuple[Grant, ...]]:
+    """What the workers of a plan have, by service."""
+    return {service.name: tuple(worker.grant for worker in service.workers) for service in plan.services}
+
+
+def _parent(pid: int) -> int:
+    """Whose child a process is; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
