@@ -118,7 +118,8 @@ class _Column:
 def _processes(status: Document) -> list[str]:
     workers = [worker for service in status["services"].values() for worker in service["workers"]]
     gpus = _GPUS if any(worker.get("gpus") for worker in workers) else ()
-    columns = (*_COLUMNS, *gpus, *_CALLS)
+    limits = (_LIMIT,) if any(worker.get("memory_limit") for worker in workers) else ()
+    columns = (*_COLUMNS, *limits, _THREADS, *gpus, *_CALLS)
     rows = [Row("daemon", _cells(columns, {**status["daemon"], "state": ""}))]
     rows += [Row(f"gateway {one['index']}", _cells(columns, one), _note(one)) for one in status["gateways"]]
     for name, service in status["services"].items():
@@ -167,8 +168,10 @@ _COLUMNS = (
         lambda service, _: _percent(_sum(service, "cpu_percent")),
     ),
     _Column("memory", lambda one: _size(one.get("memory")), lambda service, _: _size(_sum(service, "memory"))),
-    _Column("limit", lambda one: _size(one.get("memory_limit"), ""), lambda *_: ""),
-    _Column("threads", lambda one: _count(one.get("threads")), lambda service, _: _count(_sum(service, "threads"))),
+)
+_LIMIT = _Column("limit", lambda one: _size(one.get("memory_limit"), ""), lambda *_: "")
+_THREADS = _Column(
+    "threads", lambda one: _count(one.get("threads")), lambda service, _: _count(_sum(service, "threads"))
 )
 _GPUS = (
     _Column("gpu", _indexes, lambda *_: ""),

@@ -6,49 +6,101 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bentod.daemon.gateways import GatewayStatus
+from bentod.daemon.status_gpus import gpu_documents, host_document
+from bentod.daemon.use import Reading, Use
+from bentod.plan.grants import NOTHING
+from bentod.plan.inventory import Inventory
+from bentod.plan.model import Plan, ServicePlan
 from bentod.supervise.status import ServiceStatus, WorkerStatus
 from bentod.wire.messages import ApiRoute, Stats
 
 _SUMMED = ("waiting", "running", "batches", "batched")
 
 
-def process_document() -> dict[str, Any]:
-    """This process."""
-    return {"pid": os.getpid(), "memory": memory(os.getpid()), "python": sys.version.split()[0]}
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """One service with the pool that serves it."""
+
+    status: ServiceStatus
+    pool: str
+    plan: ServicePlan
 
 
-def gateway_document(gateway: GatewayStatus) -> dict[str, Any]:
-    """One gateway."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that there is to say of a daemon at one moment. `started` is of the clock of `reading`; `ours` are the
+    services of all worker processes, those that are about to go as well."""
+
+    plan: Plan
+    generation: int
+    state: str
+    urls: Sequence[str]
+    started: float
+    gateways: Sequence[GatewayStatus]
+    services: Sequence[Pooled]
+    stats: Sequence[Stats]
+    reading: Reading
+    inventory: Inventory | None = None
+    ours: Mapping[int, str] = field(default_factory=dict)
+
+
+def status_document(now: Standing) -> dict[str, Any]:
+    """The whole state as plain data."""
+    plan, counts = now.plan, api_documents(now.stats)
+    return {
+        "name": plan.name,
+        "version": plan.version,
+        "url": now.urls[0] if now.urls else "",
+        "urls": list(now.urls),
+        "state": _state(now),
+        "generation": now.generation,
+        "uptime_seconds": round(now.reading.at - now.started, 3),
+        "host": host_document(now.reading.host, now.inventory, now.ours),
+        "daemon": {"pid": os.getpid(), **_used(now.reading.own), "python": sys.version.split()[0]},
+        "gateways": [_gateway_document(one, now.reading) for one in now.gateways],
+        "services": {one.status.name: _service_document(one, now) for one in now.services},
+        "apis": {api.name: {"path": api.path, "service": api.service, **counts.get(api.name, {})} for api in plan.apis},
+    }
+
+
+def _state(now: Standing) -> str:
+    """`ready` only while every service is; a service without any worker makes it `degraded` like a missing one."""
+    if now.state != "ready":
+        return now.state
+    return "ready" if all(one.status.state.value == "ready" for one in now.services) else "degraded"
+
+
+def _gateway_document(gateway: GatewayStatus, reading: Reading) -> dict[str, Any]:
     return {
         "index": gateway.index,
         "pid": gateway.pid,
         "state": gateway.state,
         "restarts": gateway.restarts,
-        "memory": memory(gateway.pid),
+        **_used(reading.groups.get(gateway.pid or 0)),
     }
 
 
-def service_document(service: ServiceStatus, pool: str, stats: Sequence[Stats]) -> dict[str, Any]:
-    """One service with the workers of its `pool`."""
+def _service_document(one: Pooled, now: Standing) -> dict[str, Any]:
+    service = one.status
     calls: Counter[str] = Counter()
-    for one in stats:
-        calls.update(one.workers)
+    for stats in now.stats:
+        calls.update(stats.workers)
     return {
         "state": service.state.value,
         "ready": service.ready,
         "wanted": service.wanted,
         "reason": service.reason,
-        "pool": pool,
-        "workers": [_worker_document(worker, calls) for worker in service.workers],
+        "pool": one.pool,
+        "workers": [_worker_document(worker, one.plan, calls, now) for worker in service.workers],
     }
 
 
-def _worker_document(worker: WorkerStatus, calls: Counter[str]) -> dict[str, Any]:
+def _worker_document(worker: WorkerStatus, service: ServicePlan, calls: Counter[str], now: Standing) -> dict[str, Any]:
+    grant = next((plan.grant for plan in service.workers if plan.index == worker.index), NOTHING)
     return {
         "index": worker.index,
         "pid": worker.pid,
@@ -60,8 +112,18 @@ def _worker_document(worker: WorkerStatus, calls: Counter[str]) -> dict[str, Any
         "exit": asdict(worker.exit) if worker.exit is not None else None,
         "start_seconds": worker.started_s,
         "age_seconds": None if worker.age_s is None else round(worker.age_s, 3),
-        "memory": memory(worker.pid),
+        **_used(now.reading.groups.get(worker.pid or 0)),
+        "memory_limit": service.needs.memory if service.needs is not None else None,
+        "cpus": list(grant.cpus),
+        "gpus": gpu_documents(grant, worker.pid, now.inventory),
     }
+
+
+def _used(use: Use | None) -> dict[str, Any]:
+    """What a process group uses; nothing is known of one that is not there."""
+    if use is None:
+        return dict.fromkeys(("memory", "cpu_seconds", "threads"))
+    return {"memory": use.memory, "cpu_seconds": use.cpu_s, "threads": use.threads}
 
 
 def api_documents(stats: Sequence[Stats]) -> dict[str, Any]:
@@ -89,16 +151,3 @@ def call_document(api: ApiRoute, types: Mapping[str, Any], url: str) -> dict[str
         "stream_idle_seconds": api.stream_idle_s,
         "examples": [asdict(example) for example in api.examples],
     }
-
-
-def memory(pid: int | None) -> int | None:
-    """Proportional set size in bytes, where the system tells: shared pages count once among those who share them."""
-    if pid is None:
-        return None
-    try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return None
