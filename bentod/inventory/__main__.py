@@ -1,6 +1,6 @@
 """The process that asks NVIDIA's driver: a question is a line with a number, an answer a line of JSON with the same.
 
-It ends when nobody is left to ask, even while a call of the driver hangs; and after an answer that tells of failures,
+With `once`, errors are not waited for. It ends when nobody is left to ask, even while a call of the driver hangs; and after an answer that tells of failures,
 since a driver that has come back is seen only by a process that loads it anew.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import sys
 import threading
 import time
 from dataclasses import asdict
@@ -62,7 +63,8 @@ def main() -> None:
     wrong = None if question is None else _caught(driver.open)
     while wrong is None and question is not None:
         found = _caught(driver.gpus) or Gpus()
-        errors.watch(driver.handles, driver.instances)
+        if "once" not in sys.argv:
+            errors.watch(driver.handles, driver.instances)
         speaker.say({"answer": question, **asdict(found)})
         if _stale(found, time.monotonic() - began_s):
             return

@@ -7,6 +7,7 @@
  *   xid NUMBER UUID CODE ID                                 NUMBER rises; ID: of a GPU instance, -1 for none
  *   hang FUNCTION, crash FUNCTION                           `*` for every function
  *   fail FUNCTION CODE                                      such as 13, of a driver that has no such function */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,8 +235,15 @@ int nvmlDeviceGetGpuInstanceId(void *handle, unsigned *id) {
     DONE(0);
 }
 
-/* Every process that waits is told each event once, those from before it, too. */
-static bytes told_of;
+/* Each event is told once, to whoever waits first: as by the driver, it is not told again to a later process. */
+static int first(bytes number) {
+    char path[4096];
+    int file;
+    snprintf(path, sizeof path, "%s.told-%llu", getenv("FAKE_NVML_FILE"), number);
+    file = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    if (file >= 0) close(file);
+    return file >= 0;
+}
 
 int nvmlEventSetCreate(void **set) { OBEY *set = (void *)1; DONE(0); }
 int nvmlEventSetFree(void *set) { (void)set; return 0; }
@@ -247,8 +255,7 @@ int nvmlEventSetWait_v2(void *set, event *told, unsigned timeout_ms) {
     for (unsigned waited = 0;; waited += 20) {
         OBEY
         for (int i = 0; i < all->xids; i++) {
-            if (all->xid[i].number <= told_of) continue;
-            told_of = all->xid[i].number;
+            if (!first(all->xid[i].number)) continue;
             memset(told, 0, sizeof *told);
             for (int j = 0; j < all->units; j++)
                 if (!strcmp(all->unit[j].uuid, all->xid[i].uuid)) told->device = (void *)(size_t)(j + 1);

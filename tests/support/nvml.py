@@ -124,7 +124,7 @@ class StandIn:
         self._write()
 
     def xid(self, uuid: str, code: int, instance: int = -1) -> None:
-        """The driver says that a GPU had an error."""
+        """The driver says that a GPU had an error, to the first process that waits for it, now or later."""
         self._xids.append(f"xid {len(self._xids) + 1} {uuid} {code} {instance}")
         self._write()
 
