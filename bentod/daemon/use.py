@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bentod.inventory.cpus import cpus
 from bentod.inventory.memory import available_memory, total_memory
+from bentod.supervise.processes import proportional_of
 
 _ROOT = Path("/")
 _IDLE, _IOWAIT, _GUEST = 3, 4, 8
@@ -194,13 +195,7 @@ def own(root: Path = _ROOT) -> Use:
 
 def memory(pid: int | None, root: Path = _ROOT) -> int | None:
     """Proportional set size in bytes, where the system tells: shared pages count once among those who share them."""
-    if pid is None:
-        return None
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in (root / "proc" / str(pid) / "smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return None
+    return None if pid is None else proportional_of(pid, root / "proc")
 
 
 def host(root: Path = _ROOT) -> HostUse:

@@ -46,7 +46,7 @@ def proportional(pids: Iterable[int], page: int, proc: Path = PROC) -> int:
     """Bytes that these processes have in memory, what is shared divided among those who share it. The kernel walks all
     their pages for it. What it does not tell of is counted as `resident`."""
     return sum(
-        _resident(proc / str(pid), page) if (size := _proportional(proc / str(pid))) is None else size for pid in pids
+        _resident(proc / str(pid), page) if (size := proportional_of(pid, proc)) is None else size for pid in pids
     )
 
 
@@ -56,9 +56,10 @@ def _resident(folder: Path, page: int) -> int:
     return 0
 
 
-def _proportional(folder: Path) -> int | None:
+def proportional_of(pid: int, proc: Path = PROC) -> int | None:
+    """The same of one process; None if the kernel does not tell. Source: the kernel's manual of smaps_rollup."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in (folder / "smaps_rollup").read_bytes().splitlines():
+        for line in (proc / str(pid) / "smaps_rollup").read_bytes().splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
     return None
