@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bentod.daemon.history import Record
 from bentod.daemon.overrides import overridden
-from bentod.daemon.room import Room, placed
+from bentod.daemon.room import Room, elsewhere, placed
 from bentod.daemon.weights import NO_MODELS, Weights, weights
 from bentod.errors import Problem, SpecError
-from bentod.plan.build import build
+from bentod.plan.build import build, demands
 from bentod.plan.grants import Placement
 from bentod.plan.model import Plan
 from bentod.plan.models import ModelPlan, planned
@@ -53,6 +53,16 @@ class Desired:
     def with_models(self, weights: Weights, environ: Mapping[str, str]) -> Desired:
         """The same, now that the models are known."""
         return replace(self, weights=weights, plan=_planned(self.loaded, weights, environ, self.placement))
+
+    def moved_from(self, old: Plan, names: Collection[str], environ: Mapping[str, str]) -> Desired | None:
+        """The same with the services `names` on other GPUs than those that their workers in `old` have; None if there
+        is no room for both."""
+        if self.placement is None or self.inventory is None:
+            return None
+        found = elsewhere(demands(self.loaded.spec), self.placement, self.inventory, old, names)
+        if found is None:
+            return None
+        return replace(self, placement=found, plan=_planned(self.loaded, self.weights, environ, found))
 
 
 def read(

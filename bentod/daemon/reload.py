@@ -81,7 +81,7 @@ class Reload:
         SpecError, PlanError, UnknownGeneration."""
         desired = await self._read(files or self._sources.files)
         running = await self._running() if against is None else await self._recorded(against)
-        return document(propose(running, desired, await self._disk(desired, running)))
+        return document(self._proposed(running, desired, await self._disk(desired, running))[1])
 
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order, after those that are under way. Raises UnknownGeneration."""
@@ -131,7 +131,7 @@ class Reload:
         except (ProblemsError, StartError) as error:
             self._sources.failed()
             return self._not("failed", str(error), getattr(error, "problems", ()))
-        proposal = propose(running, desired, disk)
+        desired, proposal = self._proposed(running, desired, disk)
         shown = document(proposal)
         if refused := refusal(order, proposal):
             return self._not("refused", refused, plan=shown)
@@ -143,6 +143,20 @@ class Reload:
             return Outcome("unchanged", running.number, time.monotonic() - begun, plan=shown)
         moved = None if desired.pins or insisted else self._sources.moved
         return await self._make(order, desired, disk, proposal, shown, begun, moved)
+
+    def _proposed(self, running: Running, desired: Desired, disk: Disk) -> tuple[Desired, Proposal]:
+        """What would change. Where old and new workers do not fit on their GPUs together, new ones go to others, if
+        there are any: so nobody has to wait."""
+        proposal = propose(running, desired, disk)
+        cramped = [step.service for step in proposal.steps if step.mode != "overlap"]
+        wanted = {one.name for one in desired.plan.services if one.movable}
+        names = [name for name in cramped if name in wanted]
+        moved = desired.moved_from(running.plan, names, self._environ) if names and running.plan is not None else None
+        if moved is None:
+            return desired, proposal
+        other = propose(running, moved, disk)
+        better = all(step.mode == "overlap" for step in other.steps if step.service in names)
+        return (moved, other) if better else (desired, proposal)
 
     async def _make(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bentod.errors import PlanError, Problem
 from bentod.plan.build import demands
-from bentod.plan.grants import Grant, Lack, Placement
+from bentod.plan.grants import Demand, Grant, Lack, Needs, Placement
 from bentod.plan.model import Plan
 from bentod.spec.load import Loaded
 from bentod.spec.node import dotted
@@ -70,6 +70,24 @@ def placed(loaded: Loaded, room: Room | None) -> tuple[Placement | None, Invento
     if placement.lacks:
         raise PlanError([problem(lack, loaded) for lack in placement.lacks])
     return placement, inventory
+
+
+def elsewhere(
+    wanted: Sequence[Demand], placement: Placement, inventory: Inventory, old: Plan, names: Collection[str]
+) -> Placement | None:
+    """The same placement, but with other GPUs for the services `names`, which then can start while their old workers
+    still run; None if there is no room for both. Nobody else is moved."""
+    from bentod.plan.devices import place
+
+    running = {service.name: service for service in old.services}
+    leaving = {f"{name} until then": running[name] for name in names}
+    demands = [Demand(key, one.needs or Needs(), len(one.workers)) for key, one in leaving.items()]
+    held = {name: found for name, found in placement.grants.items() if name not in names}
+    held |= {key: tuple(worker.grant for worker in one.workers) for key, one in leaving.items()}
+    found = place([*demands, *wanted], inventory, held)
+    if found.lacks or any(found.grants[key] != held[key] for key in held):
+        return None
+    return replace(placement, grants={name: found.grants[name] for name in placement.grants})
 
 
 def problem(lack: Lack, loaded: Loaded) -> Problem:

@@ -90,6 +90,11 @@ class ServicePlan:
     auto: bool = False
     hidden: bool = False
 
+    @property
+    def movable(self) -> bool:
+        """Whether its next workers may start on other GPUs, beside those that run."""
+        return self.reload == "auto" and not self.auto and any(worker.grant.shares for worker in self.workers)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
