@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bentod.plan.model import ServicePlan
+from bentod.supervise.devices import Devices, NoDevices
 from bentod.supervise.exit import KillCounter, kernel_kills
 from bentod.supervise.files import Files
 from bentod.supervise.life import Launcher
@@ -52,7 +53,9 @@ class Pool:
         rehearse: Rehearse | None = None,
         kills: KillCounter = kernel_kills,
         limits: Limits | None = None,
+        devices: Devices | None = None,
     ) -> None:
+        devices = devices or NoDevices()
         self.plan = plan
         self.key = key
         self._outside = changed
@@ -60,7 +63,7 @@ class Pool:
         self._pinned = dict(pins or {})
         self._files = Files()
         self._seats = Seats()
-        self._recycler = Recycler(self._seats, self._successor, self._changed, log)
+        self._recycler = Recycler(self._seats, self._successor, self._changed, log, devices.crowded)
         self._moved = asyncio.Event()
         self._live = False
         self._outage = Outage(log)
@@ -76,6 +79,7 @@ class Pool:
             jitter=random.random,  # not a secret
             kills=kills,
             limits=limits or Limits(),
+            devices=devices,
         )
 
     # ── from start to stop ───────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from bentod.plan.model import ServicePlan
+from bentod.plan.model import ServicePlan, WorkerPlan
 from bentod.supervise.exit import Exit
 from bentod.supervise.recycle import Seen, due, heavy, retry_s
 from bentod.supervise.seats import Seats
@@ -15,14 +15,19 @@ from bentod.supervise.worker import SupervisedWorker
 
 Make = Callable[[SupervisedWorker], SupervisedWorker]
 """A worker that is to follow this one, with its plan and its history."""
+Crowded = Callable[[WorkerPlan, int], str]
+"""Why there is no room for a second process beside a worker's on its GPUs; empty if there is."""
 
 
 class Recycler:
     """Decides by what `observe` is told, and acts in a task of its own. `changed` is called when the holder of an index
     is another."""
 
-    def __init__(self, seats: Seats, make: Make, changed: Callable[[], None], log: Callable[..., None]) -> None:
+    def __init__(
+        self, seats: Seats, make: Make, changed: Callable[[], None], log: Callable[..., None], crowded: Crowded
+    ) -> None:
         self._seats = seats
+        self._crowded = crowded
         self._make = make
         self._changed = changed
         self._log = log
@@ -51,8 +56,12 @@ class Recycler:
                 size = memory(pid) if service.recycle.max_memory is not None else None
                 reason = due(service.recycle, Seen(calls.get(pid, 0), age_s, size, worker.luck))
             if reason:
+                crowded = (
+                    self._crowded(worker.plan, pid) if service.reload == "auto" and worker.plan.grant.shares else ""
+                )
+                reason += f"; it stops first: {crowded}" if crowded else ""
                 self._log("worker.recycling", worker=worker.plan.index, pid=pid, reason=reason)
-                stop_first = service.reload == "stop_first"
+                stop_first = crowded or service.reload == "stop_first"
                 self._task = asyncio.create_task((self._stop_first if stop_first else self._overlap)(worker, pid, now))
                 return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from bentod.supervise.devices import Devices, NoDevices
 from bentod.supervise.exit import KillCounter
 from bentod.supervise.life import Launcher
 from bentod.supervise.limits import Limits
@@ -15,7 +16,8 @@ from bentod.wire.messages import Method, WorkerRoute
 class Surroundings:
     """What the workers of a pool share. `pins` are the files that the next process must import, `rehearse` has a
     worker answer the examples (empty: it did), `live` tells whether the pool has gone live, `changed` is called after
-    every move, `log` with each event and its keys. `limits` holds processes to what they were granted."""
+    every move, `log` with each event and its keys. `limits` holds processes to what they were granted,
+    `devices` knows the GPUs."""
 
     launcher: Launcher
     project: str
@@ -28,6 +30,7 @@ class Surroundings:
     jitter: Callable[[], float]
     kills: KillCounter
     limits: Limits = field(default_factory=Limits)
+    devices: Devices = field(default_factory=NoDevices)
 
 
 @dataclass(slots=True)

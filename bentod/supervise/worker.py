@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from bentod.plan.model import ServicePlan, WorkerPlan
+from bentod.supervise.devices import occupied, vacant
 from bentod.supervise.exit import Exit, not_started
 from bentod.supervise.life import Life
 from bentod.supervise.orders import orders
@@ -194,6 +195,8 @@ class SupervisedWorker:
     async def _live(self) -> Exit:
         """One process from its start to its end."""
         around = self._around
+        if not await vacant(around.devices, self.service.name, self.plan, self._stopping):
+            return Exit("told", "stopped")
         self._socket = str(around.launcher.socket_path())
         self._ready_at, self.traceback, self.luck = None, "", around.jitter()
         self._life, self._born = None, _now()
@@ -201,6 +204,7 @@ class SupervisedWorker:
             child = await around.launcher.launch(self.service, self.plan)
         except OSError as error:
             return not_started(error, around.project)
+        ended = occupied(around.devices, self.service.name, self.plan, child.pid)
         guard = around.limits.guard(child.pid, self.service, self.plan, around.log)
         self._life = life = Life(child, self.service, self, around.kills, guard)
         around.log("worker.started", worker=self.plan.index, pid=child.pid)
@@ -209,6 +213,7 @@ class SupervisedWorker:
             life.end()
         try:
             found = await life.run(orders(self.service, self.plan, self._socket, around))
+            ended(found)
         finally:
             around.launcher.remove_socket(self._socket)
             await around.limits.release(guard)
