@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "logs": "show what the daemon and the workers said",
     "events": "show what happened to the daemon and its processes",
     "upgrade": "replace the running daemon by the bentod that is installed now, without a pause",
+    "inventory": "say what this host has for workers: CPUs, memory, GPUs and who computes on them",
     "lock": "write down what the spec leaves open: commits of models, versions and hashes of packages",
     "render": "write the spec as a Dockerfile, for Docker Compose, Kubernetes or systemd",
     "build-image": "build a container image that runs the spec",

@@ -1,7 +1,7 @@
 """The process that asks NVIDIA's driver: a question is a line with a number, an answer a line of JSON with the same.
 
-With `once`, errors are not waited for. It ends when nobody is left to ask, even while a call of the driver hangs; and after an answer that tells of failures,
-since a driver that has come back is seen only by a process that loads it anew.
+It ends when nobody is left to ask, even while a call of the driver hangs; and after an answer that tells of failures,
+since a driver that has come back is seen only by a process that loads it anew. With `once` it does not wait for errors.
 """
 
 from __future__ import annotations

@@ -1,77 +1,12 @@
-"""What this host has left: the least of what the system and each control group say."""
+"""What services need of this host, as it is measured."""
 
 from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from bentod.daemon.inventory import available_memory, usage
+from bentod.daemon.inventory import usage
 from bentod.plan.difference import Usage
 from tests.support.stage import FakeStage, plan, service
-
-V2, V1 = "sys/fs/cgroup", "sys/fs/cgroup/memory"
-SPARE = {"proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:    1000 kB\n"}
-MIB = 1024 * 1000
-
-
-@pytest.fixture
-def host(tmp_path):
-    def write(own="", **files):
-        for name, text in {**SPARE, "proc/self/cgroup": own, **files.get("files", {})}.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return available_memory(tmp_path)
-
-    return write
-
-
-def v2(group, most, used, stat=""):
-    place = f"{V2}/{group}".rstrip("/")
-    return {f"{place}/memory.max": most, f"{place}/memory.current": used, f"{place}/memory.stat": stat}
-
-
-def v1(group, most, used, stat=""):
-    place = f"{V1}/{group}".rstrip("/")
-    return {
-        f"{place}/memory.limit_in_bytes": most,
-        f"{place}/memory.usage_in_bytes": used,
-        f"{place}/memory.stat": stat,
-    }
-
-
-@pytest.mark.parametrize(
-    ("own", "files", "left"),
-    [
-        ("", {}, MIB),
-        ("0::/\n", v2("", "500\n", "200\n"), 300),
-        ("0::/\n", v2("", "max\n", "200\n"), MIB),
-        ("0::/\n", v2("", "500\n", "900\n"), 0),
-        ("0::/a.slice/b.service\n", v2("a.slice/b.service", "max", "1") | v2("a.slice", "700", "100"), 600),
-        ("0::/a.slice/b.service\n", v2("a.slice/b.service", "50", "10") | v2("a.slice", "700", "100"), 40),
-        ("0::/elsewhere/in/docker\n", v2("", "500", "100"), 400),
-        ("0::/../out\n", v2("", "500", "100"), 400),
-        ("0::/\n", v2("", "500", "500", "anon 1\ninactive_file 123\nactive_file 7\n"), 123),
-        ("0::/\n", v2("", "500", "500", "inactive_file much\n"), 0),
-        ("4:cpu,memory:/x\n0::/x\n", v1("x", "500", "100"), 400),
-        ("4:memory:/x\n", v1("x", "500", "450", "inactive_file 1\ntotal_inactive_file 30\n"), 80),
-        ("4:memory:/x\n", v1("x", "9223372036854771712", "100") | v1("", "9223372036854771712", "100"), MIB),
-        ("4:cpu:/x\n", v1("x", "500", "100"), MIB),
-        ("nonsense\n", v2("", "500", "100"), MIB),
-    ],
-)
-def test_the_least_that_is_left_counts(host, own, files, left):
-    assert host(own, files=files) == left
-
-
-def test_a_limit_is_known_though_the_system_tells_nothing(host):
-    assert host("0::/\n", files={**v2("", "500", "100"), "proc/meminfo": ""}) == 400
-    assert host("4:memory:/\n", files={**v1("", "9223372036854771712", "1"), "proc/meminfo": "MemAvailable:\n"}) is None
-
-
-def test_where_nothing_is_told_nothing_is_known(tmp_path):
-    assert available_memory(tmp_path) is None
 
 
 def test_the_usage_of_workers_that_are_not_there_is_nothing():
