@@ -56,11 +56,12 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Why a service does not fit: the key of its `resources` that cannot be kept, and the arithmetic."""
+    """Why a service does not fit: the key of its `resources` that cannot be kept, the arithmetic, what would help."""
 
     service: str
     key: str
     message: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
