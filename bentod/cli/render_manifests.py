@@ -14,6 +14,7 @@ from bentod.render.cluster import Cluster
 from bentod.render.compose import Host, compose
 from bentod.render.deployment import Deployment, Wishes, deployment
 from bentod.render.kubernetes import kubernetes
+from bentod.render.room import Asked
 from bentod.spec.load import Loaded
 
 T = TypeVar("T")
@@ -51,9 +52,7 @@ def _deployment(args: argparse.Namespace, loaded: Loaded) -> Deployment:
         settings=dict(args.env or ()),
         specs=tuple(_inside(path, loaded.directory) for path in loaded.files),
         kept=loaded.env_file_values.keys(),
-        gpus=args.gpus,
-        cpus_m=args.cpus,
-        memory=args.memory,
+        room=Asked(gpus=args.gpus, cpus_m=args.cpus, memory=args.memory),
     )
     return deployment(loaded.spec, loaded.as_written, wishes)
 

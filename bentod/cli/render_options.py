@@ -108,12 +108,20 @@ OPTIONS = (
         },
     ),
     Option("--port", _MANIFESTS, {"metavar": "N", "type": int, "help": "what is published (3000), the Service's (80)"}),
-    Option("--gpus", _MANIFESTS, {"metavar": "N", "type": int, "help": "GPUs (default: 1 if `build.cuda` is set)"}),
     Option(
-        "--cpus", _MANIFESTS, {"metavar": "N", "type": _thousandths, "help": "CPUs: a limit; of pods, a request (1)"}
+        "--gpus",
+        _MANIFESTS,
+        {"metavar": "N", "type": int, "help": "GPUs (by `resources`, else 1 if `build.cuda` is set)"},
     ),
     Option(
-        "--memory", _MANIFESTS, {"metavar": "SIZE", "type": _size, "help": "memory: a limit; of pods, a request too"}
+        "--cpus",
+        _MANIFESTS,
+        {"metavar": "N", "type": _thousandths, "help": "CPUs: a limit; of pods, a request (by `resources`, else 1)"},
+    ),
+    Option(
+        "--memory",
+        _MANIFESTS,
+        {"metavar": "SIZE", "type": _size, "help": "memory: a limit; of pods, a request too (by `resources`)"},
     ),
     Option(
         "--models",

@@ -44,9 +44,9 @@ def compose(deployment: Deployment, host: Host) -> str:
         "models_at": MODELS_AT,
         "cache": CACHE_AT if deployment.models == "fetch" else "",
         **cached(),
-        "cpus": "" if deployment.cpus_m is None else f"{deployment.cpus_m / 1000:g}",
-        "memory": "" if deployment.memory is None else f"{deployment.memory}b",
-        "gpus": deployment.gpus,
+        "cpus": "" if deployment.room.most_cpus_m is None else f"{deployment.room.most_cpus_m / 1000:g}",
+        "memory": "" if deployment.room.memory is None else f"{deployment.room.memory}b",
+        "gpus": deployment.room.gpus,
     }
     return rendered("compose/compose.yaml.j2", values, _FILTERS)
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bentod.plan import times
+from bentod.plan.build import demands
 from bentod.plan.image import USER
 from bentod.render.recipes import Unwritable
+from bentod.render.room import Asked, Room, room
 from bentod.spec.build_fields import IMAGE
 from bentod.spec.model import Spec
 from bentod.spec.variables import Variable, constant, variables
@@ -31,7 +33,6 @@ OF_THE_IMAGE = frozenset(
 _LONGEST_IMAGE = 500
 _WHERE_IT_LISTENS = ("BENTOD_LISTEN", "PORT")
 _LONGEST_VARIABLE = 253
-_MOST_GPUS = 64
 Models = Literal["none", "bake", "mount", "fetch"]
 
 
@@ -39,16 +40,13 @@ Models = Literal["none", "bake", "mount", "fetch"]
 class Wishes:
     """What is said besides the spec. `image` is a reference. `settings` are variables whose values may be read by
     everybody. `specs` are the spec's files, from the project's folder. `kept` are the names of those that the spec's
-    `env_files` set: no image has these files. `gpus` is None for one if the image has CUDA. `cpus_m` are thousandths of
-    a CPU, `memory` is in bytes; None: nothing is said of it."""
+    `env_files` set: no image has these files. `room` is what is said in place of what follows from `resources`."""
 
     image: str
     settings: Mapping[str, str] = field(default_factory=dict)
     specs: tuple[str, ...] = ()
     kept: Collection[str] = ()
-    gpus: int | None = None
-    cpus_m: int | None = None
-    memory: int | None = None
+    room: Asked = field(default_factory=Asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +71,7 @@ class Deployment:
     models: Models = "none"
     hub: bool = False
     """Whether a model comes from Hugging Face."""
-    gpus: int = 0
-    cpus_m: int | None = None
-    memory: int | None = None
+    room: Room = field(default_factory=Room)
     path_prefix: str = ""
     start_s: float = 120.0
     stop_s: float = 60.0
@@ -99,9 +95,7 @@ def deployment(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes) -> Dep
         group=int(group or user),
         models=models,
         hub=any(model.source.startswith("hf://") for model in spec.models.values()),
-        gpus=_gpus(spec, wishes.gpus),
-        cpus_m=wishes.cpus_m,
-        memory=wishes.memory,
+        room=room(demands(spec), len(spec.services), spec.server.gateways, wishes.room, spec.build.cuda is not None),
         path_prefix=spec.server.path_prefix,
         start_s=times.start_s(service.start_timeout_s for service in spec.services.values()) + fetch_s,
         stop_s=times.stop_s(spec.server.drain_timeout_s),
@@ -139,10 +133,3 @@ def _wanted(spec: Spec, as_written: Mapping[str, Any], wishes: Wishes, models: M
         if len(name) > _LONGEST_VARIABLE:
             raise Unwritable(f"the variable `{name[:40]}…` has a name of more than {_LONGEST_VARIABLE} characters")
     return tuple(wanted[name] for name in sorted(wanted))
-
-
-def _gpus(spec: Spec, wished: int | None) -> int:
-    gpus = wished if wished is not None else int(spec.build.cuda is not None)
-    if not 0 <= gpus <= _MOST_GPUS:
-        raise Unwritable(f"{gpus} GPUs are not between 0 and {_MOST_GPUS}")
-    return gpus

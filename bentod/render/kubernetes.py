@@ -14,6 +14,7 @@ from bentod.render.cluster import Cluster, check
 from bentod.render.deployment import CACHE_AT, Deployment, cached
 from bentod.render.names import as_annotations, label_value, resource_name, service_name
 from bentod.render.recipes import Filters, Unwritable, Written, rendered
+from bentod.render.room import Room
 from bentod.render.scalars import block, quoted, truth, whole
 
 _ROUTERS_S = 5
@@ -87,16 +88,24 @@ def _pod(deployment: Deployment, cluster: Cluster) -> dict[str, Any]:
         "grace_s": _ROUTERS_S + deployment.stop_s + KILL_AFTER_S,
         "progress_s": max(600.0, deployment.start_s * 2),
         "start_tries": max(1.0, deployment.start_s / _TRY_S),
-        "cpu": cpus(1000 if deployment.cpus_m is None else deployment.cpus_m),
-        "memory": "" if deployment.memory is None else size(deployment.memory),
-        "memory_request": size(_GIB if deployment.memory is None else deployment.memory),
-        "gpus": deployment.gpus,
-        "gpu_count": str(deployment.gpus),
+        **_resources(deployment.room),
         "mounted": deployment.models == "mount",
         "models_at": MODELS_AT,
         "cache": CACHE_AT if deployment.models == "fetch" else "",
         **cached(),
         "claim": cluster.claim or (resource_name(deployment.name, "models") if deployment.models == "mount" else ""),
+    }
+
+
+def _resources(room: Room) -> dict[str, Any]:
+    """Requests and limits. Memory beyond its limit ends a pod, so that is requested, too."""
+    needed = max(_GIB, room.least_memory or 0) if room.memory is None else room.memory
+    return {
+        "cpu": cpus(1000 if room.cpus_m is None else room.cpus_m),
+        "memory": "" if room.memory is None else size(room.memory),
+        "memory_request": size(needed),
+        "gpus": room.gpus,
+        "gpu_count": str(room.gpus),
     }
 
 

@@ -5,6 +5,7 @@ import pytest
 from bentod.render.deployment import Wishes, deployment
 from bentod.render.names import as_annotations, label_value, service_name
 from bentod.render.recipes import Unwritable
+from bentod.render.room import Asked
 from bentod.spec.load import load
 from bentod.spec.variables import Variable
 from tests.support.project import project
@@ -69,13 +70,13 @@ def test_models_that_are_fetched_take_their_time_and_maybe_a_token(tmp_path):
 @pytest.mark.parametrize(("cuda", "wished", "gpus"), [(None, None, 0), ("12", None, 1), ("12", 0, 0), (None, 4, 4)])
 def test_gpus(tmp_path, cuda, wished, gpus):
     build = {"cuda": cuda} if cuda else {}
-    assert made(tmp_path, {}, Wishes(image="a", gpus=wished), build=build).gpus == gpus
+    assert made(tmp_path, {}, Wishes(image="a", room=Asked(gpus=wished)), build=build).room.gpus == gpus
 
 
 @pytest.mark.parametrize(("gpus", "settings"), [(-1, {}), (65, {}), (None, {"A" * 254: ""}), (None, {"PORT": "1"})])
 def test_what_nobody_can_give_is_refused(tmp_path, gpus, settings):
     with pytest.raises(Unwritable):
-        made(tmp_path, {}, Wishes(image="a", gpus=gpus, settings=settings))
+        made(tmp_path, {}, Wishes(image="a", room=Asked(gpus=gpus), settings=settings))
 
 
 @pytest.mark.parametrize(

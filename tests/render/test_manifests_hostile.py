@@ -15,6 +15,7 @@ from bentod.render.deployment import Wishes, deployment
 from bentod.render.kubernetes import kubernetes
 from bentod.render.names import as_annotations, label_value
 from bentod.render.recipes import Unwritable
+from bentod.render.room import Asked
 from bentod.spec.model import Spec
 from tests.support.manifests import compose_tree, kubernetes_trees
 from tests.support.yaml_tree import tree
@@ -78,9 +79,11 @@ def wishes_of(one, two, three, bits):
         image="app:1",
         settings={"LOG": one, "X": two} if bits & 256 else {},
         specs=(two, one) if bits & 128 else (),
-        gpus=2 if bits & 512 else None,
-        cpus_m=(None, 500, 2000, 1)[bits >> 10 & 3],
-        memory=(None, 1, 1 << 30, 3 << 20)[bits >> 12 & 3],
+        room=Asked(
+            gpus=2 if bits & 512 else None,
+            cpus_m=(None, 500, 2000, 1)[bits >> 10 & 3],
+            memory=(None, 1, 1 << 30, 3 << 20)[bits >> 12 & 3],
+        ),
     )
     specs = {f"a{CONTROLS.sub('', one).replace(':', '')}.yaml": three, "b.toml": f"{two}\n"} if bits & 1 << 14 else {}
     cluster = Cluster(

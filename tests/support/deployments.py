@@ -5,6 +5,7 @@ from pathlib import Path
 from bentod.render.cluster import Cluster
 from bentod.render.compose import Host
 from bentod.render.deployment import Deployment, Wishes, deployment
+from bentod.render.room import Room
 from bentod.spec.load import load
 from bentod.spec.variables import Variable
 
@@ -24,9 +25,7 @@ GPU = Deployment(
     user=1000,
     group=50,
     models="mount",
-    gpus=2,
-    cpus_m=2500,
-    memory=3 * 1024**3,
+    room=Room(2, 2500, 2500, 3 * 1024**3, 3 * 1024**3),
     path_prefix="/v1",
     start_s=660.5,
     stop_s=179.2,
@@ -34,7 +33,11 @@ GPU = Deployment(
 FETCH = Deployment(
     name="fetch", version="", image="fetch:latest", variables=(Variable("HF_TOKEN", False),), models="fetch", hub=True
 )
-MADE = {"plain": PLAIN, "gpu-mounted": GPU, "fetched": FETCH}
+PROMISED = Deployment(
+    name="promised", version="2", image="promised:2", room=Room(1, 3000, 4000, 9 * 1024**3, 9 * 1024**3)
+)
+HALF = Deployment(name="half", version="2", image="half:2", room=Room(0, 2500, None, None, 5 * 1024**3))
+MADE = {"plain": PLAIN, "gpu-mounted": GPU, "fetched": FETCH, "promised": PROMISED, "half-promised": HALF}
 HOSTS = {"gpu-mounted": Host(port=8080, models="../my models/$x")}
 CLUSTERS = {
     "gpu-mounted": Cluster(

@@ -42,12 +42,12 @@ def compose_tree(made, host):
     if made.models == "fetch":
         service["volumes"] = [{"type": "volume", "source": "models", "target": "/var/tmp"}]
     resources = {}
-    if made.cpus_m is not None:
-        resources.setdefault("limits", {})["cpus"] = f"{made.cpus_m / 1000:g}"
-    if made.memory is not None:
-        resources.setdefault("limits", {})["memory"] = f"{made.memory}b"
-    if made.gpus:
-        device = {"driver": "nvidia", "count": made.gpus, "capabilities": ["gpu"]}
+    if made.room.most_cpus_m is not None:
+        resources.setdefault("limits", {})["cpus"] = f"{made.room.most_cpus_m / 1000:g}"
+    if made.room.memory is not None:
+        resources.setdefault("limits", {})["memory"] = f"{made.room.memory}b"
+    if made.room.gpus:
+        device = {"driver": "nvidia", "count": made.room.gpus, "capabilities": ["gpu"]}
         resources["reservations"] = {"devices": [device]}
     service |= {"deploy": {"resources": resources}} if resources else {}
     tree = {"name": made.name, "services": {made.name: service}}
@@ -151,7 +151,7 @@ def pod_tree(made, cluster):
             {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", **same}
             for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
         ],
-        **({"tolerations": gpu} if made.gpus else {}),
+        **({"tolerations": gpu} if made.room.gpus else {}),
         "containers": [container_tree(made, cluster)],
         "volumes": volume_trees(made, cluster),
     }
@@ -172,9 +172,10 @@ def container_tree(made, cluster):
         mounts.append({"name": "spec", "mountPath": f"/app/{path}", "subPath": f"spec-{index}", "readOnly": True})
     mounts += [{"name": "models", "mountPath": "/models", "readOnly": True}] if made.models == "mount" else []
     mounts += [{"name": "models", "mountPath": "/var/tmp"}] if made.models == "fetch" else []
-    memory = {} if made.memory is None else {"memory": quantity(made.memory)}
-    limits = memory | ({"nvidia.com/gpu": str(made.gpus)} if made.gpus else {})
-    millis = 1000 if made.cpus_m is None else made.cpus_m
+    memory = {} if made.room.memory is None else {"memory": quantity(made.room.memory)}
+    limits = memory | ({"nvidia.com/gpu": str(made.room.gpus)} if made.room.gpus else {})
+    least = {"memory": quantity(max(1024**3, made.room.least_memory or 0))}
+    millis = 1000 if made.room.cpus_m is None else made.room.cpus_m
     cpu = str(millis // 1000) if millis % 1000 == 0 else f"{millis}m"
 
     def probe(path, period, timeout, tries):
@@ -192,7 +193,7 @@ def container_tree(made, cluster):
         "readinessProbe": probe("/readyz", 5, 3, 2),
         "livenessProbe": probe("/livez", 10, 5, 3),
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
-        "resources": {"requests": {"cpu": cpu, "memory": "1Gi", **memory}, **({"limits": limits} if limits else {})},
+        "resources": {"requests": {"cpu": cpu, **least, **memory}, **({"limits": limits} if limits else {})},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
