@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Room:
-    """Where services are placed. `look` is asked only if a spec has something to place: it may take a while. `held` is
-    what the workers that run have, by service."""
+    """Where services are placed. `look` is asked only if a spec has something to place, and for GPUs only if it wants
+    some: it may take a while. `held` is what the workers that run have, by service."""
 
-    look: Callable[[], Inventory]
+    look: Callable[[bool], Inventory]
     held: Mapping[str, Sequence[Grant]] = field(default_factory=dict)
 
 
@@ -37,8 +37,12 @@ def here(
     """This host: the GPUs that `environ` lets be given, without those that are `out` (UUID → why), and without what the
     workers of the daemons `parents` use."""
 
-    def look() -> Inventory:
-        from bentod.inventory.take import take  # only specs that ask for something of the host need it
+    def look(gpus: bool) -> Inventory:
+        if not gpus:
+            from bentod.inventory.here import here  # only specs that ask for something of the host need it
+
+            return here()
+        from bentod.inventory.take import take
         from bentod.plan.visible import visible
 
         return less(visible(take(environ), environ), out or {}, {os.getpid(), *parents})
@@ -46,8 +50,9 @@ def here(
     return Room(look, held or {})
 
 
-def less(inventory: Inventory, out: Mapping[str, str], parents: Collection[int]) -> Inventory:
-    """The inventory as services can be placed in it: what is out is out, and what ours use is there to be given."""
+def less(inventory: Inventory, out: Mapping[str, str], parents: Collection[int] = ()) -> Inventory:
+    """The inventory as services can be placed in it: what is out is out, and what the children of `parents` use is
+    there to be given."""
     groups = {one.group for device in inventory.devices for one in device.processes}
     found = inventory.without({group for group in groups if group and _parent(group) in parents})
     devices = tuple(
@@ -65,7 +70,7 @@ def placed(loaded: Loaded, room: Room | None) -> tuple[Placement | None, Invento
         return None, None
     from bentod.plan.devices import place
 
-    inventory = room.look()
+    inventory = room.look(any(demand.needs.computes for demand in wanted))
     placement = place(wanted, inventory, room.held)
     if placement.lacks:
         raise PlanError([problem(lack, loaded) for lack in placement.lacks])
