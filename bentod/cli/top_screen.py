@@ -15,6 +15,8 @@ from typing import Any, TextIO
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J"
 _LEAVE = "\x1b[?25h\x1b[?1049l"
 _HOME, _END_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
+_OTHERS = {"C": "?", "Z": " "}
+"""What is shown for controls, and for blanks and separators of all kinds."""
 
 
 class Screen:
@@ -67,8 +69,10 @@ def size(stream: TextIO) -> tuple[int, int]:
 
 
 def painted(lines: Sequence[str], columns: int, rows: int) -> str:
-    """What to write so that a terminal of this size shows the beginning of these lines."""
-    return _HOME + f"{_END_OF_LINE}\r\n".join(fitted(lines, columns, rows)) + _END_OF_LINE + _REST
+    """What to write so that a terminal of this size shows the beginning of these lines. A line is erased before it is
+    written: after one that is full the cursor still stands on its last sign."""
+    *before, last = fitted(lines, columns, rows) or [""]
+    return _HOME + "".join(f"{_END_OF_LINE}{line}\r\n" for line in before) + _REST + last
 
 
 def fitted(lines: Sequence[str], columns: int, rows: int) -> list[str]:
@@ -85,7 +89,7 @@ def cut(text: str, columns: int) -> str:
         room -= _width(sign)
         if room < 0:
             break
-        shown.append("?" if unicodedata.category(sign)[0] == "C" else sign)
+        shown.append(_OTHERS.get(unicodedata.category(sign)[0], sign))
     return "".join(shown)
 
 
