@@ -12,7 +12,7 @@ import queue
 import sys
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from bentod.inventory.errors import Errors
@@ -65,12 +65,13 @@ def main() -> None:
         found = _caught(driver.gpus) or Gpus()
         if "once" not in sys.argv:
             errors.watch(driver.handles, driver.instances)
+        found = replace(found, last=_stale(found, time.monotonic() - began_s))
         speaker.say({"answer": question, **asdict(found)})
-        if _stale(found, time.monotonic() - began_s):
+        if found.last:
             return
         question = questions.get()
     if wrong is not None:
-        speaker.say({"answer": question, **asdict(wrong)})
+        speaker.say({"answer": question, **asdict(replace(wrong, last=True))})
 
 
 def _caught(ask: Any) -> Gpus | None:

@@ -12,7 +12,7 @@ from bentod.inventory.gpus import Gpus
 from bentod.plan.inventory import DeviceEvent
 
 COMMAND = (sys.executable, "-P", "-m", "bentod.inventory")
-LONGEST_LINE = 8 << 20
+LONGEST_LINE = 4 << 20
 NONSENSE = "the process that asks NVIDIA's driver says what cannot be understood"
 
 
@@ -53,8 +53,9 @@ def _gpus(data: dict[str, Any]) -> Gpus:
     codes = data.pop("codes", None) or {}
     if not all(isinstance(code, int) for code in codes.values()):
         raise ValueError(NONSENSE)
+    last = bool(data.pop("last", False))
     found = inventory({**data, "cpus": 1})
-    return Gpus(found.devices, found.gpus, found.reason, found.driver, codes)
+    return Gpus(found.devices, found.gpus, found.reason, found.driver, codes, last)
 
 
 def _event(data: dict[str, Any]) -> DeviceEvent:

@@ -14,13 +14,15 @@ _SPLIT = "it is in MIG mode now, and its instances are the devices"
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """The part of an Inventory that the driver tells. `codes`: NVML's errors of the devices that failed, by index."""
+    """The part of an Inventory that the driver tells. `codes`: NVML's errors of the devices that failed, by index.
+    `last`: who said it says nothing more, another process may learn more."""
 
     devices: tuple[Device, ...] = ()
     gpus: Literal["ok", "none", "failed"] = "ok"
     reason: str = ""
     driver: str = ""
     codes: Mapping[str, int] | None = None
+    last: bool = False
 
 
 def failed(reason: str) -> Gpus:

@@ -77,14 +77,13 @@ class Probe:
             found = await self._talk.ask(timeout_s)
         except Unanswered as error:
             found = failed(str(error))
-        if self._talk is not None and (found.gpus != "ok" or self._talk.over):
-            # One that tells of failures ends by itself: a driver that is back is seen by a new process only.
+        if self._talk is not None and (found.last or self._talk.over or found.gpus != "ok"):
             await self.stop()
         return found
 
     def _take_in(self, found: Gpus) -> None:
-        bad = found.gpus != "ok" or (bool(found.devices) and all(one.state == "failed" for one in found.devices))
-        self._failures = self._failures + 1 if bad else 0
+        working = not found.devices or any(one.state == "ok" for one in found.devices)
+        self._failures = 0 if found.gpus == "ok" and working else self._failures + 1
         self._again_s = self._clock() + pause_s(self._failures)
         self._last = remembered(self._known, found)
         happened = list(news(self._known, self._last))

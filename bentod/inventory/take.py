@@ -69,7 +69,7 @@ def _answer(child: subprocess.Popen[bytes], timeout_s: float) -> Gpus:
     with contextlib.suppress(BrokenPipeError):  # its end says more
         child.stdin.write(question(1))
     deadline = time.monotonic() + timeout_s
-    data = b""
+    data = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
         while len(data) < LONGEST_LINE:
@@ -78,10 +78,12 @@ def _answer(child: subprocess.Popen[bytes], timeout_s: float) -> Gpus:
             more = os.read(child.stdout.fileno(), 1 << 16)
             if not more:
                 return _end(child)
-            *lines, data = (data + more).split(b"\n")
-            for line in lines:
-                if (found := _gpus(line)) is not None:
+            data += more
+            while b"\n" in more:
+                line, _, rest = data.partition(b"\n")
+                if (found := _gpus(bytes(line))) is not None:
                     return found
+                data, more = rest, bytes(rest)
     return failed(NONSENSE)
 
 
