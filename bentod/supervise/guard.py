@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bentod.spec.quantities import size_text
@@ -28,10 +28,11 @@ Log = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look at a process: its memory in bytes (None: not asked), whether it had left its CPUs, which of these are
-    gone, and why it cannot be held to them."""
+    """One look at a process: its memory in bytes (None: not asked), the CPUs that were its own then, whether it had left
+    them, which of them are gone, and why it cannot be held to them."""
 
     memory: int | None = None
+    cpus: tuple[int, ...] = ()
     strayed: bool = False
     gone: tuple[int, ...] = ()
     refused: str = ""
@@ -100,17 +101,17 @@ class Guard:
     def look(self, pids: Sequence[int], page: int) -> Seen:
         """What its processes do now; threads that have left its CPUs are brought back."""
         seen = self._pinned(pids)
-        return Seen(self._weigh(pids, page), seen.strayed, seen.gone, seen.refused)
+        return replace(seen, memory=self._weigh(pids, page))
 
     def _pinned(self, pids: Sequence[int]) -> Seen:
         """Threads that are born meanwhile are where those are that bear them, so they are pinned twice."""
-        if self._loose or not (self._cpus or self._moved):
-            return Seen()
         cpus, refused = self._cpus, ""
+        if self._loose or not (cpus or self._moved):
+            return Seen(cpus=cpus)
         strayed = bool(cpus) and affinity.strayed(threads(pids), cpus)
         if strayed or self._moved or self._told:
             refused = affinity.pin(threads(pids), cpus) or affinity.pin(threads(pids), cpus)
-        return Seen(None, strayed, affinity.gone(self.pid, cpus), refused)
+        return Seen(None, cpus, strayed, affinity.gone(self.pid, cpus), refused)
 
     def _weigh(self, pids: Sequence[int], page: int) -> int | None:
         limit = self._memory
@@ -130,6 +131,12 @@ class Guard:
 
     def take(self, seen: Seen) -> None:
         """Act upon what was seen."""
+        if seen.cpus == self._cpus:  # not if it was given others meanwhile
+            self._place(seen)
+        if seen.memory is not None and self._memory is not None:
+            self._judge(seen.memory, self._memory)
+
+    def _place(self, seen: Seen) -> None:
         self._tell(seen.gone, seen.refused)
         if self._moved and not seen.refused:
             self._log(
@@ -141,8 +148,6 @@ class Guard:
         elif seen.strayed and not seen.refused:
             self._stray()
         self._moved = False
-        if seen.memory is not None and self._memory is not None:
-            self._judge(seen.memory, self._memory)
 
     def _tell(self, gone: tuple[int, ...], refused: str) -> None:
         """CPUs that are gone, once; that a process cannot be held to any, too."""

@@ -15,9 +15,10 @@ from bentod.supervise.guard import Guard, Log, Seen
 from bentod.supervise.processes import members
 
 LOOK_S = 0.5
-_SLOWEST_S = 2.0
+_SLOWLY = 4.0
+"""So many times the time between two looks at memory may pass where only CPUs are looked at."""
 _SHARE = 0.05
-"""Looking takes no more of the time than this, but there is a look every `_SLOWEST_S` at least."""
+"""Looking takes no more of the time than this, as long as no more passes between two looks than that."""
 _TRIES, _TRY_S = 50, 0.02
 
 
@@ -88,8 +89,9 @@ class Limits:
                 if guard in self._guards:
                     guard.take(seen)
             took_s = time.monotonic() - begun
-            least_s = self._look_s if any(guard.weighs for guard in guards) else _SLOWEST_S
-            wait_s = min(_SLOWEST_S, max(least_s, took_s / _SHARE))
+            slowest_s = self._look_s * _SLOWLY
+            least_s = self._look_s if any(guard.weighs for guard in guards) else slowest_s
+            wait_s = min(slowest_s, max(least_s, took_s / _SHARE))
 
     def _seen(self, guards: Sequence[Guard]) -> list[Seen]:
         found = members({guard.pid for guard in guards})

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 
 from bentod.supervise.pool import Pool
-from bentod.supervise.process import attach
-from bentod.supervise.spawn import spawn
 from bentod.supervise.state import WorkerState
 from tests.support.children import Events, plan, policy
 from tests.support.daemon import alive, eventually
 from tests.support.loops import run, until
+from tests.support.real import READY, RealLauncher, started
 
-ROOT = Path(__file__).parents[2]
-READY = """
-import ctypes, os, signal, socket, subprocess, sys, time
-from bentod.wire.blocking import BlockingChannel
-from bentod.wire.orders import Ready
-channel = BlockingChannel(socket.socket(fileno=int(sys.argv[1])))
-channel.receive()
-channel.send(Ready((), 0.1))
-"""
 HOLDS_THE_INTERPRETER = READY + "ctypes.PyDLL(None).sleep(600)"
 IGNORES = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(600)"
 FORKS = READY + (
@@ -35,34 +22,6 @@ FORKS = READY + (
     "one = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)\n"
     "one.stdout.readline(); print(one.pid, flush=True); time.sleep(600)"
 )
-
-
-class RealLauncher:
-    """Launches Python with some code. `lines` is what they wrote."""
-
-    def __init__(self, code, folder, socket_folder):
-        self.code, self.folder, self.lines = code, folder, []
-        self._sockets = (socket_folder / str(number) for number in itertools.count())
-
-    async def launch(self, service, worker):
-        del service, worker
-        argv = [sys.executable, "-c", self.code]
-        spawned = spawn(argv, {"PYTHONPATH": str(ROOT)}, self.folder, capture=True)
-        return await attach(spawned, lambda _, line: self.lines.append(line))
-
-    def socket_path(self):
-        return next(self._sockets)
-
-    def remove_socket(self, path):
-        Path(path).unlink(missing_ok=True)
-
-
-def started(code, tmp_path, **changed):
-    """A pool of one real process."""
-    launcher, events = RealLauncher(code, tmp_path, tmp_path), Events()
-    pool = Pool(plan(**changed), tmp_path, launcher, lambda: None, events)
-    pool.start()
-    return pool, launcher, events
 
 
 @pytest.mark.parametrize("code", [HOLDS_THE_INTERPRETER, IGNORES, FORKS], ids=["holds", "ignores", "forks"])
