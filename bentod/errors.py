@@ -10,6 +10,7 @@ BentodError
 │  ├─ NotFound, MethodNotAllowed
 │  ├─ InvalidInput          errors: JSON Pointers into the body
 │  ├─ TargetRaised          the callable raised
+│  ├─ OutOfMemory           the callable had too little memory
 │  ├─ InvalidOutput, OutputCount, OutputUnserializable
 │  ├─ QueueFull, NotReady, WorkerLost, Draining
 │  ├─ DeadlineExceeded
@@ -137,6 +138,10 @@ class TargetRaised(CallError):
     """The callable raised; `status` is what the API's `errors` map says, if anything."""
 
     status: int | None = None
+
+
+class OutOfMemory(CallError):
+    """The callable had too little memory, the host's or a GPU's."""
 
 
 class InvalidOutput(CallError):

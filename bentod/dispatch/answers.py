@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bentod.dispatch.call import Answer, TargetFailure
+from bentod.dispatch.ceiling import Lesson
 from bentod.wire.entries import CHUNK, CHUNK_WITH, DONE, DONE_WITH, RAISED, Entry
 
 
@@ -34,6 +35,16 @@ def chunk(entry: Entry, queue_s: float) -> Answer:
         status, headers = rest
         return Answer(value, queue_s, run_s, status, headers)
     raise ValueError(f"unknown kind of answer {kind!r}")
+
+
+def lesson(entry: Entry) -> Lesson:
+    """What a worker learned of a batch that ran out of memory. Raises ValueError or TypeError for what is none."""
+    _, _, size, well, again = entry
+    if not (type(size) is type(well) is type(again) is int and size > 1 and 0 <= well < size and 0 <= again <= size):
+        raise ValueError(f"nothing is learned of {entry!r:.100}")
+    if not (well or again):
+        raise ValueError("a batch of which nothing became")
+    return Lesson(size, well, again)
 
 
 def _check_time(run_s: float) -> None:

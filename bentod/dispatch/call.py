@@ -142,15 +142,20 @@ Place = tuple[int, int, Call]
 
 class Batch:
     """Calls of one API that were sent together and hold one slot. `left` have no answer yet; `size` is what they weigh
-    together. `clean`: what it costs can be learned from it."""
+    together. `clean`: what it costs can be learned from it; `whole`: all its calls went well, in one run."""
 
-    __slots__ = ("calls", "clean", "left", "size")
+    __slots__ = ("calls", "clean", "left", "size", "whole")
 
     def __init__(self, calls: Sequence[Call], size: int, *, clean: bool) -> None:
         self.calls = calls
         self.left = len(calls)
         self.size = size
         self.clean = clean
+        self.whole = True
+
+    def spoil(self) -> None:
+        """Something went wrong with it."""
+        self.clean = self.whole = False
 
 
 class StreamCall(Call):

@@ -15,7 +15,7 @@ from bentod.dispatch.queue import Queue
 from bentod.dispatch.standing import Standing
 from bentod.dispatch.worker import Worker
 from bentod.errors import ClientGone, DeadlineExceeded
-from bentod.wire.entries import CANCEL, CHUNK, CHUNK_WITH, FREE, REFUSED, TAKEN, Entry
+from bentod.wire.entries import CANCEL, CHUNK, CHUNK_WITH, FREE, RAISED, REFUSED, SQUEEZED, TAKEN, Entry
 from bentod.wire.messages import ServiceRoute
 
 _SOME = 7
@@ -24,7 +24,8 @@ _SOME = 7
 
 class Dispatcher(Standing):
     """The calls and workers of one pool. `unusable` is called with the pid of a worker to replace, and the reason;
-    `killed` with a call and the pid of the worker that died of it.
+    `killed` with a call and the pid of the worker that died of it; `bounded` with a queue whose batches may be larger
+    or smaller from now on.
 
     `turn` is where among the workers this gateway begins, as a part of their number: several gateways do not see each
     other's calls, so each prefers workers of its own.
@@ -40,10 +41,12 @@ class Dispatcher(Standing):
         unusable: Callable[[int, str], None],
         turn: float = 0.0,
         killed: Callable[[Call, int], None] | None = None,
+        bounded: Callable[[Queue], None] | None = None,
     ) -> None:
         super().__init__(name, Crew(connect, self._received, self._lost, self._joined, turn))
         self._unusable = unusable
         self._killed = killed
+        self._bounded = bounded
         self._stop_timeout_s = 30.0
         self._loop = asyncio.get_running_loop()
         self._filling = False
@@ -204,16 +207,20 @@ class Dispatcher(Standing):
         try:
             for entry in entries:
                 kind = entry[0]
-                if kind == REFUSED:
-                    self._refused(worker.take_back(entry[1]))
-                elif kind == FREE:
-                    worker.offers[bool(entry[1])] = entry[2]
+                if kind <= RAISED:
+                    call = worker.held[entry[1]]
+                    finished.append((call, self._over(worker, call, entry)))
                 elif kind in (CHUNK, CHUNK_WITH):
                     call = worker.held[entry[1]]
                     call.chunk(answers.chunk(entry, call.sent - call.admitted))
+                elif kind == REFUSED:
+                    self._refused(worker.take_back(entry[1]))
+                elif kind == FREE:
+                    worker.offers[bool(entry[1])] = entry[2]
+                elif kind == SQUEEZED:
+                    self._squeezed(worker.held[entry[1]], entry)
                 else:
-                    call = worker.held[entry[1]]
-                    finished.append((call, self._over(worker, call, entry)))
+                    raise ValueError(f"unknown kind of answer {kind!r}")
             self._fill()
             worker.decline(self._crew.packer)
             if worker.link is not None:
@@ -223,6 +230,14 @@ class Dispatcher(Standing):
                 call.release()
                 call.finish(outcome)
         self._crew.let_go(worker)
+
+    def _squeezed(self, call: Call, entry: Entry) -> None:
+        """The batch of this call has run out of memory."""
+        if call.batch is None:
+            raise ValueError("a call that is in no batch")
+        call.batch.spoil()
+        if call.queue.ran_out(answers.lesson(entry)) and self._bounded is not None:
+            self._bounded(call.queue)
 
     def _refused(self, calls: Sequence[Call]) -> None:
         """Others have the slots."""
@@ -235,7 +250,7 @@ class Dispatcher(Standing):
         batch = call.batch
         outcome = answers.outcome(entry, call.sent - call.admitted, batch.size if batch is not None else 1)
         if batch is not None and not isinstance(outcome, Answer):
-            batch.clean = False
+            batch.spoil()
         if worker.over(call) and outcome.run_s:  # a call that was given up has not run
             self._learn(call, outcome.run_s)
         call.batch = None
@@ -249,10 +264,14 @@ class Dispatcher(Standing):
             self._lanes[call.is_async].ran(run_s)
             if call.id & _SOME == 0:
                 call.queue.learn(None, 1, run_s)
-        elif call.batch.clean:
+            return
+        batch, queue = call.batch, call.queue
+        if batch.clean:
             held_s = max(0.0, time.monotonic() - call.sent)
             self._lanes[call.is_async].ran(held_s)
-            call.queue.learn(call.group, call.batch.size, held_s)
+            queue.learn(call.group, batch.size, held_s)
+        if batch.size > queue.ceiling.hears and batch.whole:
+            queue.ceiling.went_well(batch.size)
 
     def _lost(self, worker: Worker) -> None:
         """A worker is gone. The calls that it may have begun have lost a worker; the others have only lost time."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from bentod.dispatch.arrivals import Arrivals
 from bentod.dispatch.call import Call
+from bentod.dispatch.ceiling import Ceiling, Lesson
 from bentod.dispatch.cost import Cost
 from bentod.dispatch.drain import Drain
 from bentod.dispatch.line import Line
@@ -78,6 +79,8 @@ class Queue:
     its traffic. `used` is the time of slots that it had, for fair shares; `batched` calls were sent in `batches`.
     `overdue`: what waits first was held as long as was decided.
 
+    `limits` are those that were given, with batches no larger than the `ceiling` that was learned.
+
     `api` is its name, and `home` the dispatcher of the pool that it is for; `heir` finds the queue that the API has now
     if a call of this one could be served from there, too."""
 
@@ -85,7 +88,8 @@ class Queue:
         self.api = ""
         self.home: Dispatcher | None = None
         self.heir: Callable[[], Queue | None] = _nobody
-        self.limits = limits
+        self._given = self.limits = limits
+        self.ceiling = Ceiling()
         self.waiting = 0
         self.running = 0
         self.slots = 0
@@ -98,6 +102,26 @@ class Queue:
         self._levels: dict[int, Line] = {}
         self._groups: dict[Hashable, Line] = {}
         self._traffic: OrderedDict[Hashable, Traffic] = OrderedDict()
+
+    def limit(self, limits: Limits) -> None:
+        """What the API may have from now on."""
+        self._given = limits
+        self._bound()
+
+    def ran_out(self, lesson: Lesson) -> bool:
+        """A batch has run out of memory. Returns whether batches may be of another size from now on."""
+        changed = self.ceiling.ran_out(lesson)
+        self._bound()
+        return changed
+
+    def adopt(self, most: int, at: int) -> None:
+        """Another gateway has learned how large batches may be."""
+        if self.ceiling.adopt(most, at):
+            self._bound()
+
+    def _bound(self) -> None:
+        given, most = self._given, self.ceiling.most
+        self.limits = replace(given, max_size=most) if 0 < most < given.max_size else given
 
     @property
     def mixed(self) -> bool:

@@ -36,6 +36,7 @@ KINDS: dict[type[CallError], Kind] = {
     errors.InvalidOutput: Kind("output-invalid", 500, "The model gave an invalid answer"),
     errors.OutputCount: Kind("output-count", 500, "The model gave a wrong number of answers"),
     errors.OutputUnserializable: Kind("output-unserializable", 500, "The model gave an answer that cannot be sent"),
+    errors.OutOfMemory: Kind("out-of-memory", 503, "The model ran out of memory"),
     errors.QueueFull: Kind("queue-full", 503, "Too many calls wait"),
     errors.NotReady: Kind("not-ready", 503, "The service cannot serve now"),
     errors.WorkerLost: Kind("worker-lost", 503, "The worker died"),
@@ -51,6 +52,9 @@ HEAD_TIMEOUT = Kind("head-timeout", 408, "The request's head came too slowly")
 HEAD_TOO_LARGE = Kind("head-too-large", 431, "The request's head is too large")
 """What ends a connection before there is a request."""
 
+_RAISED = ("target-raised", "out-of-memory")
+"""What an API's `errors` map may say otherwise."""
+
 BY_CODE: dict[str, type[CallError]] = {kind.code: cls for cls, kind in KINDS.items()}
 
 
@@ -62,12 +66,11 @@ def from_worker(failure: TargetFailure, statuses: dict[str, int]) -> CallError:
     if failure.code == "invalid-input":
         pointer = failure.about[0] if failure.about else ""
         return errors.InvalidInput(errors.MISMATCH, errors=(errors.Pointed(pointer, failure.detail),))
-    if failure.code != "target-raised":
-        return BY_CODE.get(failure.code, errors.OutputUnserializable)()
-    for name in failure.about:
-        if name in statuses:
-            return errors.TargetRaised(failure.detail, status=statuses[name])
-    return errors.TargetRaised()
+    if failure.code in _RAISED:
+        for name in failure.about:
+            if name in statuses:
+                return errors.TargetRaised(failure.detail, status=statuses[name])
+    return BY_CODE.get(failure.code, errors.OutputUnserializable)()
 
 
 def kind_of(error: CallError) -> Kind:

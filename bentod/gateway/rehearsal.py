@@ -133,7 +133,7 @@ class _Stage:
         """An API as it will serve, but nobody is waited for."""
         counts = Counts()
         made = operation(api, self._table.types, self._service.methods, self._dispatcher, counts)
-        made.queue.limits = replace(limits(api), max_delay_s=0.0)
+        made.queue.limit(replace(limits(api), max_delay_s=0.0))
         return made
 
     async def _all(self) -> tuple[int, list[ExampleFailure]]:

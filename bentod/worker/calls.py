@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bentod.codec.parcels import Parcel
-from bentod.wire.entries import CHUNK, CHUNK_WITH, DONE, DONE_WITH, NAMED, RAISED, Entry, EntryPacker, Terms
+from bentod.wire.entries import CHUNK, CHUNK_WITH, DONE, DONE_WITH, NAMED, RAISED, SQUEEZED, Entry, EntryPacker, Terms
 from bentod.wire.frames import frame
 from bentod.wire.orders import Method
-from bentod.worker import parts
+from bentod.worker import exhaustion, failures, parts
 from bentod.worker.context import Context
 from bentod.worker.flow import Outlet, Sendable
 
 TARGET_RAISED, UNSERIALIZABLE, EXPIRED = "target-raised", "output-unserializable", "deadline-exceeded"
 UNREADABLE, INVALID, CANCELLED = "invalid-input", "output-invalid", "cancelled"
-MISCOUNTED = "output-count"
+MISCOUNTED, OUT_OF_MEMORY = "output-count", "out-of-memory"
 PLAIN = Terms()
-_OURS = "bentod.worker."
 
 
 def cancelled(call: int) -> Entry:
@@ -94,6 +92,7 @@ class Caller:
         self._report = report
         self._expected = expected
         self._project = project
+        self.memory = exhaustion.Memory()
         self._terms = PLAIN
         self._parcel = Parcel(lambda value: parts.part_of(value, self._terms, self._project))
         self._packer = EntryPacker(default=self._packable)
@@ -119,8 +118,11 @@ class Caller:
         except parts.Unreadable as error:
             return self.unreadable(call, started, error)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
-            return self.raised(call, started, error)
-        return self._done_plainly(call, started, value) if work is None else self.done(work, value)
+            failed = self.raised(call, started, error)
+        else:
+            return self._done_plainly(call, started, value) if work is None else self.done(work, value)
+        self.memory.relieve()
+        return failed
 
     def _stream(self, work: Work, value: Any, outlet: Outlet) -> Sendable:
         """Send the chunks of an iterator. Raises what it raises."""
@@ -191,18 +193,21 @@ class Caller:
 
     def raised_together(self, calls: Sequence[int], started: float, error: BaseException) -> Sendable:
         """The same for all the calls of a batch."""
-        text = _text(error)
-        self.report(error)
-        log = f"{type(error).__name__}: {text}"[:2000]
-        return self._same(calls, started, TARGET_RAISED, text, log, _classes(error))
+        code, before, text = TARGET_RAISED, "", failures.text(error)
+        if self.memory.ran_out(error):
+            code, before = OUT_OF_MEMORY, "out of memory: "
+        self.report(error, before and f"{before}{len(calls)} call(s) fail\n")
+        log = f"{before}{type(error).__name__}: {text}"[:2000]
+        return self._same(calls, started, code, text, log, failures.classes(error))
+
+    def squeezed(self, call: int, lesson: tuple[int, int, int]) -> Sendable:
+        """What is learned of a batch that ran out of memory, in which this call is."""
+        return self._packer.frames([self._packer.entry((SQUEEZED, call, *lesson))])
 
     def report(self, error: BaseException, before: str = "") -> None:
         """Write to the log what a method raised, unless the spec expects it."""
-        if self._expected.isdisjoint(_classes(error)):
-            trace = error.__traceback__
-            while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
-                trace = trace.tb_next
-            self._report(before + "".join(traceback.format_exception(type(error), error, trace)))
+        if self._expected.isdisjoint(failures.classes(error)):
+            self._report(before + failures.traceback_of(error))
         self._seen(error)
 
     def unreadable(self, call: int, started: float, error: parts.Unreadable) -> Sendable:
@@ -260,8 +265,8 @@ class Caller:
         if isinstance(error, parts.Unreadable) and len(calls) == 1:
             return self.unreadable(calls[0], started, error)
         if isinstance(error, parts.Outside):
-            return self.failed(calls, started, INVALID, _text(error))
-        return self.failed(calls, started, UNSERIALIZABLE, f"the answer cannot be sent: {_text(error)}")
+            return self.failed(calls, started, INVALID, failures.text(error))
+        return self.failed(calls, started, UNSERIALIZABLE, f"the answer cannot be sent: {failures.text(error)}")
 
     def failed(self, calls: Sequence[int], started: float, code: str, log: str) -> Sendable:
         """The answer to calls whose failure only the operator shall know, and the log knows now."""
@@ -284,16 +289,3 @@ class Caller:
         if self._parcel.memory:
             return self._packer.attached(packed, self._parcel.clear())
         return self._packer.frames([packed])
-
-
-def _classes(error: BaseException) -> list[str]:
-    return [f"{cls.__module__}:{cls.__qualname__}" for cls in type(error).__mro__]
-
-
-def _text(error: BaseException) -> str:
-    """The exception's own text, bounded, and clean enough for MessagePack."""
-    try:
-        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    except BaseException:  # noqa: BLE001 - even __str__ is user code
-        text = ""
-    return text[:2000].encode("utf-8", "replace").decode()

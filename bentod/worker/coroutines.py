@@ -10,6 +10,7 @@ from typing import Any
 
 from bentod.wire.entries import Entry
 from bentod.worker import parts
+from bentod.worker.again import NOT_AGAIN, Again
 from bentod.worker.batches import Batch, Taken
 from bentod.worker.calls import Caller, Unsendable, Work
 from bentod.worker.flow import AsyncOutlet, Sendable
@@ -42,8 +43,11 @@ class AsyncCaller(Caller):
         except parts.Unreadable as error:
             return self.unreadable(call, started, error)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
-            return self.raised(call, started, error)
-        return self.done(work, value)
+            failed = self.raised(call, started, error)
+        else:
+            return self.done(work, value)
+        self.memory.relieve()
+        return failed
 
     async def _stream_async(self, work: Work, value: Any, outlet: AsyncOutlet) -> Sendable:
         """Send the chunks of an asynchronous iterator. Raises what it raises."""
@@ -75,8 +79,10 @@ class AsyncTogether(Together):
         if taken:
             await self._run_async(batch, taken, send, apart=batch.apart)
 
-    async def _run_async(self, batch: Batch, taken: Sequence[Taken], send: Send, *, apart: bool) -> None:
-        run, again = self.prepared(taken, batch.takes), False
+    async def _run_async(
+        self, batch: Batch, taken: Sequence[Taken], send: Send, *, apart: bool, whole: Again = NOT_AGAIN
+    ) -> None:
+        run, again = self.prepared(taken, batch.takes), NOT_AGAIN
         if run.calls:
             try:
                 value = await _value_of(run)
@@ -84,22 +90,26 @@ class AsyncTogether(Together):
                 if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                     run.answers += [self.caller.given_up(call) for call in run.calls]
                 else:
-                    again = self.raised(run, error, apart=apart)
+                    again = self.raised(run, error, apart=apart, whole=whole)
             else:
-                self.finished(run, value)
+                self.finished(run, value, whole)
         if run.answers:
             send(joined(run.answers))
-        if again:
-            await self._one_by_one(batch, run.taken, send)
+        if again is not NOT_AGAIN:
+            self.caller.memory.relieve()
+            for part in again.parts:
+                await self._run_part(batch, part, send, again)
 
-    async def _one_by_one(self, batch: Batch, taken: Sequence[Taken], send: Send) -> None:
-        for one in taken:
-            call = one[0][1]
-            if call in batch.running:
-                await self._run_async(batch, [one], send, apart=False)
-                batch.running.discard(call)
-            else:
-                send(self.caller.given_up(call))
+    async def _run_part(self, batch: Batch, part: Sequence[Taken], send: Send, whole: Again) -> None:
+        """Those of a part that are still wanted."""
+        calls = [entry[1] for entry, _ in part]
+        gone = [call for call in calls if call not in batch.running]
+        for call in gone:
+            send(self.caller.given_up(call))
+        if len(gone) < len(calls):
+            wanted = [one for one in part if one[0][1] in batch.running]
+            await self._run_async(batch, wanted, send, apart=whole.halved, whole=whole)
+        batch.running.difference_update(calls)
 
 
 async def _value_of(run: Run) -> Any:

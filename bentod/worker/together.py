@@ -11,6 +11,7 @@ from bentod.errors import WireError
 from bentod.wire.entries import NAMED
 from bentod.wire.intake import Memory
 from bentod.worker import takes
+from bentod.worker.again import NOT_AGAIN, Again, Halves, undivided
 from bentod.worker.batches import Batch, Taken
 from bentod.worker.calls import MISCOUNTED, PLAIN, Bound, Caller, Work
 from bentod.worker.context import Context
@@ -42,6 +43,11 @@ class Run:
         self.contexts: list[Context] = []
         self.answers: list[Sendable] = []
 
+    @property
+    def weights(self) -> list[int]:
+        """What each call counts: its rows, if the callable takes rows, or 1."""
+        return [max(1, rows) for rows in self.rows] if self.takes == takes.ROWS else [1] * len(self.calls)
+
     def call(self) -> Any:
         """What the method returns. Raises what it raises, and ValueError for calls that cannot share a batch."""
         positional, named = takes.arguments(self.takes, self.arguments, named=self.named)
@@ -62,21 +68,23 @@ class Together:
         taken = batch.take_all()
         return self._run(taken, batch.takes, send, apart=batch.apart) if taken else b""
 
-    def _run(self, taken: Sequence[Taken], how: str, send: Send, *, apart: bool) -> Sendable:
-        run, again = self.prepared(taken, how), False
+    def _run(self, taken: Sequence[Taken], how: str, send: Send, *, apart: bool, whole: Again = NOT_AGAIN) -> Sendable:
+        """The same for calls, which may be a part of a `whole` that runs again."""
+        run, again = self.prepared(taken, how), NOT_AGAIN
         if run.calls:
             try:
                 value = run.call()
             except BaseException as error:  # noqa: BLE001 - user code may raise anything, SystemExit included
-                again = self.raised(run, error, apart=apart)
+                again = self.raised(run, error, apart=apart, whole=whole)
             else:
-                self.finished(run, value)
+                self.finished(run, value, whole)
         answer = joined(run.answers)
-        if again:  # no longer while the first exception is handled
-            for one in run.taken:
+        if again is not NOT_AGAIN:  # no longer while the first exception is handled
+            self.caller.memory.relieve()
+            for part in again.parts:
                 if answer:
                     send(answer)
-                answer = self._run([one], how, send, apart=False)
+                answer = self._run(part, how, send, apart=again.halved, whole=again)
         return answer
 
     def prepared(self, taken: Sequence[Taken], how: str) -> Run:
@@ -108,20 +116,35 @@ class Together:
                     run.contexts.append(context)
         return run
 
-    def raised(self, run: Run, error: BaseException, *, apart: bool) -> bool:
-        """The method raised: answer all calls; or tell the log, and return true, if they shall run again one by one."""
-        if apart and len(run.calls) > 1:
+    def raised(self, run: Run, error: BaseException, *, apart: bool, whole: Again) -> Again:
+        """The method raised: answer all calls; or tell the log, and return what shall run again: the calls one by one,
+        or if memory ran out the halves. A half that runs out of memory again has failed."""
+        short, count = self.caller.memory.ran_out(error), len(run.calls)
+        if short and isinstance(whole, Halves):
+            self._learn(run, whole, well=False)
+        elif short and not apart and count > 1:
+            run.answers.append(self.caller.squeezed(run.calls[0], undivided(run.weights)))
+        elif apart and count > 1:
             if not isinstance(error, Unreadable):
-                self.caller.report(error, f"a batch of {len(run.calls)} calls failed, they run again one by one\n")
-            return True
-        if isinstance(error, Unreadable) and len(run.calls) == 1:
+                how = "ran out of memory, it runs again in two halves" if short else "failed, they run again one by one"
+                self.caller.report(error, f"a batch of {count} calls {how}\n")
+            return Halves(run.taken, run.weights) if short else Again(run.taken)
+        if isinstance(error, Unreadable) and count == 1:
             run.answers.append(self.caller.unreadable(run.calls[0], run.started, error))
         else:
             run.answers.append(self.caller.raised_together(run.calls, run.started, error))
-        return False
+        return Again()
 
-    def finished(self, run: Run, value: Any) -> None:
+    def _learn(self, run: Run, whole: Halves, *, well: bool) -> None:
+        """A half did or did not have enough memory. What is known after the last one goes out with its answers."""
+        whole.ran(sum(run.weights), len(run.calls), well=well)
+        if (lesson := whole.lesson) is not None:
+            run.answers.insert(0, self.caller.squeezed(run.calls[0], lesson))
+
+    def finished(self, run: Run, value: Any, whole: Again = NOT_AGAIN) -> None:
         """Answer all calls of a method that returned `value`."""
+        if isinstance(whole, Halves):
+            self._learn(run, whole, well=True)
         if inspect.isgenerator(value) or inspect.iscoroutine(value):
             value.close()
         try:

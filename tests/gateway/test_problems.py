@@ -21,6 +21,7 @@ STATUSES = {
     "unsupported-media-type": 415,
     "invalid-input": 422,
     "target-raised": 500,
+    "out-of-memory": 503,
     "output-invalid": 500,
     "output-count": 500,
     "output-unserializable": 500,
@@ -71,6 +72,14 @@ def test_only_named_exceptions_show_their_text_the_nearest_first():
     found = from_worker(failure(), {"builtins:Exception": 400, "m:Own": 410})
     assert isinstance(found, TargetRaised)
     assert (found.detail, found.status) == ("secret", 410)
+
+
+def test_memory_that_ran_out_is_its_own_problem_unless_the_spec_says_what_it_is():
+    classes = ("torch:OutOfMemoryError", "builtins:RuntimeError", "builtins:Exception")
+    found = from_worker(failure("out-of-memory", classes), {"builtins:ValueError": 400})
+    assert (type(found), found.detail, kind_of(found).status) == (errors.OutOfMemory, "", 503)
+    found = from_worker(failure("out-of-memory", classes), {"torch:OutOfMemoryError": 413})
+    assert (kind_of(found).code, kind_of(found).status, found.detail) == ("target-raised", 413, "secret")
 
 
 def test_a_worker_that_made_a_code_up_gets_no_say():
