@@ -246,16 +246,6 @@ def test_errors_that_the_driver_tells_are_news_at_once(nvml):
     run(nvml, body)
 
 
-@pytest.mark.parametrize("function", ["nvmlEventSetCreate", "nvmlDeviceRegisterEvents", "nvmlEventSetWait_v2"])
-def test_a_driver_without_events_is_asked_all_the_same(nvml, function):
-    async def body(asked):
-        nvml.lack(function)
-        assert (await asked.ask()).gpus == "ok"
-        assert (await asked.ask()).gpus == "ok"
-
-    run(nvml, body)
-
-
 @pytest.mark.parametrize(
     ("code", "words"),
     [
