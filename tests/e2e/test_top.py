@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 
 from tests.support.daemon import eventually, running
+from tests.support.nvml import GIB, StandIn
 from tests.support.project import project
 
 pytestmark = pytest.mark.e2e
@@ -201,3 +202,42 @@ def test_it_waits_for_the_next_daemon_and_says_what_is_another_one(tmp_path):
         done = app.cli("top")
         assert (done.returncode, done.stdout) == (3, "")
         assert "no daemon runs" in done.stderr
+
+
+def test_gpus_are_shown_with_what_workers_were_given_and_have_and_with_who_else_is_there(tmp_path):
+    nvml = StandIn(tmp_path, gpus=2, memory=16 * GIB)
+    shared, other = nvml.uuids
+    resources = {"gpus": 0.5, "gpu_memory": "4GiB", "memory": "1GiB"}
+    folder = project(
+        tmp_path / "p",
+        files={"spin.py": SPIN},
+        services={"s": {"target": "spin.py", "workers": 2, "resources": resources}},
+        apis={"spin": {"service": "s"}},
+    )
+    with running(folder, env=nvml.environ) as app:
+        first, second = (worker["pid"] for worker in app.service("s")["workers"])
+        nvml.change(shared, used=6 * GIB, utilization=75)
+        nvml.process(shared, first, 3 * GIB, 25)
+        nvml.process(other, second, GIB)
+        nvml.process(other, os.getpid(), 2 * GIB)
+
+        def seen():
+            [gpu, *_], _ = (worker["gpus"] for worker in app.service("s")["workers"])
+            return gpu["memory"] == 3 * GIB and gpu
+
+        eventually(seen)
+        status = app.status()
+        jsonschema.Draft202012Validator(SCHEMA).validate(status)
+        one, two = status["services"]["s"]["workers"]
+        assert one["gpus"] == [
+            {"uuid": shared, "index": "0", "name": "Stand-in GPU", "part": 0.5, "memory_granted": 4 * GIB,
+             "memory": 3 * GIB, "utilization": 0.25}
+        ]  # fmt: skip
+        assert [(gpu["index"], gpu["part"], gpu["memory"]) for gpu in two["gpus"]] == [("0", 0.5, 0), ("1", 0, GIB)]
+        assert {one["memory_limit"], two["memory_limit"]} == {GIB}
+        text = app.cli("status").stdout
+        assert "gpu 0 3.0 GiB of 4.0 GiB" in text
+        assert "gpu 1, which it was not given: 1.0 GiB" in text
+        frame = app.cli("top", "--interval", "200ms").stdout
+        assert re.search(r"^0 Stand-in GPU +75 +6.0 GiB +16.0 GiB  s$", frame, re.MULTILINE)
+        assert re.search(rf"^1 Stand-in GPU .*  s, .* \(pid {os.getpid()}\) 2.0 GiB$", frame, re.MULTILINE)
