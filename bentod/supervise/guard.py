@@ -28,7 +28,7 @@ Log = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look at a process: its memory in bytes (None: not asked), the CPUs that were its own then, whether it had left
+    """One look at a process: its memory in bytes (None: not asked), the CPUs that it had then, whether it had left
     them, which of them are gone, and why it cannot be held to them."""
 
     memory: int | None = None

@@ -15,7 +15,7 @@ from bentod.supervise.limits import Limits
 from bentod.supervise.processes import members, threads
 from bentod.supervise.state import WorkerState
 from tests.support.children import policy
-from tests.support.loops import run, until
+from tests.support.loops import run, turns, until
 from tests.support.real import READY, started
 
 MIB = 1024 * 1024
@@ -48,6 +48,8 @@ async def limited(code, tmp_path, *cpus, needs=None, live=True, **changed):
         yield pool, launcher, events
     finally:
         await asyncio.wait_for(pool.stop(0.1), 20)
+        await until(lambda: not any(members(launcher.pids).values()), what="their children to be gone")
+        await turns()  # in which the ends of what they wrote are read
     assert given["limits"]._guards == set()
 
 
@@ -145,10 +147,10 @@ def test_a_worker_none_of_whose_cpus_is_there_runs_where_it_may(tmp_path):
 # ── memory ───────────────────────────────────────────────────────────────────────────────────────
 
 SLOWLY = READY + "held = []\nwhile len(held) < 60: held.append(b'x' * 1_000_000); time.sleep(0.005)\nchannel.receive()"
-FAST = READY + "held = b'x' * 400_000_000\nchannel.receive()"
+FAST = READY + "held = b'x' * 200_000_000\nchannel.receive()"
 CHILD = READY + (
-    "code = 'import time; held = bytes([1]) * 400_000_000; time.sleep(600)'\n"
-    "subprocess.Popen([sys.executable, '-c', code], stdout=-3, stderr=-3)\nchannel.receive()"
+    "code = 'import time; held = bytes([1]) * 200_000_000; time.sleep(600)'\n"
+    "subprocess.Popen([sys.executable, '-c', code], stdout=-3)\nchannel.receive()"
 )
 SHARED = READY + (
     "held = bytes([1]) * 48_000_000\n"
@@ -190,7 +192,6 @@ def test_a_worker_with_far_too_much_memory_is_killed_at_once(code, tmp_path):
             assert said["kind"] == "memory"
             assert said["reason"].startswith("killed: it had ")
             assert said["reason"].endswith(" MiB, more than 1.5 times its `resources.memory` of 100 MiB")
-            await until(lambda: not members([said["pid"]])[said["pid"]], what="its children to be gone")
 
     run(main())
 

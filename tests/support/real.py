@@ -28,17 +28,19 @@ channel.send(Ready((), 0.1))
 
 
 class RealLauncher:
-    """Launches Python with some code. `lines` is what they wrote."""
+    """Launches Python with some code. `lines` is what they wrote, `pids` are all that were started."""
 
     def __init__(self, code: str, folder: Path, socket_folder: Path) -> None:
         self.code, self.folder = code, folder
         self.lines: list[str] = []
+        self.pids: list[int] = []
         self._sockets = (socket_folder / str(number) for number in itertools.count())
 
     async def launch(self, service: ServicePlan | None, worker: WorkerPlan | None) -> ChildProcess:
         del service, worker
         argv = [sys.executable, "-c", self.code]
         spawned = spawn(argv, {"PYTHONPATH": str(ROOT)}, self.folder, capture=True)
+        self.pids.append(spawned.popen.pid)
         return await attach(spawned, lambda _, line: self.lines.append(line))
 
     def socket_path(self) -> Path:
