@@ -136,7 +136,10 @@ def _cells(columns: Sequence[_Column], one: Document) -> tuple[str, ...]:
 
 def _note(one: Document) -> str:
     reason = str(one.get("reason", "")).partition("\n")[0]
-    return reason or (f"{one['restarts']} restart(s)" if one.get("restarts") else "")
+    intruded = ", ".join(gpu["index"] for gpu in one.get("gpus", ()) if not gpu["part"])
+    if reason or not intruded:
+        return reason or (f"{one['restarts']} restart(s)" if one.get("restarts") else "")
+    return f"computes on gpu {intruded}, which it was not given"
 
 
 def _sum(service: Document, key: str) -> float | None:

@@ -193,6 +193,12 @@ def test_what_is_wrong_is_said():
     assert "OUT: Xid 79: fallen off the bus" in shown(worker(7), devices=[out])[4]
 
 
+def test_a_worker_on_a_gpu_that_it_was_not_given_is_told():
+    intruder = worker(7, restarts=3, gpus=[gpu(), gpu(index="1", part=0)])
+    assert shown(intruder)[-1].endswith("  computes on gpu 1, which it was not given")
+    assert shown(worker(7, restarts=3))[-1].endswith("  3 restart(s)")
+
+
 def test_calls_that_run_and_wait_are_the_services():
     apis = {"a": api(running=2, waiting=5), "b": api(running=1), "c": {"path": "/c", "service": "s"}}
     other = {"d": {**api(waiting=100), "service": "t"}}
