@@ -88,7 +88,10 @@ class Meter:
             keys = [(pid, one.started) for pid, one in leaders.items()]
             self._counters = {key: self._counters.get(key, _Counter()) for key in keys}
             sizes = self._memory(one for one in found if one.state not in _ENDED)
-            uses = {pid: self._use(one, [p for p in found if p.group == pid], sizes) for pid, one in leaders.items()}
+            members: dict[int, list[Process]] = {pid: [] for pid in leaders}
+            for one in found:
+                members.get(one.group, []).append(one)
+            uses = {pid: self._use(one, members[pid], sizes) for pid, one in leaders.items()}
             return Reading(at, host(self._root), own(self._root), uses)
 
     def _use(self, leader: Process, members: Collection[Process], sizes: dict[int, int | None]) -> Use:
