@@ -70,5 +70,5 @@ class Changing:
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order. Raises UnknownGeneration."""
         outcome = await self._reload.apply(order)
-        await self._following.resume()
+        await (self._following.refresh() if order.anew else self._following.resume())
         return outcome

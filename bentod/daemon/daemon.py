@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from bentod.daemon.desired import Desired
+from bentod.daemon.devices import Devices
 from bentod.daemon.folders import Folders
 from bentod.daemon.front import AccessLogging, Front
 from bentod.daemon.host import Host
@@ -51,6 +52,7 @@ class Daemon:
         self.host = host
         self._gated = gated
         self.routing = Routing(desired.plan)
+        self.devices = Devices(host, log, lambda: self.plan)
         self.front = Front(access, folders.files, log, self._heard, spawned)
         self.alive: set[Pool] = set()
         self._tried: dict[str, Plan] = {}  # what the workers of a pool that does not serve yet have to answer
@@ -86,8 +88,7 @@ class Daemon:
 
         Raises StartError; what was started then still has to be stopped.
         """
-        begun = time.monotonic()
-        plan = self.desired.plan
+        begun, plan = time.monotonic(), self.desired.plan
         counts = {"services": len(plan.services), "apis": len(plan.apis)}
         self._log("generation.starting", generation=number, reason=reason, **counts)
         try:
@@ -99,7 +100,7 @@ class Daemon:
                 for service in plan.services
             }
             self.routing.show(number, plan, pools)
-            self.host.follow(plan)
+            self.host.follow(plan, self.desired.inventory)
             for pool in pools.values():
                 pool.start()
             await self.push()
@@ -163,6 +164,7 @@ class Daemon:
             pins=pins,
             rehearse=self._rehearse,
             limits=self._launcher.limits,
+            devices=self.devices,
         )
         self._tried[made.key] = plan
         self.alive.add(made)

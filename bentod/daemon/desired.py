@@ -54,6 +54,12 @@ class Desired:
         """The same, now that the models are known."""
         return replace(self, weights=weights, plan=_planned(self.loaded, weights, environ, self.placement))
 
+    def anew(self, environ: Mapping[str, str], room: Room, files: Pins) -> Desired:
+        """The same placed once more, with the code held to `files`. Raises PlanError for what does not fit."""
+        placement, inventory = placed(self.loaded, room)
+        plan = _planned(self.loaded, self.weights, environ, placement)
+        return replace(self, plan=plan, pins=files, placement=placement, inventory=inventory)
+
     def moved_from(self, old: Plan, names: Collection[str], environ: Mapping[str, str]) -> Desired | None:
         """The same with the services `names` on other GPUs than those that their workers in `old` have; None if there
         is no room for both."""

@@ -36,14 +36,15 @@ class Host:
         """Where services can be placed. What this plan's workers have stays theirs if it can."""
         return here(self._environ, grants(plan), dict(self.out))
 
-    def follow(self, plan: Plan) -> None:
-        """This is what runs from now on: look at GPUs as long as it has some."""
+    def follow(self, plan: Plan, found: Inventory | None = None) -> None:
+        """This is what runs from now on: look at GPUs as long as it has some. `found` is what was there just now."""
         wanted = any(worker.grant.shares for service in plan.services for worker in service.workers)
+        self.latest = (self.latest or found) if wanted else None
         if wanted and self._task is None:
             self._task = asyncio.create_task(self._look())
         elif not wanted and self._task is not None:
             self._task.cancel()
-            self._task, self.latest = None, None
+            self._task = None
 
     async def inventory(self) -> Inventory | None:
         """What is there now without what our own processes use; None while no service has a GPU."""
@@ -74,7 +75,7 @@ class Host:
         async with self._asking:
             if self._probe is None:
                 self._probe = Probe(self._environ, on_event=self._heard)
-            self.latest = visible(await self._probe.ask(), self._environ)
+            self.latest = less(visible(await self._probe.ask(), self._environ), self.out)
         return self.latest
 
     def _heard(self, event: DeviceEvent) -> None:

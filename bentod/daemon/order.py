@@ -13,13 +13,15 @@ from bentod.plan.difference import ApiChange, Proposal
 @dataclass(frozen=True)
 class Order:
     """A change that somebody wants, and why. `files`: the spec's files from now on. `state`: only if a proposal made
-    now would have this state. `generation`: a recorded one, with its spec and its code."""
+    now would have this state. `generation`: a recorded one, with its spec and its code. `anew`: what runs, placed on
+    the host as that is now, whatever the files say meanwhile."""
 
     reason: str
     files: tuple[Path, ...] | None = None
     allow_breaking: bool = False
     state: str = ""
     generation: int | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True)

@@ -58,14 +58,21 @@ class Ordered:
         summary = f"generation {self._daemon.routing.number} at {' '.join(self._daemon.front.urls)}"
         return f"{summary}; {trouble}" if trouble else summary
 
+    def move(self, reason: str) -> None:
+        """The host is another by now: what runs is placed anew."""
+        if not self._ending:
+            self._tasks.start(self._apply(Order(reason, anew=True)))
+
     def hang_up(self) -> None:
         """SIGHUP has come: the files are read again."""
         if not self._ending:
+            self._daemon.devices.forgive()
             self._tasks.start(self._apply(Order("SIGHUP", allow_breaking=True)))
 
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order. Raises UnknownGeneration."""
         if not self._ending:
+            self._daemon.devices.forgive()
             applying = self._tasks.start(self._apply(order))
             await asyncio.wait({applying})
             if not applying.cancelled():

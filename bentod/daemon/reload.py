@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from bentod.daemon.desired import Desired, contents, read
 from bentod.daemon.history import Record
 from bentod.daemon.inventory import usage
 from bentod.daemon.journal import Journal, UnknownGeneration
+from bentod.daemon.note import Note
 from bentod.daemon.order import Order, Outcome, first_cause, reason, refusal
 from bentod.daemon.proposal import Disk, Running, propose
 from bentod.daemon.sources import Sources
@@ -33,24 +33,6 @@ _AGAIN = {
     False: "`bentod apply` tries it again.",
 }
 """By whether the files are watched."""
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True)
-class Note:
-    """What `status` says of the last change: `idle`, `applying`, `failed` or `refused`, why, and since when."""
-
-    state: str = "idle"
-    reason: str = ""
-    since: str = field(default_factory=_now)
-    problems: tuple[Problem, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        """The note as plain data."""
-        return {**asdict(self), "problems": [asdict(problem) for problem in self.problems]}
 
 
 class Reload:
@@ -86,9 +68,21 @@ class Reload:
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order, after those that are under way. Raises UnknownGeneration."""
         async with self._turn:
+            if order.anew:
+                return await self._anew(order)
             if order.reason:
                 await self._sources.news(files=order.files or ())
             return await self._tried(order)
+
+    async def _anew(self, order: Order) -> Outcome:
+        """Place what runs anew. What is known of the files stays so, and what was wrong with them."""
+        before = self.note
+        outcome = await self._tried(order)
+        if outcome.outcome == "failed":
+            self.note = replace(self.note, reason=f"{order.reason}; {self.note.reason}")
+        elif before.state in {"failed", "refused"}:
+            self.note = before
+        return outcome
 
     async def consider(self, hints: Sequence[str]) -> Outcome | None:
         """The files may say something new: then that is applied. What they said before, to whatever end that came, is
@@ -127,7 +121,8 @@ class Reload:
             desired = desired if found is desired.weights else desired.with_models(found, self._environ)
             running = await self._running()
             disk = await self._disk(desired, running)
-            self._sources.found(disk)
+            if not order.anew:
+                self._sources.found(disk)
         except (ProblemsError, StartError) as error:
             self._sources.failed()
             return self._not("failed", str(error), getattr(error, "problems", ()))
@@ -200,8 +195,10 @@ class Reload:
         return Outcome("failed", self._daemon.routing.number, seconds, str(error), error.traceback, plan=shown)
 
     async def _follow(self, order: Order, desired: Desired, disk: Disk) -> None:
-        self._daemon.desired = desired
+        self._daemon.desired = replace(desired, pins=self._daemon.desired.pins) if order.anew else desired
         self._daemon.host.follow(self._daemon.plan)
+        if order.anew:
+            return
         self._sources.follow(desired, self._daemon.routing.pools.values(), disk)
         if order.generation is not None:
             await self._sources.news()  # what the files say is known, and not wanted
@@ -213,8 +210,12 @@ class Reload:
             self._log("generation.breaking", level="warning", generation=number, api=api.name, reason=first_cause(api))
 
     async def _desired(self, order: Order) -> Desired:
+        daemon, room = self._daemon, self._daemon.host.room(self._daemon.plan)
+        if order.anew:
+            pins = {name: dict(pool.files) for name, pool in daemon.routing.pools.items()}
+            return await asyncio.to_thread(daemon.desired.anew, self._environ, room, pins)
         if order.generation is not None:
-            return await self._journal.desired(order.generation, self._daemon.host.room(self._daemon.plan))
+            return await self._journal.desired(order.generation, room)
         files = order.files or self._sources.files
         try:
             return await self._considered(files)

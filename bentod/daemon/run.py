@@ -84,6 +84,7 @@ class _Run:
         host = Host(start.environ)
         self._daemon = Daemon(start.desired, start.folders, start.access, log, host, start.spawned, gated=start.gated)
         self._ordered = Ordered(self._daemon, succession, start.notifier, self.stop)
+        self._daemon.devices.move = self._ordered.move
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()

@@ -119,6 +119,13 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "worker.recycling": lambda k: f"{_worker(k)} (pid {k['pid']}) is recycled: {k['reason']}",
     "worker.recycled": lambda k: f"{_worker(k)} recycled: pid {k['successor']} instead of {k['pid']}",
     "worker.recycle_failed": lambda k: f"{_worker(k)} (pid {k['pid']}) is not recycled: {k['reason']}",
+    "device.error": lambda k: f"{k['name']}: {k['reason']}",
+    "device.out": lambda k: f"{k['name']} ({k['device']}) gets no workers any more: {k['reason']}",
+    "device.back": lambda k: f"{k['name']} ({k['device']}) is used again",
+    "device.occupied": lambda k: (
+        f"{_worker(k)} starts although GPU {k['device']} does not have its memory back after {k['seconds']:.0f} s: "
+        f"{k['reason']}"
+    ),
     "service.failed": lambda k: f"{k['service']} has failed: {k['reason']}",
     "service.recovered": lambda k: f"{k['service']} serves again after {k['seconds']:.1f} s",
     "worker.pinned": lambda k: f"{_worker(k)} (pid {k['pid']}) runs on {k['cpus']} from now on",

@@ -47,6 +47,9 @@ class NoDevices:
         return "nothing is known of its GPUs"
 
 
+NO_DEVICES = NoDevices()
+
+
 async def vacant(devices: Devices, service: str, worker: WorkerPlan, told: asyncio.Event) -> bool:
     """Wait until a new process may have a worker's GPUs. False if it was told to stop meanwhile."""
     if worker.grant.shares:

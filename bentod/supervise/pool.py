@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bentod.plan.model import ServicePlan
-from bentod.supervise.devices import Devices, NoDevices
+from bentod.supervise.devices import NO_DEVICES, Devices
 from bentod.supervise.exit import KillCounter, kernel_kills
 from bentod.supervise.files import Files
 from bentod.supervise.life import Launcher
@@ -53,11 +53,9 @@ class Pool:
         rehearse: Rehearse | None = None,
         kills: KillCounter = kernel_kills,
         limits: Limits | None = None,
-        devices: Devices | None = None,
+        devices: Devices = NO_DEVICES,
     ) -> None:
-        devices = devices or NoDevices()
-        self.plan = plan
-        self.key = key
+        self.plan, self.key = plan, key
         self._outside = changed
         self._rehearse_with = rehearse
         self._pinned = dict(pins or {})

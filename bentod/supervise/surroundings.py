@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from bentod.supervise.devices import Devices, NoDevices
+from bentod.supervise.devices import NO_DEVICES, Devices
 from bentod.supervise.exit import KillCounter
 from bentod.supervise.life import Launcher
 from bentod.supervise.limits import Limits
@@ -30,7 +30,7 @@ class Surroundings:
     jitter: Callable[[], float]
     kills: KillCounter
     limits: Limits = field(default_factory=Limits)
-    devices: Devices = field(default_factory=NoDevices)
+    devices: Devices = NO_DEVICES
 
 
 @dataclass(slots=True)

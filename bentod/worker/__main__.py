@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from bentod.wire.blocking import BlockingChannel
 from bentod.wire.orders import DeviceFailed, Drain, Failed, Imported, Probe, Ready, Setup
+from bentod.worker.device_errors import Spotter
 from bentod.worker.imports import Imports, Record
 from bentod.worker.serve import Served, Server, start
 
@@ -37,7 +38,8 @@ def main() -> int:
     begun = time.monotonic()
     orders = _Orders(channel)
     imports = Imports(setup.project, setup.objects, setup.pins)
-    served = start(setup, imports, partial(_doomed, channel))
+    given = os.environ.get("BENTOD_DEVICE", "").startswith("cuda")
+    served = start(setup, imports, Spotter(given=given, doomed=partial(_doomed, channel)))
     if isinstance(served, Failed):
         sys.stderr.write(served.traceback or served.error + "\n")
         sys.stderr.flush()

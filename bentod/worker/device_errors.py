@@ -9,9 +9,8 @@ that a call does not take: there the process is as good as before.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _LIBRARIES = frozenset(
     [
@@ -70,9 +69,22 @@ def device_error(error: BaseException, *, given: bool) -> str:
     return ""
 
 
-def has_device() -> bool:
-    """Whether this process was given a GPU."""
-    return os.environ.get("BENTOD_DEVICE", "").startswith("cuda")
+class Spotter:
+    """Knows whether this process was `given` a GPU; `doomed` is told what that did to it, and ends it."""
+
+    def __init__(self, *, given: bool, doomed: Callable[[str], None]) -> None:
+        self._given = given
+        self._doomed = doomed
+
+    def lost(self, error: BaseException) -> str:
+        """What the GPU did, if that is what an exception means."""
+        return device_error(error, given=self._given)
+
+    def seen(self, error: BaseException) -> None:
+        """If an exception means that the process has lost its GPU, it ends without an answer: its calls are those of a
+        worker that died, and run once more elsewhere."""
+        if found := self.lost(error):
+            self._doomed(found)
 
 
 def _may_be(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bentod.wire.orders import Failed, Method, Probed, Setup
 from bentod.worker import target
 from bentod.worker.calls import Caller, bound
-from bentod.worker.device_errors import device_error, has_device
+from bentod.worker.device_errors import Spotter
 from bentod.worker.imports import Imports
 from bentod.worker.shared_threads import SharedThreadServer
 from bentod.worker.threads import ThreadServer
@@ -37,19 +37,17 @@ class Server(Protocol):
         """End once the gateways have gone. From any thread."""
 
 
-def start(setup: Setup, imports: Imports, doomed: Callable[[str], None]) -> Served | Failed:
+def start(setup: Setup, imports: Imports, spotter: Spotter) -> Served | Failed:
     """Import, construct and start the target, in this thread, which will also run its calls (or its event loop).
-    `imports` follows what it imports from here on. `doomed` is told what a GPU has done to this process, and ends it.
-    """
+    `imports` follows what it imports from here on, `spotter` sees what it raises."""
     _import_before(Path(setup.project), setup.target)
     imports.install()
     try:
         instance = target.construct(target.load(setup.target, Path(setup.project), imports), setup.init)
-        served = Served(instance, setup, tuple(target.methods(instance, setup.methods).values()), doomed)
+        served = Served(instance, setup, tuple(target.methods(instance, setup.methods).values()), spotter)
         served.start()
     except target.TargetFailed as failure:
-        lost = device_error(failure, given=has_device())
-        return Failed(failure.stage, failure.error, failure.traceback, imports.record.files, lost)
+        return Failed(failure.stage, failure.error, failure.traceback, imports.record.files, spotter.lost(failure))
     return served
 
 
@@ -68,12 +66,9 @@ def _import_before(project: Path, name: str) -> None:
 class Served:
     """A constructed target with its methods and hooks."""
 
-    def __init__(
-        self, instance: object, setup: Setup, methods: tuple[Method, ...], doomed: Callable[[str], None]
-    ) -> None:
+    def __init__(self, instance: object, setup: Setup, methods: tuple[Method, ...], spotter: Spotter) -> None:
         self.methods = methods
-        self._doomed = doomed
-        self._has_device = has_device()
+        self._spotter = spotter
         self._setup = setup
         self._bound = tuple(bound(target.bind(instance, method.name), method) for method in methods)
         self._hooks = {name: target.bind(instance, method) for name, method in setup.hooks.items()}
@@ -93,15 +88,9 @@ class Served:
         try:
             ok = self._hook("ready") is not False
         except BaseException as error:  # noqa: BLE001 - user code may raise anything
-            self._seen(error)
+            self._spotter.seen(error)
             return Probed(ok=False, reason=f"the ready hook raised {type(error).__name__}: {error}"[:500])
         return Probed(ok, reason="" if ok else "the ready hook said no")
-
-    def _seen(self, error: BaseException) -> None:
-        """If an exception means that the process has lost its GPU, it ends without an answer: its calls are those of a
-        worker that died, and run once more elsewhere."""
-        if found := device_error(error, given=self._has_device):
-            self._doomed(found)
 
     def stop(self) -> None:
         """Run the `stop` hook; what it raises goes to the log, and the worker ends all the same."""
@@ -132,7 +121,7 @@ class Served:
             Path(self._setup.socket).unlink(missing_ok=True)
 
     def _server(self, listener: socket.socket) -> Server:
-        given = (self._bound, _report, frozenset(self._setup.expected), self._setup.project, self._seen)
+        given = (self._bound, _report, frozenset(self._setup.expected), self._setup.project, self._spotter.seen)
         several = self._setup.gateways > 1
         if not any(method.is_async for method in self._bound):
             kind = SharedThreadServer if several else ThreadServer

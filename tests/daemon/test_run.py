@@ -53,6 +53,7 @@ class FakeDaemon:
         self.launched, self.settled = asyncio.Event(), asyncio.Event()
         self.routing = SimpleNamespace(number=1, pools={})
         self.front = SimpleNamespace(urls=["http://x"], listeners=[])
+        self.devices = SimpleNamespace(forgive=lambda: None)
 
     async def start(self, *_, **__):
         self.world.did.append(f"start {self.desired.plan.name}")
