@@ -91,8 +91,12 @@ def _watch(watch: Document) -> Iterator[str]:
 
 def _batches(api: Document) -> str:
     """How many calls shared a batch on average, where they can."""
-    batches = api.get("batches", 0)
-    return f", {api['batched'] / batches:.1f} calls a batch" if batches else ""
+    batches, ceiling = api.get("batches", 0), api.get("batch_ceiling")
+    mean = f", {api['batched'] / batches:.1f} calls a batch" if batches else ""
+    bound = (
+        f", batches of at most {ceiling['size']} (out of memory at {ceiling['out_of_memory_at']})" if ceiling else ""
+    )
+    return mean + bound
 
 
 def _worker(worker: Document) -> Iterator[str]:

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bentod.daemon.desired import Desired
@@ -28,7 +28,7 @@ from bentod.plan.model import Plan, ServicePlan
 from bentod.plan.times import WORKERS_AFTER_S, stop_s
 from bentod.supervise.pool import Pool
 from bentod.supervise.spawn import Spawned
-from bentod.wire.messages import Killed, ServiceRoute, Unusable
+from bentod.wire.messages import Heard, Killed, ServiceRoute, Unusable
 
 _GRACE_S = 0.5
 _OBSERVE_S = 2.0
@@ -278,14 +278,17 @@ class Daemon:
                 with trouble.survived():
                     pool.observe(calls, memory)
 
-    def _heard(self, message: Unusable | Killed) -> None:
-        """What a gateway says of a worker. If one that it cannot use has just died, that is noticed in a moment, with a
+    def _heard(self, message: Heard) -> None:
+        """What a gateway says of workers. If one that it cannot use has just died, that is noticed in a moment, with a
         better reason."""
         if isinstance(message, Killed):
             keys = {"pid": message.pid, "api": message.api, "request_id": message.request_id, "deaths": message.deaths}
             self._log("call.killed", level="error", service=message.service, **keys)
-        else:
+        elif isinstance(message, Unusable):
             asyncio.get_running_loop().call_later(_GRACE_S, self._replace, message)
+        elif self.routing.bounded(message):
+            self._log("batch.ceiling", level="warning", **asdict(message))
+            self._changed.set()
 
     def _replace(self, message: Unusable) -> None:
         if self.state == "ready" and any(pool.replace(message.pid, message.reason) for pool in self.alive):

@@ -13,7 +13,7 @@ from bentod.daemon.trouble import survived
 from bentod.errors import StartError
 from bentod.plan.model import ServerPlan
 from bentod.supervise.spawn import Spawned
-from bentod.wire.messages import Killed, Rehearsed, RouteTable, ServerLimits, Stats, Unusable
+from bentod.wire.messages import Heard, Rehearsed, RouteTable, ServerLimits, Stats
 
 LINGER_S = 1.0
 """How long connections of gateways that others have replaced may stay open without a request."""
@@ -41,7 +41,7 @@ class Front:
         access: AccessLogging,
         files: Path,
         log: Callable[..., None],
-        heard: Callable[[Unusable | Killed], None],
+        heard: Callable[[Heard], None],
         spawned: Spawned | None,
     ) -> None:
         self._access = access

@@ -15,14 +15,13 @@ from bentod.wire.messages import (
     Acknowledged,
     Drain,
     Drained,
-    Killed,
+    Heard,
     Rehearse,
     Rehearsed,
     RouteTable,
     ServerLimits,
     Stats,
     StatsRequest,
-    Unusable,
 )
 
 _ACKNOWLEDGE_S = 30.0
@@ -52,7 +51,7 @@ class Gateway:
         sockets: Sequence[int],
         spawned: Spawned | None,
         log: Callable[..., None],
-        heard: Callable[[Unusable | Killed], None],
+        heard: Callable[[Heard], None],
     ) -> None:
         self._limits = limits
         self._sockets = sockets
@@ -205,7 +204,7 @@ class Gateway:
             self._answer(self._stats, message)
         elif isinstance(message, Rehearsed):
             self._answer(self._rehearsals, message)
-        elif isinstance(message, Unusable | Killed):
+        elif isinstance(message, Heard):
             self._outside(message)
         elif isinstance(message, Drained):
             self.abandoned = message.abandoned
@@ -235,7 +234,7 @@ class Gateways:
         sockets: Sequence[int],
         spawned: Spawned | None,
         log: Callable[..., None],
-        heard: Callable[[Unusable | Killed], None],
+        heard: Callable[[Heard], None],
     ) -> None:
         self._count = count
         self._files = limits.files

@@ -9,7 +9,7 @@ from typing import Any
 from bentod.iotypes.mentioned import mentioned
 from bentod.plan.model import Plan
 from bentod.supervise.pool import Pool
-from bentod.wire.messages import ApiRoute, Method, RouteTable, ServiceRoute
+from bentod.wire.messages import ApiRoute, Ceiling, Method, RouteTable, ServiceRoute
 
 
 class Routing:
@@ -23,6 +23,7 @@ class Routing:
         self._retiring: list[Pool] = []
         self._awaited: set[str] = set()
         self._tables = 0
+        self._ceilings: dict[tuple[str, str], Ceiling] = {}  # of batches, by pool and API
         self._methods: dict[str, dict[str, Method]] = {}  # what was last known of each service's
 
     def show(self, number: int, plan: Plan, pools: Mapping[str, Pool]) -> None:
@@ -54,6 +55,19 @@ class Routing:
     def gone(self, pool: Pool) -> None:
         """A pool that retired has ended."""
         self._retiring = [one for one in self._retiring if one is not pool]
+        self._ceilings = {key: found for key, found in self._ceilings.items() if key[0] != pool.key}
+
+    def bounded(self, found: Ceiling) -> bool:
+        """A gateway has learned how large batches may be, or that what it believed was wrong. Returns whether this is
+        news to the others."""
+        key = found.pool, found.api
+        if not found.most:
+            return self._ceilings.pop(key, None) is not None
+        known = self._ceilings.get(key)
+        if found.pool not in {pool.key for pool in self.pools.values()} or (known and known.most <= found.most):
+            return False
+        self._ceilings[key] = found
+        return True
 
     def _retire(self, pools: Iterable[Pool]) -> None:
         self._retiring += [pool for pool in pools if pool not in self._retiring]
@@ -81,6 +95,9 @@ class Routing:
 
     def _route(self, name: str, pool: Pool) -> ServiceRoute:
         route = pool.route()
+        if self._ceilings:
+            ceilings = tuple(found for key, found in self._ceilings.items() if key[0] == pool.key)
+            route = replace(route, ceilings=ceilings)
         if route.workers:
             self._awaited.discard(name)
         if route.methods:

@@ -135,6 +135,8 @@ def api_documents(stats: Sequence[Stats]) -> dict[str, Any]:
             for key in _SUMMED:
                 found[key] += getattr(api, key)
             found["calls"].update(api.codes)
+            if api.most and api.most <= found.get("batch_ceiling", {}).get("size", api.most):
+                found["batch_ceiling"] = {"size": api.most, "out_of_memory_at": api.at}
     return {name: {**found, "calls": dict(found["calls"])} for name, found in documents.items()}
 
 

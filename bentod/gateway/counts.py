@@ -89,6 +89,8 @@ class Counts:
             dict(self.codes),
             self._batches + sum(queue.batches for queue in queues),
             self._batched + sum(queue.batched for queue in queues),
+            self.queue.ceiling.most,
+            self.queue.ceiling.at,
         )
 
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from bentod.dispatch.call import Call
 from bentod.dispatch.crew import Connect
 from bentod.dispatch.dispatcher import Dispatcher
 from bentod.dispatch.link import SocketLink
+from bentod.dispatch.queue import Queue
 from bentod.gateway.app import App
 from bentod.gateway.counts import Counts
 from bentod.gateway.killers import ENOUGH
-from bentod.gateway.pools import Pools
+from bentod.gateway.pools import Pools, key
 from bentod.gateway.routes import Operation, Routes, compiled, limits, pages, placed
-from bentod.wire.messages import ApiRoute, Killed, Message, Method, RouteTable, Stats, Unusable
+from bentod.wire.messages import (
+    ApiRoute,
+    Ceiling,
+    Killed,
+    Message,
+    Method,
+    RouteTable,
+    ServiceRoute,
+    Stats,
+    Unusable,
+)
 
 _AT_ONCE_S = 0.005  # of work on a table, then requests have their turn
 
@@ -52,6 +63,7 @@ class Gateway:
             name: self._placed(operation, current[operation.api.service]) for name, operation in made.items()
         }
         self._seen = seen
+        self._adopt(table.services)
         self._counts.update((name, operation.counts) for name, operation in made.items())
         operations = {operation.api.path: operation for operation in self._operations.values()}
         self._app.use(Routes(table, operations, pages(table)), current)
@@ -84,10 +96,19 @@ class Gateway:
 
     def _placed(self, operation: Operation, dispatcher: Dispatcher) -> Operation:
         found = placed(operation, dispatcher)
-        found.queue.limits = limits(found.api, self._index, self._gateways)
+        found.queue.limit(limits(found.api, self._index, self._gateways))
         return found
 
-    def _dispatcher(self, name: str) -> Dispatcher:
+    def _adopt(self, services: Iterable[ServiceRoute]) -> None:
+        """What other gateways have learned of batches in the pools of today holds here, too."""
+        for found in [found for route in services if not route.retiring for found in route.ceilings]:
+            operation = self._operations.get(found.api)
+            if operation is not None and operation.api.service == found.service:
+                operation.queue.adopt(found.most, found.at)
+
+    def _dispatcher(self, route: ServiceRoute) -> Dispatcher:
+        name, pool = route.name, key(route)
+
         def unusable(pid: int, reason: str) -> None:
             self._tell(Unusable(name, pid, reason))
 
@@ -97,7 +118,10 @@ class Gateway:
                 self._app.remember_killer(api, call.request_id, call.losses)
             self._tell(Killed(name, pid, api, call.request_id, call.losses))
 
-        return Dispatcher(name, self._connect, unusable, self._index / self._gateways, killed)
+        def bounded(queue: Queue) -> None:
+            self._tell(Ceiling(name, pool, queue.api, queue.ceiling.most, queue.ceiling.at))
+
+        return Dispatcher(name, self._connect, unusable, self._index / self._gateways, killed, bounded)
 
     def _drop_counts(self) -> None:
         """Forget APIs that are served no more, once their last calls are answered."""

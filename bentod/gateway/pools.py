@@ -16,10 +16,10 @@ def key(route: ServiceRoute) -> str:
 
 
 class Pools:
-    """Dispatchers by pool; `make` makes the one of a service's pool. A pool that retires, or that no table names any
+    """Dispatchers by pool; `make` makes the one of a pool. A pool that retires, or that no table names any
     more, keeps its dispatcher until it is empty."""
 
-    def __init__(self, make: Callable[[str], Dispatcher]) -> None:
+    def __init__(self, make: Callable[[ServiceRoute], Dispatcher]) -> None:
         self._make = make
         self._all: dict[str, Dispatcher] = {}
         self._retiring: set[str] = set()
@@ -38,7 +38,7 @@ class Pools:
             if not route.retiring:
                 dispatcher = self._all.get(key(route))
                 if dispatcher is None:
-                    dispatcher = self._all[key(route)] = self._make(route.name)
+                    dispatcher = self._all[key(route)] = self._make(route)
                 current[route.name] = dispatcher
                 updates.append(dispatcher.update(route))
             elif key(route) in self._retiring:

@@ -47,6 +47,7 @@ EVENTS: dict[str, str] = {
     "service.recovered": "service, seconds",
     "worker.output": "service, worker, stream, line",
     "call.killed": "service, pid, api, request_id, deaths",
+    "batch.ceiling": "service, pool, api, most, at",
     "watch.changed": "files",
     "watch.polling": "reason, interval_s",
     "watch.limited": "folders",

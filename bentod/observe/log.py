@@ -79,6 +79,8 @@ def _worker(keys: dict[str, Any]) -> str:
     return f"{keys.get('service')}/{keys.get('worker')}"
 
 
+_OF_ANY_SIZE = "as large as before: calls that are alone run out of memory, too"
+
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "daemon.started": lambda k: f"bentod serves {k['name']} (pid {k['pid']}, state in {k['state']})",
     "daemon.stopping": lambda k: f"stopping: {k['reason']}",
@@ -104,6 +106,10 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "call.killed": lambda k: (
         f"{k['service']}: worker {k['pid']} died while it ran {k['api']} {k['request_id']}, which was the call's "
         f"death number {k['deaths']}"
+    ),
+    "batch.ceiling": lambda k: (
+        f"{k['service']}: batches of {k['api']} are "
+        + (f"at most {k['most']} from now on: one of {k['at']} ran out of memory" if k["most"] else _OF_ANY_SIZE)
     ),
     "gateway.started": lambda k: f"gateway/{k['gateway']} starting (pid {k['pid']})",
     "gateway.ready": lambda k: f"gateway/{k['gateway']} ready",

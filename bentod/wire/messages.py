@@ -6,6 +6,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any
 
+from bentod.wire.counted import ApiStats, Ceiling, Stats
 from bentod.wire.orders import (
     DeviceFailed,
     Drain,
@@ -90,6 +91,7 @@ class ServiceRoute:
 
     `pool` tells apart the pools that a service had over time: workers of one pool run the same code with the same
     settings. A pool that is `retiring` gets no new calls: it finishes what waits for it, then its workers are let go.
+    `ceilings` are what gateways have learned of its batches.
     """
 
     name: str
@@ -102,6 +104,7 @@ class ServiceRoute:
     stop_timeout_s: float = 30.0
     pool: str = ""
     retiring: bool = False
+    ceilings: tuple[Ceiling, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,28 +217,8 @@ class Unusable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ApiStats:
-    """What one gateway counted for one API since it started. `codes` maps a problem code, or `ok`, to a count;
-    `batched` calls were sent to workers in `batches`."""
-
-    name: str
-    waiting: int
-    running: int
-    codes: dict[str, int]
-    batches: int = 0
-    batched: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """The answer to StatsRequest `number`. `workers` maps a worker's pid to the calls it answered."""
-
-    number: int
-    apis: tuple[ApiStats, ...]
-    workers: dict[str, int]
-    connections: int
-
+Heard = Unusable | Killed | Ceiling
+"""What a gateway says without being asked."""
 
 Message = (
     Order
@@ -248,6 +231,7 @@ Message = (
     | Rehearsed
     | Killed
     | Unusable
+    | Ceiling
     | Stats
 )
 _CLASSES: dict[str, type[Any]] = {cls.__name__: cls for cls in typing.get_args(Message)}
@@ -268,12 +252,14 @@ __all__ = [
     "Acknowledged",
     "ApiRoute",
     "ApiStats",
+    "Ceiling",
     "DeviceFailed",
     "Drain",
     "Drained",
     "Example",
     "ExampleFailure",
     "Failed",
+    "Heard",
     "Imported",
     "Killed",
     "Message",

@@ -88,3 +88,11 @@ def test_pools_and_ends_of_workers():
     assert "pool s@3" in text
     assert "recycled 2 time(s)" in text
     assert "the one before: killed by the kernel" in text
+
+
+def test_batches_that_ran_out_of_memory_are_told():
+    known = {"path": "/f", "service": "s", "waiting": 0, "running": 0, "batches": 4, "batched": 64, "calls": {"ok": 64}}
+    ceiling = {"size": 16, "out_of_memory_at": 32}
+    assert "64 ok, 16.0 calls a batch" in told(apis={"f": known}).splitlines()[-1]
+    text = told(apis={"f": {**known, "batch_ceiling": ceiling}})
+    assert text.splitlines()[-1] == "  64 ok, 16.0 calls a batch, batches of at most 16 (out of memory at 32)"

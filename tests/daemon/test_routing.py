@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bentod.daemon.routing import rehearsal, unused
 from bentod.supervise.state import WorkerState
-from bentod.wire.messages import Example
+from bentod.wire.messages import Ceiling, Example
 from tests.support.stage import FakeStage, api, plan, service
 
 TWO = (service("a"), service("b"))
@@ -105,3 +105,25 @@ def test_no_two_pools_have_one_key():
     assert unused("a@1", set()) == "a@1"
     assert unused("a@1", {"a@1", "b@1"}) == "a@1.2"
     assert unused("a@1", {"a@1", "a@1.2", "a@1.3"}) == "a@1.4"
+
+
+def test_what_a_gateway_learns_of_batches_reaches_all_and_ends_with_the_pool():
+    stage, routing = staged(plan(*TWO))
+    before = routing.pools["b"]
+    found = Ceiling("b", "b@1", "b", 16, 32)
+    assert routing.bounded(found)
+    assert not routing.bounded(found)
+    assert not routing.bounded(Ceiling("b", "b@1", "b", 20, 40))
+    assert not routing.bounded(Ceiling("b", "b@7", "b", 4, 8))  # a pool that has gone meanwhile
+    assert [one.ceilings for one in routing.table().services] == [(), (found,)]
+    lower = Ceiling("b", "b@1", "b", 8, 16)
+    assert routing.bounded(lower)
+    assert [one.ceilings for one in routing.table().services] == [(), (lower,)]
+    assert routing.bounded(Ceiling("b", "b@1", "b", 0, 0))
+    assert not routing.bounded(Ceiling("b", "b@1", "b", 0, 0))
+    assert routing.bounded(found)
+    moved(stage, plan(*TWO), "b")
+    assert [one.ceilings for one in routing.table().services] == [(), (), ()]
+    assert not routing.bounded(lower)
+    routing.gone(before)
+    assert not routing._ceilings

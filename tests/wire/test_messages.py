@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bentod.errors import WireError
-from bentod.wire import messages, orders
+from bentod.wire import counted, messages, orders
 from bentod.wire.messages import (
     ApiRoute,
     Drain,
@@ -93,7 +93,7 @@ def test_every_dataclass_of_the_module_is_a_message_or_part_of_one():
         follow(cls)
     made_here = {
         value
-        for module in (messages, orders)
+        for module in (messages, orders, counted)
         for value in vars(module).values()
         if dataclasses.is_dataclass(value) and getattr(value, "__module__", "") == module.__name__
     }
