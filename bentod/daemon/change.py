@@ -7,7 +7,7 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 
-from bentod.daemon.instead import Instead, OneByOne, StopFirst
+from bentod.daemon.instead import Instead, Leaving, OneByOne, StopFirst
 from bentod.daemon.stage import Stage, fit
 from bentod.daemon.trouble import survived
 from bentod.errors import StartError
@@ -90,7 +90,7 @@ class Change:
                 pool = self._pools[service.name] = running[service.name]
                 kept.append(pool)
                 self._grow(pool, service)
-            elif change.action == "add" or self._modes.get(service.name, "overlap") == "overlap":
+            elif self._modes.get(service.name, "overlap") == "overlap":
                 self._pools[service.name] = self._make(service)
                 self._pools[service.name].start()
         # a pool that goes on as it was may be in any state: that is no reason against others
@@ -104,13 +104,27 @@ class Change:
             pool.adopt(service)
 
     async def _replace(self, service: ServicePlan) -> None:
-        """A service whose old workers must make room for its new ones."""
-        old = self._stage.routing.pools[service.name]
+        """A service whose workers need room that others make: its own old ones, or those of services that are gone."""
+        old = self._stage.routing.pools.get(service.name)
+        if old is None:
+            await self._leave_first()
+            pool = self._pools[service.name] = self._make(service)
+            pool.start()
+            await fit([pool])
+            return
         one_by_one = self._modes[service.name] == "one_by_one" and len(old.plan.workers) > 1
         new = self._pools[service.name] = self._make(service)
         make: Callable[..., Instead] = OneByOne if one_by_one else StopFirst
         self._instead.append(make(self._stage, self._plan, self._number, old, new))
         await self._instead[-1].go()
+
+    async def _leave_first(self) -> None:
+        """The services that are removed stop now."""
+        leaving = {way.old for way in self._instead}
+        for name, pool in self._stage.routing.pools.items():
+            if self._difference.of(name).action == "remove" and pool not in leaving:
+                self._instead.append(Leaving(pool))
+                await self._instead[-1].go()
 
     async def _commit(self) -> None:
         """All calls from now on are for the new generation. It is live, whatever bug of ours gets in the way."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from bentod.daemon.room import Room, grants, here, less
+from bentod.daemon.room import Room, here, less
 from bentod.daemon.trouble import Again
 from bentod.plan.model import Plan
 
@@ -34,7 +34,7 @@ class Host:
 
     def room(self, plan: Plan) -> Room:
         """Where services can be placed. What this plan's workers have stays theirs if it can."""
-        return here(self._environ, grants(plan), dict(self.out))
+        return here(self._environ, plan, dict(self.out))
 
     def follow(self, plan: Plan, found: Inventory | None = None) -> None:
         """This is what runs from now on: look at GPUs as long as it has some. `found` is what was there just now."""

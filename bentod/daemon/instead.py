@@ -13,10 +13,9 @@ from bentod.supervise.state import WorkerState
 
 
 class Instead(Protocol):
-    """One pool in the place of another. `ended`: the old one has been told to stop, all of it."""
+    """One pool in the place of another, or of none. `ended`: the old one has been told to stop, all of it."""
 
     old: Pool
-    new: Pool
     ended: bool
 
     async def go(self) -> None:
@@ -116,6 +115,21 @@ class OneByOne:
     async def _move(self, plan: Plan, pool: Pool) -> None:
         self._stage.routing.move(plan, pool)
         await self._stage.push()
+
+
+class Leaving:
+    """All workers of a service stop that is removed: others need its room. Nobody serves its callers from then on."""
+
+    def __init__(self, old: Pool) -> None:
+        self.old, self.ended = old, True
+        self._indexes = [worker.index for worker in old.plan.workers]
+
+    async def go(self) -> None:
+        await self.old.stop_workers(self._indexes, self.old.plan.stop_timeout_s)
+
+    async def back(self) -> None:
+        self.old.start(self._indexes)
+        await _up(self.old)
 
 
 async def _up(pool: Pool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Room:
     """Where services are placed. `look` is asked only if a spec has something to place, and for GPUs only if it wants
-    some: it may take a while. `held` is what the workers that run have, by service."""
+    some: it may take a while. `running` is what runs there now: what its workers have stays theirs where it can."""
 
     look: Callable[[bool], Inventory]
-    held: Mapping[str, Sequence[Grant]] = field(default_factory=dict)
+    running: Plan | None = None
 
 
 def here(
     environ: Mapping[str, str],
-    held: Mapping[str, Sequence[Grant]] | None = None,
+    running: Plan | None = None,
     out: Mapping[str, str] | None = None,
     parents: Collection[int] = (),
 ) -> Room:
@@ -47,7 +47,7 @@ def here(
 
         return less(visible(take(environ), environ), out or {}, {os.getpid(), *parents})
 
-    return Room(look, held or {})
+    return Room(look, running)
 
 
 def less(inventory: Inventory, out: Mapping[str, str], parents: Collection[int] = ()) -> Inventory:
@@ -71,7 +71,9 @@ def placed(loaded: Loaded, room: Room | None) -> tuple[Placement | None, Invento
     from bentod.plan.devices import place
 
     inventory = room.look(any(demand.needs.computes for demand in wanted))
-    placement = place(wanted, inventory, room.held)
+    held = grants(room.running) if room.running is not None else {}
+    going = [name for name in held if name not in loaded.spec.services]
+    placement = _beside(wanted, inventory, held, room.running, going) or place(wanted, inventory, held)
     if placement.lacks:
         raise PlanError([problem(lack, loaded) for lack in placement.lacks])
     return placement, inventory
@@ -82,17 +84,31 @@ def elsewhere(
 ) -> Placement | None:
     """The same placement, but with other GPUs for the services `names`, which then can start while their old workers
     still run; None if there is no room for both. Nobody else is moved."""
-    from bentod.plan.devices import place
-
-    running = {service.name: service for service in old.services}
-    leaving = {f"{name} until then": running[name] for name in names}
-    demands = [Demand(key, one.needs or Needs(), len(one.workers)) for key, one in leaving.items()]
+    going = [service.name for service in old.services if service.name not in placement.grants]
     held = {name: found for name, found in placement.grants.items() if name not in names}
-    held |= {key: tuple(worker.grant for worker in one.workers) for key, one in leaving.items()}
-    found = place([*demands, *wanted], inventory, held)
-    if found.lacks or any(found.grants[key] != held[key] for key in held):
+    found = _beside(wanted, inventory, held, old, [*names, *going])
+    if found is None or any(found.grants[name] != held[name] for name in held):
         return None
     return replace(placement, grants={name: found.grants[name] for name in placement.grants})
+
+
+def _beside(
+    wanted: Sequence[Demand],
+    inventory: Inventory,
+    held: Mapping[str, Sequence[Grant]],
+    running: Plan | None,
+    going: Collection[str],
+) -> Placement | None:
+    """Everybody's place while the workers of the services `going` have theirs still; None if there is no room."""
+    from bentod.plan.devices import place
+
+    leaving = {f"{one.name} until then": one for one in (running.services if running else ()) if one.name in going}
+    there = {key: tuple(worker.grant for worker in one.workers) for key, one in leaving.items()}
+    demands = [Demand(key, one.needs or Needs(), len(one.workers)) for key, one in leaving.items()]
+    found = place([*demands, *wanted], inventory, {**held, **there})
+    if found.lacks or any(found.grants[key] != there[key] for key in there):
+        return None
+    return replace(found, grants={demand.service: found.grants[demand.service] for demand in wanted})
 
 
 def problem(lack: Lack, loaded: Loaded) -> Problem:

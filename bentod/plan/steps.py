@@ -25,7 +25,8 @@ def steps(
     available: int | None,
     devices: Sequence[Device] = (),
 ) -> tuple[Budget, tuple[Step, ...]]:
-    """What the change costs while both generations run, and a step for each service that restarts.
+    """What the change costs while both generations run, and a step for each service that restarts, or that is new and
+    has to wait for what is removed.
 
     A new worker is expected to need what the running ones do on average; what is not known counts as nothing, on one of
     the `devices` as what was declared. The services share what is available in the new plan's order.
@@ -41,6 +42,9 @@ def steps(
         elif action == "live" and before is not None:
             more = service.workers[len(before.workers) :]
             room.take(_mean(measured) * len(more), room.gpus.needs(service, more))
+        elif action == "add" and not room.gpus.fits(needs := room.gpus.needs(service, service.workers)):
+            told = f"{_new(service)} {room.gpus.told(needs)}: what is removed must stop first"
+            found.append(Step(service.name, "stop_first", told))
         elif action == "add":
             room.take(0, room.gpus.needs(service, service.workers))
     total = sum(sum(measured.workers) for measured in usage.values())
