@@ -46,6 +46,7 @@ def _service(args: argparse.Namespace, spec: Spec, files: Sequence[Path], settin
         stop_s=stop_s(spec.server.drain_timeout_s),
         socket=bool(args.socket),
         waits_for_reload=args.type == "notify-reload",
+        limits=any(one.resources is not None and one.resources.memory is not None for one in spec.services.values()),
     )
 
 

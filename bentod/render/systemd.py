@@ -41,6 +41,8 @@ class Service:
     """Whether systemd opens the sockets."""
     waits_for_reload: bool
     """Whether a reload is over when `systemctl reload` is: systemd 253 or newer."""
+    limits: bool = False
+    """Whether workers have limits of memory: then the daemon divides its control group."""
 
 
 def units(service: Service) -> dict[str, str]:
@@ -71,6 +73,7 @@ def _service_values(service: Service, stem: str) -> dict[str, Any]:
         "writable": f"-{service.writable}",
         "target": "multi-user.target" if service.user else "default.target",
         "waits_for_reload": service.waits_for_reload,
+        "limits": service.limits,
     }
 
 

@@ -52,7 +52,9 @@ def the_service(service):
 
 @needs_analyze
 @pytest.mark.parametrize("socket", [False, True])
-@pytest.mark.parametrize("service", [PLAIN, USERS, replace(PLAIN, user="root")], ids=["alice", "own", "root"])
+@pytest.mark.parametrize(
+    "service", [PLAIN, USERS, replace(PLAIN, user="root", limits=True)], ids=["alice", "own", "root"]
+)
 def test_systemd_finds_nothing_wrong(tmp_path, service, socket):
     listen = (
         "127.0.0.1:80",
@@ -80,6 +82,16 @@ def test_what_systemd_thinks_of_the_hardening(tmp_path):
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=50", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout[-300:]
+
+
+def test_a_daemon_whose_workers_have_limits_of_memory_may_divide_its_control_group():
+    """`ProtectControlGroups` would make it read-only."""
+    limited = the_service(replace(PLAIN, limits=True))
+    assert values(limited, "Delegate") == ["memory"]
+    assert values(limited, "ProtectControlGroups") == []
+    assert values(the_service(replace(USERS, limits=True)), "Delegate") == ["memory"]
+    assert values(the_service(PLAIN), "Delegate") == []
+    assert values(the_service(PLAIN), "ProtectControlGroups") == ["yes"]
 
 
 def test_times_follow_the_spec():
