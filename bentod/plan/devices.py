@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from bentod.plan.devices_attempt import Given, Taste, attempt
-from bentod.plan.devices_auto import Purse, grown
+from bentod.plan.devices_auto import Now, Purse, grown
 from bentod.plan.devices_cpus import Worker, cpu_sets
 from bentod.plan.devices_gpus import shared_out
 from bentod.plan.devices_lacks import came_since, cpu_lack, cpu_notes, memory_lack
@@ -30,10 +30,11 @@ def place(demands: Sequence[Demand], inventory: Inventory, held: Mapping[str, Se
     lacks += [*memory_lacks, *(_gpu_lack(want, wants, inventory, given, taste) for want in given.failed)]
     lacking = {lack.service for lack in lacks}
     placed = [demand for demand in demands if demand.service not in lacking]
-    counts = _counts(placed, wants, inventory, Purse(_cpus(placed, inventory), memory), given, taste)
-    wanted, had = _cpus_wanted(placed, counts), _cpus_held(held)
-    sets, shared = cpu_sets(wanted, inventory.cpu_ids, had)
     by_service = {want.service: want for want in wants}
+    now = Now(by_service, given, taste, {service: len(grants) for service, grants in held.items()})
+    counts = _counts(placed, inventory, Purse(_cpus(placed, inventory), memory), now)
+    wanted = _cpus_wanted(placed, counts)
+    sets, shared = cpu_sets(wanted, inventory.cpu_ids, _cpus_held(held))
     grants = {
         one.service: tuple(
             _grant(by_service.get(one.service), index, given, gpus, sets.get((one.service, index), ()))
@@ -84,12 +85,10 @@ def _gpu_lack(want: Want, wants: Sequence[Want], inventory: Inventory, given: Gi
     return gpu_lack(want, wants, inventory, alone if alone.failed else given, taste)
 
 
-def _counts(
-    demands: Sequence[Demand], wants: Sequence[Want], inventory: Inventory, purse: Purse, given: Given, taste: Taste
-) -> dict[str, int]:
+def _counts(demands: Sequence[Demand], inventory: Inventory, purse: Purse, now: Now) -> dict[str, int]:
     """How many workers each service gets."""
     autos = [demand for demand in demands if demand.workers is None]
-    more = grown(autos, {want.service: want for want in wants}, inventory, purse, given, taste) if autos else {}
+    more = grown(autos, inventory, purse, now) if autos else {}
     return {demand.service: demand.workers or more[demand.service] for demand in demands}
 
 

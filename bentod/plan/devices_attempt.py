@@ -52,7 +52,7 @@ def pressures(wants: Sequence[Want], gpus: Gpus) -> dict[int, float]:
         suiting = [kind for kind, size in zip(gpus.kinds, want.sizes, strict=True) if size]
         for kind in {*suiting}:
             found[kind] += 1.0 if want.auto else needed / len(suiting)
-    return found
+    return {kind: round(value, 6) for kind, value in found.items()}  # the same in any order of services
 
 
 def attempt(wants: Sequence[Want], gpus: Gpus, pinned: Held, taste: Taste, thorough: bool = True) -> Given:

@@ -30,15 +30,23 @@ class Purse:
         return True
 
 
-def grown(
-    demands: Sequence[Demand], wants: Mapping[str, Want], inventory: Inventory, purse: Purse, given: Given, taste: Taste
-) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What services with a number have left over: `given` of GPUs, by `taste`. `had` is how many workers run."""
+
+    wants: Mapping[str, Want]
+    given: Given
+    taste: Taste
+    had: Mapping[str, int]
+
+
+def grown(demands: Sequence[Demand], inventory: Inventory, purse: Purse, now: Now) -> dict[str, int]:
     """How many workers each of these services gets, all of them `auto` and with one already; those with GPUs get
-    theirs. They take turns, whoever has fewest first."""
-    taking = [_Taking(demand, wants.get(demand.service), given, taste) for demand in demands]
+    theirs. They take turns: whoever has fewest first, then whoever has had more, then in the order of the spec."""
+    taking = [_Taking(demand, now) for demand in demands]
     queue = list(taking)
     while queue:
-        one = min(queue, key=lambda one: len(one.kept))  # the first of several in the order of the spec
+        one = min(queue, key=lambda one: (len(one.kept), len(one.kept) >= now.had.get(one.demand.service, 0)))
         if len(one.kept) >= one.most(inventory) or not one.more(purse):
             queue.remove(one)
     for one in taking:
@@ -49,9 +57,10 @@ def grown(
 class _Taking:
     """One service that takes what it can get. `kept` are the indexes of its workers."""
 
-    def __init__(self, demand: Demand, want: Want | None, given: Given, taste: Taste) -> None:
-        self.demand, self._want, self._given, self._taste = demand, want, given, taste
-        self._has = {} if want is None else given.at[want.service]
+    def __init__(self, demand: Demand, now: Now) -> None:
+        self.demand, self._given, self._taste = demand, now.given, now.taste
+        self._want = now.wants.get(demand.service)
+        self._has = {} if self._want is None else now.given.at[demand.service]
         self.kept = {min(self._has, default=0)}
 
     def most(self, inventory: Inventory) -> int:

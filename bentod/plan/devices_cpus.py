@@ -2,86 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from math import ceil
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil, floor
 
 _SLACK = 1e-9
+_ROUNDS = 4
 
 Worker = tuple[str, int]
 """A service and the index of one of its workers."""
 
-Sets = dict[Worker, tuple[int, ...]]
+Sets = Mapping[Worker, tuple[int, ...]]
 
 
-def cpu_sets(
-    wanted: Mapping[Worker, float], cpu_ids: Sequence[int], held: Mapping[Worker, tuple[int, ...]]
-) -> tuple[Sets, bool]:
+def cpu_sets(wanted: Mapping[Worker, float], cpu_ids: Sequence[int], held: Sets) -> tuple[Sets, bool]:
     """The CPUs of each worker that wants some, and whether some have to share one. None wants more than there are.
     Workers keep what they have unless others would have to share where nobody needs to, or very unevenly."""
     ids = tuple(sorted(cpu_ids))
-    if not ids:
+    if not ids or not wanted:
         return {}, False
-    total = sum(wanted.values())
-    fair = max(1.0, float(ceil(total / len(ids) - _SLACK)))
-    ways: list[Callable[[], _Cpus]] = [
-        lambda: _Cpus(ids).filled(wanted, held, limit=None),
-        lambda: _Cpus(ids).filled(wanted, held, limit=fair),
-        lambda: _Cpus(ids).filled(wanted, {}, limit=None),
-        lambda: _Cpus(ids).filled(wanted, {}, limit=None, tight=True),
-    ]
-    found = ways[0]()
-    for way in ways[1:]:
-        if found.even(total):
+    ranked = sorted(wanted.items(), key=lambda one: (-one[1], one[0]))
+    found = _Cpus(ids, ranked).filled(held)
+    for _ in range(_ROUNDS):  # until nothing better is found from there, so that nothing moves the next time
+        best = min(_ways(ids, ranked, found), key=_Cpus.badness)
+        if best.badness() >= found.badness():
             break
-        found = way()
+        found = best
     return found.sets, max(found.loads) > 1 + _SLACK
 
 
+def _ways(ids: tuple[int, ...], ranked: Sequence[tuple[Worker, float]], before: _Cpus) -> Iterable[_Cpus]:
+    fair = max(1.0, float(ceil(sum(cpus for _, cpus in ranked) / len(ids) - _SLACK)))
+    if before.badness() > (0, 0):
+        yield _Cpus(ids, ranked).filled(before.sets, limit=fair)
+        yield _Cpus(ids, ranked).filled({})
+        yield _Cpus(ids, ranked).filled({}, tight=True)
+    yield before
+
+
 class _Cpus:
-    """How much is wanted of each CPU, by its position."""
+    """How much is wanted of each CPU, by its position. `ranked` are all workers, the largest first."""
 
-    def __init__(self, ids: tuple[int, ...]) -> None:
+    def __init__(self, ids: tuple[int, ...], ranked: Sequence[tuple[Worker, float]]) -> None:
         self._ids = ids
+        self._ranked = ranked
         self._positions = {cpu: at for at, cpu in enumerate(ids)}
+        self._places: dict[Worker, list[int]] = {}
         self.loads = [0.0] * len(ids)
-        self.sets: Sets = {}
 
-    def even(self, total: float) -> bool:
-        """Nobody shares; or, if there are too few, nobody is much worse off than others."""
-        if max(self.loads) <= 1 + _SLACK:
-            return True
-        return total > len(self._ids) and max(self.loads) - min(self.loads) <= 1 + _SLACK
+    @property
+    def sets(self) -> Sets:
+        """What everybody has."""
+        return {worker: tuple(self._ids[at] for at in sorted(places)) for worker, places in self._places.items()}
 
-    def filled(
-        self,
-        wanted: Mapping[Worker, float],
-        held: Mapping[Worker, tuple[int, ...]],
-        limit: float | None,
-        tight: bool = False,
-    ) -> _Cpus:
+    def badness(self) -> tuple[int, float]:
+        """Nothing where nobody shares; or where there are too few, if nobody is much worse off than others."""
+        most = max(self.loads)
+        short = sum(cpus for _, cpus in self._ranked) > len(self._ids) + _SLACK
+        if most <= 1 + _SLACK or (short and most - min(self.loads) <= 1 + _SLACK):
+            return 0, 0
+        return 1, round(most, 6)
+
+    def filled(self, held: Sets, limit: float | None = None, tight: bool = False) -> _Cpus:
         """Everybody gets what they have, as long as no CPU is wanted more than `limit` times, and else those that are
-        wanted least; or, with `tight`, parts of one go where they just fit. The largest first."""
+        wanted least; or, with `tight`, what is no whole CPU goes where it just fits."""
         rest = []
-        for worker, cpus in wanted.items():
+        for worker, cpus in self._ranked:
             had = [self._positions[cpu] for cpu in held.get(worker, ()) if cpu in self._positions]
             if had and len(had) == len(held[worker]) == ceil(cpus) and self._stays(had, cpus, limit):
                 self._put(worker, had, cpus)
             else:
                 rest.append((worker, cpus))
-        for worker, cpus in sorted(rest, key=lambda one: -one[1]):
-            self._put(worker, self._tight(cpus) if tight and cpus < 1 else self._least(ceil(cpus)), cpus)
+        for worker, cpus in rest:
+            self._put(worker, self._tight(cpus) if tight else self._least(ceil(cpus)), cpus)
+        self._weigh()
         return self
+
+    def _weigh(self) -> None:
+        """Loads as they follow from the sets, whatever way led there."""
+        self.loads = [0.0] * len(self._ids)
+        for worker, cpus in self._ranked:
+            self._put(worker, self._places[worker], cpus)
 
     def _stays(self, had: Sequence[int], cpus: float, limit: float | None) -> bool:
         return limit is None or all(self.loads[at] + min(1.0, cpus) <= limit + _SLACK for at in had)
 
-    def _put(self, worker: Worker, places: Sequence[int], cpus: float) -> None:
+    def _put(self, worker: Worker, places: list[int], cpus: float) -> None:
         """What is left over of whole CPUs weighs on the busiest."""
-        for at in sorted(places, key=self.loads.__getitem__):
-            part = min(1.0, cpus)
-            self.loads[at] += part
-            cpus -= part
-        self.sets[worker] = tuple(self._ids[at] for at in sorted(places))
+        for at in sorted(places, key=lambda at: (self.loads[at], at)):
+            self.loads[at] += min(1.0, cpus)
+            cpus -= min(1.0, cpus)
+        self._places[worker] = places
 
     def _least(self, count: int) -> list[int]:
         """Those that are wanted least; side by side if some are among these."""
@@ -99,7 +109,11 @@ class _Cpus:
         return least
 
     def _tight(self, cpus: float) -> list[int]:
-        """The busiest that is not wanted too often with it."""
-        loads = self.loads
-        fitting = [at for at, load in enumerate(loads) if load + cpus <= 1 + _SLACK]
-        return [max(fitting, key=lambda at: (loads[at], -at))] if fitting else self._least(1)
+        """The least wanted for whole CPUs, and for the rest the busiest that is not wanted too often with it."""
+        part, loads = cpus - floor(cpus), self.loads
+        fitting = [at for at, load in enumerate(loads) if load + part <= 1 + _SLACK]
+        if part <= _SLACK or not fitting:
+            return self._least(ceil(cpus))
+        busy = max(fitting, key=lambda at: (loads[at], -at))
+        others = sorted((at for at in range(len(loads)) if at != busy), key=lambda at: (loads[at], abs(at - busy)))
+        return [busy, *others[: floor(cpus)]]
