@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bentod.daemon.folders import service_folder
+from bentod.plan.build import demands
 from bentod.plan.times import stop_s
 from bentod.render.systemd import Service, units
 from bentod.settings import Settings, read
@@ -25,7 +26,7 @@ def systemd_files(args: argparse.Namespace, loaded: Loaded) -> dict[str, str]:
 
 
 def _service(args: argparse.Namespace, spec: Spec, files: Sequence[Path], settings: Settings) -> Service:
-    folder = files[0].parent
+    folder, wanted = files[0].parent, demands(spec)
     state, run = settings.state and settings.state.absolute(), settings.run and settings.run.absolute()
     runtime = "" if args.user or run else service_folder(files[0])
     environ = {
@@ -46,7 +47,8 @@ def _service(args: argparse.Namespace, spec: Spec, files: Sequence[Path], settin
         stop_s=stop_s(spec.server.drain_timeout_s),
         socket=bool(args.socket),
         waits_for_reload=args.type == "notify-reload",
-        limits=any(one.resources is not None and one.resources.memory is not None for one in spec.services.values()),
+        gpus=any(demand.needs.computes for demand in wanted),
+        limits=any(demand.needs.memory is not None for demand in wanted),
     )
 
 

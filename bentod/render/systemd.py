@@ -14,6 +14,8 @@ from bentod.render.recipes import Filters, Unwritable, Written, rendered
 
 _STOP_S = 15.0
 _WATCHDOG_S = 30.0
+_DRIVER = "nvidia-persistenced.service"
+"""Once it runs, the driver is loaded. To come after a unit that there is not changes nothing."""
 _LAST_OF_ROOT = 1023
 _PLAIN = re.compile(r"[A-Za-z0-9_@.:-]*")
 _SIX_WITH_ZONE = re.compile(r"\[(.+)%(.+)\]:([0-9]+)")
@@ -41,6 +43,8 @@ class Service:
     """Whether systemd opens the sockets."""
     waits_for_reload: bool
     """Whether a reload is over when `systemctl reload` is: systemd 253 or newer."""
+    gpus: bool = False
+    """Whether workers have GPUs."""
     limits: bool = False
     """Whether workers have limits of memory: then the daemon divides its control group."""
 
@@ -56,9 +60,10 @@ def units(service: Service) -> dict[str, str]:
 
 def _service_values(service: Service, stem: str) -> dict[str, Any]:
     socket = f"{stem}.socket" if service.socket else ""
+    driver = [_DRIVER] if service.gpus else []
     return {
         "title": f"{service.name} {service.version} (bentod)",
-        "after": ["network-online.target", *([socket] if socket else [])],
+        "after": ["network-online.target", *driver, *([socket] if socket else [])],
         "socket": socket,
         "command": service.command,
         "directory": str(service.directory),

@@ -94,6 +94,13 @@ def test_a_daemon_whose_workers_have_limits_of_memory_may_divide_its_control_gro
     assert values(the_service(PLAIN), "ProtectControlGroups") == ["yes"]
 
 
+def test_workers_with_gpus_wait_for_the_driver():
+    assert values(the_service(replace(PLAIN, gpus=True)), "After") == [
+        "network-online.target nvidia-persistenced.service"
+    ]
+    assert "nvidia" not in "".join(values(the_service(PLAIN), "After"))
+
+
 def test_times_follow_the_spec():
     text = the_service(replace(PLAIN, start_s=600.5, stop_s=100.0))
     assert values(text, "TimeoutStartSec") == ["661"]
