@@ -32,9 +32,10 @@ class Host:
         self._task: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
 
-    def room(self, plan: Plan) -> Room:
-        """Where services can be placed. What this plan's workers have stays theirs if it can."""
-        return here(self._environ, plan, dict(self.out))
+    def room(self, plan: Plan, *, forgiving: bool = False) -> Room:
+        """Where services can be placed. What this plan's workers have stays theirs if it can. `forgiving`: as if
+        nothing were out."""
+        return here(self._environ, plan, {} if forgiving else dict(self.out))
 
     def follow(self, plan: Plan, found: Inventory | None = None) -> None:
         """This is what runs from now on: look at GPUs as long as it has some. `found` is what was there just now."""
@@ -50,7 +51,7 @@ class Host:
         """What is there now without what our own processes use; None while no service has a GPU."""
         if self._task is None:
             return None
-        return less(await self._ask(), self.out, {os.getpid()})
+        return less(await self._ask(), self.out, os.getpid())
 
     async def stop(self) -> None:
         """Look at nothing more."""

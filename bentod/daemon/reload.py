@@ -18,6 +18,7 @@ from bentod.daemon.journal import Journal, UnknownGeneration
 from bentod.daemon.note import Note
 from bentod.daemon.order import Order, Outcome, first_cause, reason, refusal
 from bentod.daemon.proposal import Disk, Running, propose
+from bentod.daemon.room import Room
 from bentod.daemon.sources import Sources
 from bentod.daemon.unsaid import refers
 from bentod.daemon.weights import fetched
@@ -61,7 +62,8 @@ class Reload:
     async def plan(self, files: Sequence[Path] | None, against: int | None) -> dict[str, Any]:
         """What `apply` would do now; or what lies between a recorded generation and what the files say. Raises
         SpecError, PlanError, UnknownGeneration."""
-        desired = await self._read(files or self._sources.files)
+        room = self._daemon.host.room(self._daemon.plan, forgiving=True)  # as somebody's order is
+        desired = await self._read(files or self._sources.files, room)
         running = await self._running() if against is None else await self._recorded(against)
         return document(self._proposed(running, desired, await self._disk(desired, running))[1])
 
@@ -143,11 +145,14 @@ class Reload:
         """What would change. Where old and new workers do not fit on their GPUs together, new ones go to others, if
         there are any: so nobody has to wait."""
         proposal = propose(running, desired, disk)
-        cramped = [step.service for step in proposal.steps if step.mode != "overlap"]
-        wanted = {one.name for one in desired.plan.services if one.movable}
-        names = [name for name in cramped if name in wanted]
-        moved = desired.moved_from(running.plan, names, self._environ) if names and running.plan is not None else None
-        if moved is None:
+        cramped = {step.service for step in proposal.steps if step.mode != "overlap"}
+        moved = desired
+        names: list[str] = []
+        for one in desired.plan.services:
+            if one.name in cramped and one.movable and running.plan is not None:
+                found = desired.moved_from(running.plan, [*names, one.name], self._environ)
+                moved, names = (found, [*names, one.name]) if found is not None else (moved, names)
+        if not names:
             return desired, proposal
         other = propose(running, moved, disk)
         better = all(step.mode == "overlap" for step in other.steps if step.service in names)
@@ -227,14 +232,12 @@ class Reload:
         """What these files say, which is known from now on. Raises SpecError."""
         held = await asyncio.to_thread(contents, files)
         self._sources.read(files, held)
-        return await self._read(files, held)
+        return await self._read(files, self._daemon.host.room(self._daemon.plan), held)
 
-    async def _read(self, files: Sequence[Path], held: Mapping[Path, bytes] | None = None) -> Desired:
+    async def _read(self, files: Sequence[Path], room: Room, held: Mapping[Path, bytes] | None = None) -> Desired:
         """What these files say. Raises SpecError, PlanError."""
         carried = self._daemon.desired.weights.pinned
-        desired = await asyncio.to_thread(
-            read, files, self._environ, held, carried, self._hashes, self._daemon.host.room(self._daemon.plan)
-        )
+        desired = await asyncio.to_thread(read, files, self._environ, held, carried, self._hashes, room)
         project = self._daemon.plan.project
         if desired.plan.project != project:
             raise SpecError([Problem("other-project", f"this daemon serves {project}", str(desired.loaded.files[0]))])
