@@ -37,7 +37,7 @@ class Starting:
 def starting(args: argparse.Namespace, handover: Handover | None = None) -> Starting:
     """Raises SpecError, PlanError, StartError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
     settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
-    room = here(environ, parents=() if handover is None else (handover.pid,))
+    room = here(environ)
     state = state_folder(files[0], settings.state)
     last = None if args.strict or handover is not None else _last(files, state, environ, room)
     broken: ProblemsError | None = None

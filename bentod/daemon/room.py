@@ -32,10 +32,9 @@ def here(
     environ: Mapping[str, str],
     running: Plan | None = None,
     out: Mapping[str, str] | None = None,
-    parents: Collection[int] = (),
 ) -> Room:
-    """This host: the GPUs that `environ` lets be given, without those that are `out` (UUID → why), and without what the
-    workers of the daemons `parents` use."""
+    """This host: the GPUs that `environ` lets be given, without those that are `out` (UUID → why). What the workers of
+    this daemon use is there to be given, what those of another one use is not: both run while one follows the other."""
 
     def look(gpus: bool) -> Inventory:
         if not gpus:
@@ -45,16 +44,16 @@ def here(
         from bentod.inventory.take import take
         from bentod.plan.visible import visible
 
-        return less(visible(take(environ), environ), out or {}, {os.getpid(), *parents})
+        return less(visible(take(environ), environ), out or {}, os.getpid())
 
     return Room(look, running)
 
 
-def less(inventory: Inventory, out: Mapping[str, str], parents: Collection[int] = ()) -> Inventory:
-    """The inventory as services can be placed in it: what is out is out, and what the children of `parents` use is
+def less(inventory: Inventory, out: Mapping[str, str], parent: int = 0) -> Inventory:
+    """The inventory as services can be placed in it: what is out is out, and what the children of `parent` use is
     there to be given."""
     groups = {one.group for device in inventory.devices for one in device.processes}
-    found = inventory.without({group for group in groups if group and _parent(group) in parents})
+    found = inventory.without({group for group in groups if parent and _parent(group) == parent})
     devices = tuple(
         replace(device, state="out", reason=out[device.uuid]) if device.uuid in out else device
         for device in found.devices

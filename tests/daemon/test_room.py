@@ -39,10 +39,10 @@ def devices(plan):
 
 def test_what_our_workers_use_can_be_given_again_and_what_others_use_cannot():
     ours, theirs = GpuProcess(os.getpid(), group=os.getpid()), GpuProcess(1, "init", 5 * GIB, 1)
-    found = less(host(1, ours, theirs), {}, {os.getppid()})
+    found = less(host(1, ours, theirs), {}, os.getppid())
     assert found.devices[0].processes == (theirs,)
-    found = less(host(2, theirs), {"GPU-1": "it failed three times"}, {0})
-    assert found.devices[0].processes == ()
+    found = less(host(2, theirs), {"GPU-1": "it failed three times"})
+    assert found.devices[0].processes == (theirs,)
     assert [(device.state, device.reason) for device in found.devices] == [
         ("ok", ""),
         ("out", "it failed three times"),
