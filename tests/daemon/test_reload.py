@@ -14,7 +14,7 @@ from bentod.daemon.history import History
 from bentod.daemon.journal import Journal, UnknownGeneration
 from bentod.daemon.order import Order
 from bentod.daemon.reload import Reload
-from bentod.errors import SpecError
+from bentod.errors import PlanError, Problem, SpecError
 from bentod.supervise.state import ServiceState
 from tests.support.children import Events
 from tests.support.loops import run
@@ -323,3 +323,38 @@ def test_a_plan_shows_what_is_written_for_a_value_of_the_environment(tmp_path):
 def _with(one, environ):
     """The same with another environment."""
     return Reload(one.stage, environ, one.journal, one.sources, one.events)
+
+
+def test_placing_what_runs_anew_looks_at_no_file_and_forgets_no_news(project):
+    async def main():
+        one = await Running(project).begin()
+        project.write("part.py", "WORD = 2\n")
+        found = await one.reload.apply(Order("GPU 0 is out: Xid 79", anew=True))
+        assert (found.outcome, found.generation, one.note) == ("unchanged", 1, "idle")
+        assert one.stage.desired.pins == {}
+        found = await one.reload.consider(["part.py"])
+        assert (found.outcome, found.generation) == ("applied", 2)
+        project.write("bentofile.yaml", "no: spec\n")
+        assert (await one.reload.consider(["bentofile.yaml"])).outcome == "failed"
+        before = one.reload.note
+        assert (await one.reload.apply(Order("GPU 0 is out: Xid 79", anew=True))).outcome == "unchanged"
+        assert one.reload.note == before, "the files are as wrong as they were"
+
+    run(main())
+
+
+def test_what_does_not_fit_any_more_goes_on_and_the_reason_is_told(project, monkeypatch):
+    async def main():
+        one = await Running(project).begin()
+
+        def full(*_):
+            raise PlanError([Problem("does-not-fit", "s wants 1 GPU, but GPU 0 is taken out")])
+
+        monkeypatch.setattr(type(one.stage.desired), "anew", full)
+        found = await one.reload.apply(Order("GPU 0 is out: Xid 79", anew=True))
+        assert (found.outcome, one.stage.routing.number, one.note) == ("failed", 1, "failed")
+        assert one.reload.note.reason.startswith("GPU 0 is out: Xid 79; ")
+        assert "s wants 1 GPU" in one.reload.note.reason
+        assert one.stage.events("start", "retire") == []
+
+    run(main())
