@@ -9,6 +9,7 @@ that a call does not take: there the process is as good as before.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 
@@ -47,11 +48,11 @@ _NAMES = (
     r"|MPS_CLIENT_TERMINATED|EXTERNAL_DEVICE|UNKNOWN)\b"
     r"|\bCU(?:DNN|BLAS)_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR)\b"
 )
-_POISON = re.compile(rf"{_SAYS}(?P<words>{_WORDS})|(?P<name>{_NAMES})")
-_GONE = re.compile(
+_GONE = (
     r"no CUDA-capable device is detected|CUDA driver initialization failed|CUDA unknown error|GPU is lost"
     r"|GPU has fallen off the bus|\bcudaErrorNoDevice\b|\bCUDA_ERROR_NO_DEVICE\b"
 )
+_HINT = re.compile("CU|cu|GPU")
 _MOST_TEXT, _MOST_ERRORS = 4000, 32
 
 
@@ -62,9 +63,12 @@ def device_error(error: BaseException, *, given: bool) -> str:
         if not _may_be(one):
             continue
         text = _text(one)
-        if (found := _POISON.search(text)) is not None:
+        if not _HINT.search(text):
+            continue
+        poison, gone = _patterns()
+        if (found := poison.search(text)) is not None:
             return found["words"] or found["name"]
-        if given and (found := _GONE.search(text)) is not None:
+        if given and (found := gone.search(text)) is not None:
             return found[0]
     return ""
 
@@ -85,6 +89,12 @@ class Spotter:
         worker that died, and run once more elsewhere."""
         if found := self.lost(error):
             self._doomed(found)
+
+
+@functools.cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What is looked for; made when it is needed first: it would cost each start of a worker some milliseconds."""
+    return re.compile(rf"{_SAYS}(?P<words>{_WORDS})|(?P<name>{_NAMES})"), re.compile(_GONE)
 
 
 def _may_be(error: BaseException) -> bool:
