@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from bentod.cli.image_plan import placed
+from bentod.daemon.room import Room
+from bentod.daemon.room import placed as placed_on
 from bentod.errors import Problem, SpecError
 from bentod.image.references import tag_of
+from bentod.inventory.document import read
+from bentod.plan.grants import Placement
 from bentod.render.cluster import Cluster
 from bentod.render.compose import Host, compose
 from bentod.render.deployment import Deployment, Wishes, deployment
@@ -52,9 +56,18 @@ def _deployment(args: argparse.Namespace, loaded: Loaded) -> Deployment:
         settings=dict(args.env or ()),
         specs=tuple(_inside(path, loaded.directory) for path in loaded.files),
         kept=loaded.env_file_values.keys(),
-        room=Asked(gpus=args.gpus, cpus_m=args.cpus, memory=args.memory),
+        room=Asked(gpus=args.gpus, cpus_m=args.cpus, memory=args.memory, placement=_placement(args, loaded)),
     )
     return deployment(loaded.spec, loaded.as_written, wishes)
+
+
+def _placement(args: argparse.Namespace, loaded: Loaded) -> Placement | None:
+    """What the host of `--inventory` would give to the workers. Raises SpecError for the file, PlanError if it is too
+    small."""
+    if args.inventory is None:
+        return None
+    inventory = read(args.inventory)
+    return placed_on(loaded, Room(look=lambda _: inventory))[0]
 
 
 def _image(loaded: Loaded) -> str:

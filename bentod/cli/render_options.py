@@ -114,6 +114,11 @@ OPTIONS = (
         {"metavar": "N", "type": int, "help": "GPUs (by `resources`, else 1 if `build.cuda` is set)"},
     ),
     Option(
+        "--inventory",
+        _MANIFESTS,
+        {"metavar": "FILE", "type": Path, "help": "a host like those meant, as `bentod inventory --json` tells of it"},
+    ),
+    Option(
         "--cpus",
         _MANIFESTS,
         {"metavar": "N", "type": _thousandths, "help": "CPUs: a limit; of pods, a request (by `resources`, else 1)"},
