@@ -93,12 +93,12 @@ class AsyncTogether(Together):
                     again = self.raised(run, error, apart=apart, whole=whole)
             else:
                 self.finished(run, value, whole)
-        if run.answers:
-            send(joined(run.answers))
         if again is not NOT_AGAIN:
             self.caller.memory.relieve()
-            for part in again.parts:
-                await self._run_part(batch, part, send, again)
+        if run.answers:
+            send(joined(run.answers))
+        for part in again.parts:
+            await self._run_part(batch, part, send, again)
 
     async def _run_part(self, batch: Batch, part: Sequence[Taken], send: Send, whole: Again) -> None:
         """Those of a part that are still wanted."""
