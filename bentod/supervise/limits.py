@@ -74,7 +74,7 @@ class Limits:
         return None
 
     def _start(self) -> None:
-        if self._task is None and any(guard.holds for guard in self._guards):
+        if (self._task is None or self._task.done()) and any(guard.holds for guard in self._guards):
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:

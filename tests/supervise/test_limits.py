@@ -158,10 +158,12 @@ SHARED = READY + (
 )
 
 
-def test_a_worker_with_more_memory_than_it_was_promised_is_replaced_by_one_that_is_ready(tmp_path):
+@pytest.mark.parametrize("mode", ["overlap", "stop_first"])
+def test_a_worker_with_more_memory_than_it_was_promised_is_replaced(mode, tmp_path):
     async def main():
         needs = Needs(memory=50 * MIB)
-        async with limited(SLOWLY, tmp_path, needs=needs, restart=policy(max_delay_s=100.0)) as (pool, _, events):
+        given = {"needs": needs, "reload": mode, "restart": policy(max_delay_s=100.0)}
+        async with limited(SLOWLY, tmp_path, **given) as (pool, _, events):
             [old] = pool.route().workers
             await until(lambda: pool.status().workers[0].reason)
             words = pool.status().workers[0].reason

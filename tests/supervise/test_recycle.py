@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentod.plan.model import RecyclePolicy
-from bentod.supervise.recycle import Seen, due, retry_s
+from bentod.supervise.recycle import Seen, due, heavy, retry_s
 
 NEVER = RecyclePolicy(None, None, None)
 seens = st.builds(
@@ -48,3 +48,13 @@ def test_failures_wait_ever_longer_and_never_less_than_a_restart(failures, longe
     assert retry_s(failures, longest) >= longest
     assert retry_s(failures + 1, longest) >= retry_s(failures, longest)
     assert retry_s(failures, longest) <= max(longest, 3600.0)
+
+
+def test_workers_that_soon_have_too_much_memory_again_are_replaced_less_and_less_often():
+    """One that lasted is replaced at once, however many did not before it."""
+    failures, waits = 0, []
+    for _ in range(4):
+        failures = heavy(failures, age_s=1.0)
+        waits.append(retry_s(failures, 10.0))
+    assert waits == [10.0, 20.0, 40.0, 80.0]
+    assert heavy(failures, age_s=3600.0) == 0
