@@ -11,7 +11,7 @@ from bentod.plan.devices_cpus import Worker, cpu_sets
 from bentod.plan.devices_gpus import shared_out
 from bentod.plan.devices_lacks import came_since, cpu_lack, cpu_notes, memory_lack
 from bentod.plan.devices_room import Gpus, Held, Want, gpus_of, share_of, want_of
-from bentod.plan.devices_words import gpu_lack
+from bentod.plan.devices_words import Owners, gpu_lack, owners_of
 from bentod.plan.grants import Demand, Grant, Lack, Placement
 from bentod.plan.inventory import Inventory
 
@@ -27,7 +27,7 @@ def place(demands: Sequence[Demand], inventory: Inventory, held: Mapping[str, Se
     given, taste = shared_out(wants, gpus, _positions(held, gpus))
     memory_lacks, memory = _memory(demands, inventory, held)
     lacks = [lack for demand in demands if (lack := cpu_lack(demand, inventory))]
-    lacks += [*memory_lacks, *(_gpu_lack(want, wants, inventory, given, taste) for want in given.failed)]
+    lacks += [*memory_lacks, *_gpu_lacks(wants, inventory, given, taste)]
     lacking = {lack.service for lack in lacks}
     placed = [demand for demand in demands if demand.service not in lacking]
     by_service = {want.service: want for want in wants}
@@ -79,10 +79,17 @@ def _memory(
     return lacks, left
 
 
-def _gpu_lack(want: Want, wants: Sequence[Want], inventory: Inventory, given: Given, taste: Taste) -> Lack:
-    """Others are named only if it would fit without them."""
-    alone = attempt([want], given.room.gpus, {}, taste)
-    return gpu_lack(want, wants, inventory, alone if alone.failed else given, taste)
+def _gpu_lacks(wants: Sequence[Want], inventory: Inventory, given: Given, taste: Taste) -> list[Lack]:
+    """Others are named only where it would fit without them."""
+    owners = owners_of(wants, given) if given.failed else ()
+    nobody: Owners = [{} for _ in owners]
+    found = []
+    for want in given.failed:
+        alone = attempt([want], given.room.gpus, {}, taste)
+        found.append(
+            gpu_lack(want, *((nobody, inventory, alone) if alone.failed else (owners, inventory, given)), taste)
+        )
+    return found
 
 
 def _counts(demands: Sequence[Demand], inventory: Inventory, purse: Purse, now: Now) -> dict[str, int]:

@@ -39,6 +39,8 @@ def _moved(wants: Sequence[Want], gpus: Gpus, held: Held, taste: Taste) -> Given
     everyones = {at: 1 for workers in held.values() for places in workers.values() for at in places}
     loose = Taste(taste.held, everyones, taste.pressure, taste.shy)
     found = attempt(wants, gpus, {}, loose)
+    if found.failed:  # by the quick rule, who has what may be in the way
+        found = attempt(wants, gpus, {}, Taste({}, {}, taste.pressure, taste.shy))
     if found.failed:
         return None
     movers = movers_of(found, held)

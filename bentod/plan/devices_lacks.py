@@ -57,9 +57,13 @@ def came_since(wants: Sequence[Want], given: Given) -> list[str]:
     """That somebody computes on a GPU of which a worker was promised the whole, or so much that not all is left."""
     room = given.room
     notes = []
+    there: dict[int, list[Want]] = {}
+    for want in wants:
+        for at in sorted({at for places in given.at[want.service].values() for at in places}):
+            there.setdefault(at, []).append(want)
     for at, strangers in enumerate(room.gpus.strangers):
-        here = [want for want in wants if any(at in places for places in given.at[want.service].values())]
-        if strangers and (room.memory[at] < 0 or any(want.whole for want in here)):
+        here = there.get(at, [])
+        if here and strangers and (room.memory[at] < 0 or any(want.whole for want in here)):
             device = room.gpus.devices[at]
             who = listed([want.service for want in here])
             verb = "has" if len(here) == 1 else "have"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import lru_cache
 from math import inf
 
 from bentod.plan.grants import Demand, Needs, Share
@@ -57,7 +58,7 @@ def place_of(device: Device) -> tuple[tuple[float, ...], str]:
 class Want:
     """What each worker of a service takes: `whole` GPUs, or, if that is 0, a part of one. `sizes` are by position the
     part (of `UNIT`) and the bytes, None for a GPU that does not suit. `workers` must find room, of an `auto` service
-    only one. `order` is its place in the spec."""
+    only one. `order` is its place in the spec; `suits` is how many GPUs suit, `weight` how large a part is at most."""
 
     service: str
     order: int
@@ -66,16 +67,8 @@ class Want:
     auto: bool
     whole: int
     sizes: tuple[tuple[int, int] | None, ...]
-
-    @property
-    def suits(self) -> int:
-        """How many GPUs suit."""
-        return sum(size is not None for size in self.sizes)
-
-    @property
-    def weight(self) -> float:
-        """How large a part is at most, going by what fills a GPU first."""
-        return max((size[0] / UNIT for size in self.sizes if size), default=0.0)
+    suits: int
+    weight: float
 
 
 def want_of(order: int, demand: Demand, gpus: Gpus) -> Want:
@@ -88,12 +81,19 @@ def want_of(order: int, demand: Demand, gpus: Gpus) -> Want:
             known[kind] = _size(demand.needs, whole, device)
     workers = 1 if demand.workers is None else demand.workers
     sizes = tuple(known[kind] for kind in gpus.kinds)
-    return Want(demand.service, order, demand.needs, workers, demand.workers is None, whole, sizes)
+    weight = max((size[0] / UNIT for size in known.values() if size), default=0.0)
+    suits = len(sizes) - sizes.count(None)
+    return Want(demand.service, order, demand.needs, workers, demand.workers is None, whole, sizes, suits, weight)
 
 
 def named_so(needs: Needs, device: Device) -> bool:
     """Whether a GPU's name is one that is asked for; case does not matter."""
-    return needs.gpu_type is None or bool(re.match(translate(needs.gpu_type.lower()), device.name.lower()))
+    return needs.gpu_type is None or bool(_pattern(needs.gpu_type.lower()).match(device.name.lower()))
+
+
+@lru_cache(256)
+def _pattern(glob: str) -> re.Pattern[str]:
+    return re.compile(translate(glob))
 
 
 def _size(needs: Needs, whole: int, device: Device) -> tuple[int, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bentod.plan.devices_attempt import Given, Taste, place_for
 from bentod.plan.devices_room import UNIT, Gpus, Want, named_so, place_of
@@ -15,7 +15,20 @@ TIMES = "\u00d7"
 _GIB, _MIB = 1024**3, 1024**2
 
 
-def gpu_lack(want: Want, wants: Sequence[Want], inventory: Inventory, given: Given, taste: Taste) -> Lack:
+Owners = Sequence[Mapping[str, int]]
+"""By position, which services have how much of a GPU (of `UNIT`)."""
+
+
+def owners_of(wants: Sequence[Want], given: Given) -> Owners:
+    """Who has what."""
+    found: list[dict[str, int]] = [{} for _ in given.room.parts]
+    for want in wants:
+        for at in (at for places in given.at[want.service].values() for at in places):
+            found[at][want.service] = found[at].get(want.service, 0) + (want.sizes[at] or (0, 0))[0]
+    return found
+
+
+def gpu_lack(want: Want, owners: Owners, inventory: Inventory, given: Given, taste: Taste) -> Lack:
     """What a service lacks of GPUs, `given` being what all that fit have."""
     key = "gpus" if want.needs.gpus else "gpu_memory"
     wanted = f"{want.service} wants {_amount(want.needs, want.workers)}"
@@ -27,9 +40,8 @@ def gpu_lack(want: Want, wants: Sequence[Want], inventory: Inventory, given: Giv
     if not want.suits:
         return _too_small(want, wanted, named, inventory)
     fit = _fitting(want, given, taste)
-    parts = [wanted, *_taken(want, wants, given), *_states(inventory)]
-    if len(parts) == 1:
-        parts.append(_there_are(_called(want.suits, want.needs)))
+    taken = _taken(want, owners, given) or [_there_are(_called(want.suits, want.needs))]
+    parts = [wanted, *taken, *_states(inventory)]
     short = f"short by {_short(want.needs, want.workers - fit)}"
     message = f"{', '.join([*parts, short])}{_restricted(inventory)}"
     return Lack(want.service, key, message, _help(want, given, fit))
@@ -90,7 +102,7 @@ def _fitting(want: Want, given: Given, taste: Taste) -> int:
     return want.workers
 
 
-def _taken(want: Want, wants: Sequence[Want], given: Given) -> list[str]:
+def _taken(want: Want, owners: Owners, given: Given) -> list[str]:
     """Who has something of the GPUs that would suit: strangers that are in the way, and services."""
     room, found = given.room, []
     suiting = [at for at, suits in enumerate(want.sizes) if suits]
@@ -100,12 +112,14 @@ def _taken(want: Want, wants: Sequence[Want], given: Given) -> list[str]:
         verb = "is" if len(strange) == 1 else "are"
         told = processes(some)
         found.append(f"{len(strange)} of {_called(len(suiting), want.needs)} {verb} taken by {told}")
-    owners = [(one.service, _has(one, given, suiting)) for one in wants]
-    having = [(name, has) for name, has in owners if has]
+    having: Counter[str] = Counter()
+    for at in suiting:
+        having.update(owners[at])
     if having:
-        total = sum(has for _, has in having)
+        total = sum(having.values()) / UNIT
         of = "" if strange else f" of {_called(len(suiting), want.needs)}"
-        who = listed([f"{name} ({number(has)})" for name, has in sorted(having, key=lambda one: (-one[1], one[0]))])
+        most = sorted(having.items(), key=lambda one: (-one[1], one[0]))
+        who = listed([f"{name} ({number(has / UNIT)})" for name, has in most])
         found.append(f"{number(total)}{of} {'is' if total <= 1 else 'are'} given to {who}")
     return found
 
@@ -117,12 +131,6 @@ def _in_the_way(want: Want, given: Given, at: int) -> bool:
         return False
     theirs = sum(process.memory or 0 for process in room.gpus.strangers[at])
     return bool(want.whole) or needed[1] > room.gpus.devices[at].memory - theirs or not room.fits(want, at)
-
-
-def _has(want: Want, given: Given, suiting: Sequence[int]) -> float:
-    """How many GPUs, of these, a service's workers have together."""
-    places = [at for some in given.at.get(want.service, {}).values() for at in some if at in suiting]
-    return sum((want.sizes[at] or (0, 0))[0] for at in places) / UNIT
 
 
 def processes(some: Sequence[GpuProcess]) -> str:
@@ -143,8 +151,7 @@ def _states(inventory: Inventory) -> list[str]:
     words = {"failed": "has failed", "out": "is taken out"}
     return [
         f"GPU {device.index or device.uuid} {words[device.state]}" + (f" ({device.reason})" if device.reason else "")
-        for device in sorted(inventory.devices, key=place_of)
-        if device.state != "ok"
+        for device in sorted((one for one in inventory.devices if one.state != "ok"), key=place_of)
     ]
 
 
