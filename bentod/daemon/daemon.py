@@ -89,8 +89,7 @@ class Daemon:
         Raises StartError; what was started then still has to be stopped.
         """
         begun, plan = time.monotonic(), self.desired.plan
-        counts = {"services": len(plan.services), "apis": len(plan.apis)}
-        self._log("generation.starting", generation=number, reason=reason, **counts)
+        self.desired.announce(self._log, number, reason)
         try:
             self.front.start(plan.server, inherited, unseen=unseen)
             self._tasks.start(self._push_changes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +59,13 @@ class Desired:
         placement, inventory = placed(self.loaded, room)
         plan = _planned(self.loaded, self.weights, environ, placement)
         return replace(self, plan=plan, pins=files, placement=placement, inventory=inventory)
+
+    def announce(self, log: Callable[..., None], number: int, reason: str) -> None:
+        """Say that it begins as generation `number`, and what is worth a warning of where its workers are."""
+        counts = {"services": len(self.plan.services), "apis": len(self.plan.apis)}
+        log("generation.starting", generation=number, reason=reason, **counts)
+        for note in self.placement.notes if self.placement is not None else ():
+            log("host.crowded", level="warning", reason=note)
 
     def moved_from(self, old: Plan, names: Collection[str], environ: Mapping[str, str]) -> Desired | None:
         """The same with the services `names` on other GPUs than those that their workers in `old` have; None if there

@@ -170,8 +170,7 @@ class Reload:
     ) -> Outcome:
         why = order.reason or reason(proposal)
         number = await self._journal.begin(desired, why, shown)
-        counts = {"services": len(desired.plan.services), "apis": len(desired.plan.apis)}
-        self._log("generation.starting", generation=number, reason=why, **counts)
+        desired.announce(self._log, number, why)
         self.note = Note("applying", why)
         pins = {name: dict(files) for name, files in desired.pins.items()}
         change = Change(self._daemon, number, desired.plan, proposal.difference, proposal.steps, pins)

@@ -16,6 +16,7 @@ EVENTS: dict[str, str] = {
     "change.needless": "generation",
     "change.refused": "generation, reason, problems",
     "history.failed": "reason",
+    "host.crowded": "reason",
     "model.fetching": "model, source, revision",
     "model.progress": "model, state, bytes, of",
     "model.note": "model, reason",
