@@ -31,10 +31,11 @@ help:
 serve: $(VENV)/.serve
 	$(BIN)/bentod up -f specs/embeddings/bentofile.yaml
 
-# Tests that start real daemons come one after the other, since they say how long things take. 5: none was asked for.
+# Tests that start real daemons come last, one after the other if they say how long things take. 5: none was asked for.
 TURN := -m pytest -p tests.support.turns --turn
 test: $(VENV)/.test
 	$(BIN)/python $(TURN) together -n $(JOBS) --dist worksteal --tb=native $(PYTEST) || [ $$? = 5 ]
+	$(BIN)/python $(TURN) beside -n $(JOBS) --dist loadscope --tb=native $(PYTEST) || [ $$? = 5 ]
 	$(BIN)/python $(TURN) alone $(PYTEST) || [ $$? = 5 ]
 
 test-chat: $(VENV)/.chat

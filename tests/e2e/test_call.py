@@ -13,7 +13,7 @@ from PIL import Image
 from tests.support.daemon import eventually, running
 from tests.support.project import project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 
 TARGETS = """
 import asyncio

@@ -8,7 +8,7 @@ import pytest
 from tests.support.daemon import eventually, running
 from tests.support.project import api, project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 
 TARGET = "import os\n\nVALUE = os.environ['FROM_FILE']\n\n\ndef value() -> str:\n    return VALUE\n"
 HOOK = "import threading\n\n\ndef ready() -> bool:\n    threading.Event().wait()\n\n\ndef f(x):\n    return x\n"

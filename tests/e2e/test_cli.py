@@ -16,7 +16,7 @@ from bentod.supervise.state import ServiceState, WorkerState
 from tests.support.daemon import alive, eventually, running
 from tests.support.project import api, project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/status.schema.json").read_text())
 
 

@@ -14,7 +14,7 @@ import yaml
 from tests.support.daemon import eventually, running
 from tests.support.project import api, project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 CODE = "import time\ntime.sleep({})\ndef say(text):\n    return {!r}\n"
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.daemon import alive, eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 
 RUN, FILES = Path("/tmp/bentod-54321"), Path("/tmp/bentod-files-54321")
 NAMESPACES = ["unshare", "--user", "--map-user=54321", "--map-group=54321", "--mount", "--uts", "--keep-caps"]

@@ -11,7 +11,7 @@ from tests.support.daemon import running
 from tests.support.examples import ROOT, TOUR
 from tests.support.project import Gate, api, project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 FILTER = ROOT / "specs/image-filter"
 PHOTO = FILTER / "photo.jpg"
 

@@ -9,7 +9,7 @@ from tests.support.daemon import running
 from tests.support.http import Connection, chunked, request
 from tests.support.project import Gate, api, project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 POINT = {
     "type": "object",
     "properties": {"x": {"type": "integer", "minimum": 0}, "a/b~c": {"type": "string"}, "more": True},

@@ -9,7 +9,7 @@ from tests.support.daemon import running
 from tests.support.http import Connection, chunked, request
 from tests.support.project import api, project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 PAGES = ["/", "/livez", "/healthz", "/readyz", "/openapi.json", "/docs"]
 
 

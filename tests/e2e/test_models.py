@@ -16,7 +16,7 @@ from tests.support.edits import respec
 from tests.support.hub import Fault, Hub, forbidden
 from tests.support.project import api, project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.beside, pytest.mark.timeout(200)]
 
 MAIN = """
 import pathlib

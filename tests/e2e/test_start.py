@@ -11,7 +11,7 @@ import pytest
 from tests.support.daemon import alive, eventually, running
 from tests.support.project import api, project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 HANGS = {"import hangs", "import hangs with the interpreter locked", "constructor hangs", "hook hangs"}
 
 

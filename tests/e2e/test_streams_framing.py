@@ -11,7 +11,7 @@ from tests.support.http import Ended, request
 from tests.support.project import Gate, project
 from tests.support.streams import Stream, stream
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 TENSOR = {"type": "array", "format": "tensor", "dtype": "float32", "shape": [-1]}
 INTEGER = {"type": "object", "properties": {"i": {"type": "integer"}}, "required": ["i"], "additionalProperties": False}
 MEDIA_TYPES = {"sse": "text/event-stream", "ndjson": "application/x-ndjson", "raw": "text/plain; charset=utf-8"}

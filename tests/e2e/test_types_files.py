@@ -17,7 +17,7 @@ from tests.support.http import Connection, Ended, request
 from tests.support.project import Gate, project
 from tests.support.samples import npy
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 OCTETS, NPY, MIB = "application/octet-stream", "application/x-npy", 1024 * 1024
 FILE = {"type": "string", "format": "file"}
 TENSOR = {"type": "array", "format": "tensor", "dtype": "float64", "shape": [-1]}

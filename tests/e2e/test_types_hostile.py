@@ -15,7 +15,7 @@ from tests.support.forms import BOUNDARY, Part, form
 from tests.support.project import project
 from tests.support.samples import npy, picture
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 JSON, MSGPACK, NPY, OCTETS = "application/json", "application/msgpack", "application/x-npy", "application/octet-stream"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 VECTOR = {"type": "array", "format": "tensor", "dtype": "float32", "shape": [-1]}

@@ -17,7 +17,7 @@ from tests.support.http import Connection, chunked, request
 from tests.support.project import project
 from tests.support.samples import npy, picture
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 JSON, MSGPACK, NPY, OCTETS = "application/json", "application/msgpack", "application/x-npy", "application/octet-stream"
 TENSOR = {"type": "array", "format": "tensor", "dtype": "float32", "shape": [-1, 3]}
 SQUARE = {"type": "array", "format": "tensor", "dtype": "float32", "shape": ["n", "n"]}
