@@ -10,9 +10,9 @@ Worker → gateway: `(DONE, id, run_s, value)`, `(DONE_WITH, id, run_s, value, s
 call that was not begun, because no slot is free; and later `(FREE, kind, slots)`: so many are kept for this gateway,
 which sends no more than was offered until it passes. A slot's kind is 0 for synchronous methods, 1 for `async def`.
 Before the last answers of a batch that ran out of memory, and ran again in halves: `(SQUEEZED, id, size, well, again)`,
-the id of one of its calls, how large it was in calls or rows, how large the larger half was that went well, and the
-smaller one that ran out of memory as well, 1 if that was a call alone; 0 if there is none. `again` is the `size` of a
-batch that may not run again.
+the id of one of its calls, how large it was in calls or rows, how large the largest part was that went well, and the
+smaller half that ran out of memory as well, 1 if a call of it did so alone; 0 if there is none. `again` is the `size`
+of a batch that may not run again.
 
 `method` is an index into the service's methods; `deadline` is a time of the host's monotonic clock, which all of its
 processes share; `context` is None or `(request id, headers)`; `terms` is None for a call of plain JSON, else `Terms`;

@@ -9,12 +9,17 @@ from typing import NamedTuple
 from bentod.worker.batches import Taken
 
 
-class Part(NamedTuple):
-    """What became of a half: its size in calls or rows, how many calls it was, and whether it went well."""
+Lesson = tuple[int, int, int]
+"""The size of a batch that ran out of memory, that of its largest part that went well, and that of its smaller half
+that did not: see `bentod.wire.entries`, SQUEEZED. 0 if there is none."""
 
-    size: int
-    calls: int
-    well: bool
+
+class Part(NamedTuple):
+    """What became of a half, sizes in calls or rows: the size of the largest part of it that went well, and of what ran
+    out of memory. A call that does so alone counts as 1: no batch is smaller."""
+
+    well: int
+    again: int
 
 
 class Again:
@@ -26,13 +31,17 @@ class Again:
         self.parts: Sequence[Sequence[Taken]] = [[one] for one in taken]
         self.halved = False
 
+    def ran(self, part: Part) -> Lesson | None:
+        """What became of one of the parts, and what is learned with the last of them."""
+        return None
+
 
 NOT_AGAIN = Again()
 
 
 class Halves(Again):
-    """A batch of this `size` has run out of memory, and its halves run one after the other. It hears what becomes of
-    them."""
+    """A batch of this `size` has run out of memory, and its halves run one after the other. Something is learned once
+    both have either gone well or run out of memory again."""
 
     __slots__ = ("_ran", "_size")
 
@@ -44,26 +53,38 @@ class Halves(Again):
         self._size = sum(weights)
         self._ran: list[Part] = []
 
-    def ran(self, size: int, calls: int, *, well: bool) -> None:
+    def ran(self, part: Part) -> Lesson | None:
         """What became of a half."""
-        self._ran.append(Part(size, calls, well))
-
-    @property
-    def lesson(self) -> tuple[int, int, int] | None:
-        """What can be learned once both halves have either gone well or run out of memory again: see
-        `bentod.wire.entries`, SQUEEZED."""
+        self._ran.append(part)
         return lesson(self._size, self._ran) if len(self._ran) == len(self.parts) else None
 
 
-def lesson(size: int, parts: Sequence[Part]) -> tuple[int, int, int]:
-    """The size of a batch, that of its larger half that went well, and that of the smaller one that did not; 0 if there
-    is none. A call that runs out of memory alone counts as 1: no batch is smaller."""
-    well = max((part.size for part in parts if part.well), default=0)
-    again = min((part.size if part.calls > 1 else 1 for part in parts if not part.well), default=0)
-    return size, well, again
+class Alone(Again):
+    """A half of this `size` has run out of memory again, and its calls run one by one."""
+
+    __slots__ = ("_ran", "_size", "_whole")
+
+    def __init__(self, taken: Sequence[Taken], size: int, whole: Again) -> None:
+        super().__init__(taken)
+        self._whole = whole
+        self._size = size
+        self._ran: list[Part] = []
+
+    def ran(self, part: Part) -> Lesson | None:
+        """What became of a call. The half has failed because of its size only if none does so alone."""
+        self._ran.append(part)
+        if len(self._ran) < len(self.parts):
+            return None
+        again = 1 if any(one.again for one in self._ran) else self._size
+        return self._whole.ran(Part(max(one.well for one in self._ran), again))
 
 
-def undivided(weights: Sequence[int]) -> tuple[int, int, int]:
+def lesson(size: int, parts: Sequence[Part]) -> Lesson:
+    """What the parts of a batch of this size tell."""
+    return size, max(part.well for part in parts), min((part.again for part in parts if part.again), default=0)
+
+
+def undivided(weights: Sequence[int]) -> Lesson:
     """The same of a batch that does not run again."""
     return sum(weights), 0, sum(weights)
 

@@ -11,7 +11,7 @@ from bentod.errors import WireError
 from bentod.wire.entries import NAMED
 from bentod.wire.intake import Memory
 from bentod.worker import takes
-from bentod.worker.again import NOT_AGAIN, Again, Halves, undivided
+from bentod.worker.again import NOT_AGAIN, Again, Alone, Halves, Part, undivided
 from bentod.worker.batches import Batch, Taken
 from bentod.worker.calls import MISCOUNTED, PLAIN, Bound, Caller, Work
 from bentod.worker.context import Context
@@ -118,33 +118,34 @@ class Together:
 
     def raised(self, run: Run, error: BaseException, *, apart: bool, whole: Again) -> Again:
         """The method raised: answer all calls; or tell the log, and return what shall run again: the calls one by one,
-        or if memory ran out the halves. A half that runs out of memory again has failed."""
+        or if memory ran out the halves. The calls of a half that runs out of memory again run one by one, too."""
         short, count = self.caller.memory.ran_out(error), len(run.calls)
-        if short and isinstance(whole, Halves):
-            self._learn(run, whole, well=False)
-        elif short and not apart and count > 1:
-            run.answers.append(self.caller.squeezed(run.calls[0], undivided(run.weights)))
-        elif apart and count > 1:
+        if apart and count > 1:
             if not isinstance(error, Unreadable):
-                how = "ran out of memory, it runs again in two halves" if short else "failed, they run again one by one"
-                self.caller.report(error, f"a batch of {count} calls {how}\n")
-            return Halves(run.taken, run.weights) if short else Again(run.taken)
+                halves = short and whole is NOT_AGAIN
+                what = "ran out of memory" if short else "failed"
+                how = "it runs again in two halves" if halves else "they run again one by one"
+                self.caller.report(error, f"a batch of {count} calls {what}, {how}\n")
+            return _again(run, whole) if short else Again(run.taken)
+        if short and count > 1:
+            run.answers.append(self.caller.squeezed(run.calls[0], undivided(run.weights)))
+        elif short:
+            self._learn(run, whole, Part(0, 1))
         if isinstance(error, Unreadable) and count == 1:
             run.answers.append(self.caller.unreadable(run.calls[0], run.started, error))
         else:
             run.answers.append(self.caller.raised_together(run.calls, run.started, error))
         return Again()
 
-    def _learn(self, run: Run, whole: Halves, *, well: bool) -> None:
-        """A half did or did not have enough memory. What is known after the last one goes out with its answers."""
-        whole.ran(sum(run.weights), len(run.calls), well=well)
-        if (lesson := whole.lesson) is not None:
+    def _learn(self, run: Run, whole: Again, part: Part) -> None:
+        """A part did or did not have enough memory. What is known after the last one goes out with its answers."""
+        if (lesson := whole.ran(part)) is not None:
             run.answers.insert(0, self.caller.squeezed(run.calls[0], lesson))
 
     def finished(self, run: Run, value: Any, whole: Again = NOT_AGAIN) -> None:
         """Answer all calls of a method that returned `value`."""
-        if isinstance(whole, Halves):
-            self._learn(run, whole, well=True)
+        if whole is not NOT_AGAIN:
+            self._learn(run, whole, Part(sum(run.weights), 0))
         if inspect.isgenerator(value) or inspect.iscoroutine(value):
             value.close()
         try:
@@ -185,6 +186,11 @@ class Together:
         run.answers += frame.sealed()
         run.answers += [self.caller.raised(call, run.started, error) for call, error in raised]
         run.answers += [self.caller.unsendable((call,), run.started, error) for call, error in unsendable]
+
+
+def _again(run: Run, whole: Again) -> Again:
+    """What runs again of calls that ran out of memory together."""
+    return Halves(run.taken, run.weights) if whole is NOT_AGAIN else Alone(run.taken, sum(run.weights), whole)
 
 
 def _form(works: Sequence[Work]) -> str:

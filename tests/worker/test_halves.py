@@ -101,11 +101,12 @@ def test_where_a_batch_is_cut(weights, at):
 @pytest.mark.parametrize(
     ("parts", "learned"),
     [
-        ([Part(16, 16, True), Part(15, 15, True)], (31, 16, 0)),
-        ([Part(16, 16, True), Part(15, 15, False)], (31, 16, 15)),
-        ([Part(16, 16, False), Part(15, 15, False)], (31, 0, 15)),
-        ([Part(16, 3, True), Part(15, 1, False)], (31, 16, 1)),
-        ([Part(16, 16, False), Part(15, 1, False)], (31, 0, 1)),
+        ([Part(16, 0), Part(15, 0)], (31, 16, 0)),
+        ([Part(16, 0), Part(1, 15)], (31, 16, 15)),
+        ([Part(1, 16), Part(1, 15)], (31, 1, 15)),
+        ([Part(16, 0), Part(0, 1)], (31, 16, 1)),
+        ([Part(1, 16), Part(0, 1)], (31, 1, 1)),
+        ([Part(0, 1), Part(0, 1)], (31, 0, 1)),
     ],
 )
 def test_what_is_learned_of_halves(parts, learned):
@@ -128,23 +129,42 @@ def test_the_halves_of_a_batch_go_well_and_all_get_their_answers(kind, takes, er
         assert heard(gate, gate.batch([1, 2])) == (done([1, 2]), [])
 
 
-def test_a_half_that_runs_out_of_memory_again_fails_and_the_other_stands(kind, freed):
+def test_one_huge_call_costs_its_neighbours_nothing(kind, freed):
     device = Device(room=16, bad=[30])
     with worker_of(kind, device) as (worker, gate):
         calls = gate.batch(list(range(32)))
-        assert heard(gate, calls) == (done(range(16)) + failed(16), [(32, 16, 16)])
-        assert device.runs == [32, 16, 16]
-        assert len(freed) == 2
-        assert any(one.startswith("out of memory: 16 call(s) fail\n") for one in worker.log)
+        answers = done(range(32))
+        answers[30:31] = failed(1)
+        assert heard(gate, calls) == (answers, [(32, 16, 1)])  # it is not the size of the batch that is to blame
+        assert device.runs == [32, 16, 16, *[1] * 16]
+        assert len(freed) == 3
+        assert any(one.startswith("a batch of 16 calls ran out of memory, they run again one by") for one in worker.log)
+        assert any(one.startswith("out of memory: 1 call(s) fail\n") for one in worker.log)
         assert heard(gate, gate.batch([1, 2])) == (done([1, 2]), [])  # it lives
 
 
-def test_both_halves_fail_and_nothing_runs_a_third_time(kind):
+def test_huge_calls_in_both_halves(kind):
+    device = Device(room=16, bad=[0, 7])
+    with worker_of(kind, device) as (_, gate):
+        calls = gate.batch(list(range(8)))
+        assert heard(gate, calls) == (failed(1) + done(range(1, 7)) + failed(1), [(8, 1, 1)])
+        assert device.runs == [8, 4, 1, 1, 1, 1, 4, 1, 1, 1, 1]
+
+
+def test_both_halves_are_too_large_and_no_call_is(kind):
     device = Device(room=3)
     with worker_of(kind, device) as (_, gate):
         calls = gate.batch(list(range(9)))
-        assert heard(gate, calls) == (failed(9), [(9, 0, 4)])
-        assert device.runs == [9, 4, 5]
+        assert heard(gate, calls) == (done(range(9)), [(9, 1, 4)])
+        assert device.runs == [9, 4, 1, 1, 1, 1, 5, 1, 1, 1, 1, 1]
+
+
+def test_a_device_without_any_memory_is_asked_for_each_call_alone_and_not_again(kind):
+    device = Device(room=0)
+    with worker_of(kind, device) as (_, gate):
+        calls = gate.batch(list(range(5)))
+        assert heard(gate, calls) == (failed(5), [(5, 0, 1)])
+        assert device.runs == [5, 2, 1, 1, 3, 1, 1, 1]
 
 
 def test_two_calls_that_fail_alone(kind):
