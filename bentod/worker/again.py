@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from bentod.worker.batches import Taken
 
-
 Lesson = tuple[int, int, int]
 """The size of a batch that ran out of memory, that of its largest part that went well, and that of its smaller half
 that did not: see `bentod.wire.entries`, SQUEEZED. 0 if there is none."""
