@@ -57,7 +57,7 @@ def _called(word: str, devices: Sequence[Device]) -> set[str]:
         if len(some) > 1:
             return set()
     uuids = {device.uuid for device in some}
-    return uuids | {device.uuid for device in devices if device.parent in uuids}
+    return uuids | {device.uuid for device in devices if device.parent and device.parent in uuids}
 
 
 def _told(variable: str, left: int, total: int, wrong: str) -> str:

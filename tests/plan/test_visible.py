@@ -64,6 +64,12 @@ def test_one_variable(variable, value, expected):
     assert left(**{variable: value})[0] == expected
 
 
+@pytest.mark.parametrize("variable", ["BENTOD_VISIBLE_GPUS", "CUDA_VISIBLE_DEVICES"])
+def test_a_gpu_that_failed_before_it_said_its_uuid_is_not_all_others(variable):
+    found = visible(host(gpu(0, uuid="", state="failed"), gpu(1), gpu(2)), {variable: "0"})
+    assert [device.index for device in found.devices] == ["0"]
+
+
 def test_both_restrict():
     assert left(BENTOD_VISIBLE_GPUS="0,1", CUDA_VISIBLE_DEVICES="1,3") == (
         ["1"],
