@@ -12,6 +12,7 @@ from bentod.daemon.contents import changes
 from bentod.daemon.desired import Desired
 from bentod.daemon.unsaid import unsaid
 from bentod.plan import fingerprint
+from bentod.plan.allotment import allotment
 from bentod.plan.diff import difference
 from bentod.plan.difference import Cause, Proposal, Usage
 from bentod.plan.model import Plan
@@ -52,7 +53,8 @@ def propose(running: Running, desired: Desired, disk: Disk) -> Proposal:
     devices = desired.inventory.devices if desired.inventory is not None else ()
     budget, ways = steps(found, running.plan, desired.plan, running.usage, disk.available, devices)
     shown = unsaid(found, running.written, desired.loaded.as_written)
-    return Proposal(running.number, _state(running, desired, disk), shown, budget, ways)
+    given = allotment(desired.placement, desired.inventory)
+    return Proposal(running.number, _state(running, desired, disk), shown, budget, ways, given)
 
 
 def _causes(running: Running, desired: Desired, disk: Disk) -> dict[str, tuple[Cause, ...]]:

@@ -123,7 +123,7 @@ def problem(lack: Lack, loaded: Loaded) -> Problem:
         None,
     )
     place = (at.file, at.line, at.column) if at is not None else ("", 0, 0)
-    return Problem("does-not-fit", lack.message, *place, path=dotted(said))
+    return Problem("does-not-fit", lack.message, *place, path=dotted(said), hint=lack.hint)
 
 
 def grants(plan: Plan) -> dict[str, tuple[Grant, ...]]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bentod.plan.allotment import Allotment
+
 Action = Literal["keep", "live", "restart", "add", "remove"]
 Verdict = Literal["same", "compatible", "breaking", "added", "removed"]
 Mode = Literal["overlap", "one_by_one", "stop_first"]
@@ -144,10 +146,11 @@ class Budget:
 class Proposal:
     """What a change would do. `base` is the generation that runs (0: none, or a git revision is compared), `state`
     stands for what exactly it was compared with and for what is on disk: a saved proposal whose `state` is another
-    by now says nothing any more."""
+    by now says nothing any more. `allotment` is what the workers get of the host, None if nothing was asked of it."""
 
     base: int
     state: str
     difference: Difference
     budget: Budget
     steps: tuple[Step, ...]
+    allotment: Allotment | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from bentod.plan.allotment import Allotment, GpuAllotment
 from bentod.plan.difference import (
     ApiCause,
     ApiChange,
@@ -22,6 +23,7 @@ from bentod.plan.difference import (
     ServiceChange,
     Step,
 )
+from bentod.plan.grants import Grant, Share
 from bentod.plan.text import text
 from bentod.shipped import shipped
 
@@ -46,6 +48,7 @@ def document(proposal: Proposal) -> dict[str, Any]:
             {"service": step.service, "mode": step.mode, "reason": step.reason, "gap_seconds": step.gap_s}
             for step in proposal.steps
         ],
+        "placement": _placement(proposal.allotment),
     }
 
 
@@ -70,7 +73,35 @@ def proposal(document: Mapping[str, Any]) -> Proposal:
         difference=Difference(services, apis, gateways, _read(document["documents"])),
         budget=_budget(document["budget"]),
         steps=tuple(Step(one["service"], one["mode"], one["reason"], one["gap_seconds"]) for one in document["steps"]),
+        allotment=_allotment(document["placement"]),
     )
+
+
+def _placement(found: Allotment | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "services": {name: [_worker(grant) for grant in grants] for name, grants in found.services.items()},
+        "gpus": [asdict(one) for one in found.gpus],
+        "notes": list(found.notes),
+    }
+
+
+def _worker(grant: Grant) -> dict[str, Any]:
+    gpus = [{"uuid": share.device, "part": share.part, "memory": share.memory} for share in grant.shares]
+    return {"gpus": gpus, "cpus": list(grant.cpus)}
+
+
+def _allotment(found: Mapping[str, Any] | None) -> Allotment | None:
+    if found is None:
+        return None
+    services = {name: tuple(_grant(worker) for worker in workers) for name, workers in found["services"].items()}
+    return Allotment(services, tuple(GpuAllotment(**one) for one in found["gpus"]), tuple(found["notes"]))
+
+
+def _grant(worker: Mapping[str, Any]) -> Grant:
+    shares = tuple(Share(one["uuid"], one["part"], one["memory"]) for one in worker["gpus"])
+    return Grant(shares, tuple(worker["cpus"]))
 
 
 def _budget(found: Mapping[str, Any]) -> Budget:

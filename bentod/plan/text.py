@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bentod.plan.text_allotment import lines
 from bentod.plan.words import mebibytes
 
 _SIGNS = {
@@ -34,17 +35,19 @@ _NO_GAP_S = 0.0005
 
 def text(document: Mapping[str, Any], colour: bool = False) -> str:
     """What would be done, ending with one line that sums it up; or that there is nothing to do."""
-    if document["empty"]:
-        return "Nothing to do.\n"
     paint = _Paint(colour)
+    if document["empty"]:
+        told = list(lines(document["placement"], _clean))
+        return "\n".join([*([paint.title("placement"), *told, ""] if told else []), "Nothing to do.\n"])
     blocks = (
         list(_services(document, paint)),
         list(_apis(document, paint)),
         list(_gateways(document, paint)),
         [_cause(one) for one in document["documents"]],
+        list(lines(document["placement"], _clean)),
         list(_steps(document, paint)),
     )
-    titles = ("services", "apis", "gateways", "documents", "steps")
+    titles = ("services", "apis", "gateways", "documents", "placement", "steps")
     parts = ["\n".join([paint.title(title), *lines]) for title, lines in zip(titles, blocks, strict=True) if lines]
     return "\n\n".join([*parts, paint.title(_summary(document))]) + "\n"
 
@@ -110,6 +113,16 @@ def _steps(document: Mapping[str, Any], paint: _Paint) -> Iterator[str]:
         free = "" if budget["available"] is None else f", {mebibytes(budget['available'])} are available"
         used = f"{mebibytes(budget['running'])} in use, about {mebibytes(budget['expected'])} more meanwhile"
         yield f"    memory: {used}{free}"
+        yield from _gpus(document)
+
+
+def _gpus(document: Mapping[str, Any]) -> Iterator[str]:
+    placement = document["placement"]
+    indexes = {one["uuid"]: one["index"] for one in placement["gpus"]} if placement is not None else {}
+    for one in document["budget"]["gpus"]:
+        used = f"{mebibytes(one['running'])} in use, about {mebibytes(one['expected'])} more meanwhile"
+        free = "" if one["free"] is None else f", {mebibytes(one['free'])} are free"
+        yield f"    GPU {_clean(indexes.get(one['uuid']) or one['uuid'])}: {used}{free}"
 
 
 def _gap(seconds: float | None) -> str:

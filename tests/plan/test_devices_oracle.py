@@ -70,7 +70,7 @@ def test_whole_gpus_are_found_whenever_there_is_a_way(random):
     assert not missed(random, WHOLE)
 
 
-@settings(max_examples=10_000)
+@settings(max_examples=4_000)
 @given(cases)
 def test_parts_and_whole_gpus_are_found_whenever_there_is_a_way(random):
     assert not missed(random, (*WHOLE, *PARTS))

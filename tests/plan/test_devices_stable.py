@@ -25,7 +25,7 @@ def everything(random, most=4):
     return found
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=700)
 @given(cases)
 def test_placing_again_changes_nothing(random):
     inventory, demands = replace(some_host(random), cpus=random.choice((2, 4, 16))), everything(random)
@@ -37,7 +37,7 @@ def test_placing_again_changes_nothing(random):
     assert place(fitting, inventory, first.grants) == first
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=700)
 @given(cases)
 def test_the_order_in_which_a_driver_lists_gpus_does_not_matter(random):
     inventory, demands = some_host(random), everything(random)
@@ -46,7 +46,7 @@ def test_the_order_in_which_a_driver_lists_gpus_does_not_matter(random):
     assert place(demands, replace(inventory, devices=tuple(devices))) == place(demands, inventory)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=500)
 @given(cases)
 def test_the_order_of_services_does_not_decide_whether_they_fit(random):
     inventory, demands = some_host(random), some_services(random, MIXED)
@@ -64,7 +64,7 @@ def used(inventory, demands, grants):
     return found
 
 
-@settings(max_examples=3_000)
+@settings(max_examples=1_000)
 @given(cases)
 def test_as_few_services_move_as_possible(random):
     inventory, demands = some_host(random), some_services(random, MIXED, 3)
@@ -82,7 +82,7 @@ def test_as_few_services_move_as_possible(random):
         assert not possible([*some, new], inventory, kept), f"{some} are enough, {moved} have moved"
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(cases)
 def test_eight_gpus_and_twenty_services_of_every_shape(random):
     inventory = replace(some_host(random, most=8), cpus=64, cpu_ids=tuple(range(64)))
