@@ -30,6 +30,7 @@ class Host:
         self._environ = environ
         self._probe: Probe | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._asking = asyncio.Lock()
 
     def room(self, plan: Plan, *, forgiving: bool = False) -> Room:
@@ -43,41 +44,55 @@ class Host:
         self.latest = (self.latest or found) if wanted else None
         if wanted and self._task is None:
             self._task = asyncio.create_task(self._look())
-        elif not wanted and self._task is not None:
-            self._task.cancel()
-            self._task = None
+        elif not wanted:
+            self._end()
 
     async def inventory(self) -> Inventory | None:
         """What is there now without what our own processes use; None while no service has a GPU."""
-        if self._task is None:
-            return None
-        return less(await self._ask(), self.out, os.getpid())
+        found = await self._ask()
+        return None if found is None else less(found, self.out, os.getpid())
 
     async def stop(self) -> None:
         """Look at nothing more."""
+        self._end()
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    @property
+    def _looks(self) -> bool:
+        return self._task is not None
+
+    def _end(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
+            self._ending.add(self._task)
+            self._task.add_done_callback(self._ending.discard)
         self._task = None
-        if self._probe is not None:
-            await self._probe.stop()
 
     async def _look(self) -> None:
+        """The process that asks the driver ends with this: while it is there, a GPU cannot be reset."""
         trouble = Again()
-        while True:
-            with trouble.survived():
-                await self._ask()
-            await asyncio.sleep(_EVERY_S)
+        try:
+            while True:
+                with trouble.survived():
+                    await self._ask()
+                await asyncio.sleep(_EVERY_S)
+        finally:
+            async with self._asking:
+                probe, self._probe = self._probe, None
+                if probe is not None:
+                    await probe.stop()
 
-    async def _ask(self) -> Inventory:
+    async def _ask(self) -> Inventory | None:
         from bentod.inventory.probe import Probe  # only services with GPUs need it
         from bentod.plan.visible import visible
 
         async with self._asking:
-            if self._probe is None:
-                self._probe = Probe(self._environ, on_event=self._heard)
-            self.latest = less(visible(await self._probe.ask(), self._environ), self.out)
-        return self.latest
+            if self._looks:
+                self._probe = self._probe or Probe(self._environ, on_event=self._heard)
+                found = less(visible(await self._probe.ask(), self._environ), self.out)
+                self.latest = found if self._looks else None
+            return self.latest
 
     def _heard(self, event: DeviceEvent) -> None:
         self.on_event(event)
