@@ -58,7 +58,6 @@ class Host:
         while self._ending:
             await asyncio.wait(self._ending)
 
-    @property
     def _looks(self) -> bool:
         return self._task is not None
 
@@ -88,10 +87,10 @@ class Host:
         from bentod.plan.visible import visible
 
         async with self._asking:
-            if self._looks:
+            if self._looks():
                 self._probe = self._probe or Probe(self._environ, on_event=self._heard)
                 found = less(visible(await self._probe.ask(), self._environ), self.out)
-                self.latest = found if self._looks else None
+                self.latest = found if self._looks() else None
             return self.latest
 
     def _heard(self, event: DeviceEvent) -> None:
