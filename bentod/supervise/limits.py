@@ -75,7 +75,15 @@ class Limits:
 
     def _start(self) -> None:
         if (self._task is None or self._task.done()) and any(guard.holds for guard in self._guards):
-            self._task = asyncio.get_running_loop().create_task(self._look())
+            self._task = asyncio.create_task(self._look())
+            self._task.add_done_callback(self._bug)
+
+    def _bug(self, task: asyncio.Task[None]) -> None:
+        """A look that goes wrong, such as where no thread can be started now, is told, and is not the last."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            told = {"message": "workers were not held to their limits", "exception": error}
+            task.get_loop().call_exception_handler(told)
+            self._start()
 
     async def _look(self) -> None:
         wait_s = self._look_s

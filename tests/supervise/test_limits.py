@@ -222,6 +222,25 @@ def test_a_limit_that_is_raised_is_adopted(tmp_path):
     run(main())
 
 
+def test_a_look_that_goes_wrong_is_told_and_is_not_the_last(tmp_path, monkeypatch):
+    look, told, fails = Limits._seen, [], [True]
+
+    def seen(self, guards):
+        if fails:
+            raise RuntimeError("can't start new thread")
+        return look(self, guards)
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        async with limited(SLOWLY, tmp_path, needs=Needs(memory=50 * MIB)) as (pool, _, __):
+            await until(lambda: told)
+            fails.clear()
+            await until(lambda: pool.status().workers[0].reason)
+
+    monkeypatch.setattr(Limits, "_seen", seen)
+    run(main())
+
+
 def test_nothing_is_looked_at_without_limits(tmp_path):
     async def main():
         asked = []
