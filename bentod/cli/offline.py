@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bentod.daemon import git
@@ -14,7 +15,8 @@ from bentod.daemon.desired import Desired, read, recorded
 from bentod.daemon.git_tree import extract
 from bentod.daemon.history import Record
 from bentod.daemon.proposal import Disk, Running, propose
-from bentod.errors import BentodError, SpecError
+from bentod.daemon.room import Room
+from bentod.errors import BentodError, PlanError, SpecError
 from bentod.plan.difference import Proposal
 from bentod.plan.model import Plan
 from bentod.spec.imports import imported
@@ -24,32 +26,44 @@ class Incomparable(BentodError):
     """What the spec shall be compared with cannot be read any more."""
 
 
-def against_nothing(desired: Desired) -> Proposal:
-    """Everything is new."""
-    return propose(Running(), desired, Disk())
+def against_nothing(
+    desired: Desired, environ: Mapping[str, str] = MappingProxyType({}), room: Room | None = None
+) -> Proposal:
+    """Everything is new. In `room` it is placed; without it nothing is. Raises PlanError for what does not fit."""
+    return propose(Running(), _placed(desired, None, environ, room), Disk())
 
 
-def against_record(desired: Desired, record: Record, environ: Mapping[str, str], objects: Path = Path()) -> Proposal:
-    """What differs from a recorded generation, whose code is in `objects`. Raises Incomparable."""
+def against_record(
+    desired: Desired,
+    record: Record,
+    environ: Mapping[str, str],
+    objects: Path = Path(),
+    room: Room | None = None,
+) -> Proposal:
+    """What differs from a recorded generation, whose code is in `objects`. In `room` both are placed; without it
+    nothing is. Raises Incomparable, and PlanError for what does not fit."""
     try:
         then = recorded(record, environ, objects)
     except SpecError as error:
         raise Incomparable(f"generation {record.number} cannot be read any more: {error.problems[0].message}") from None
+    then = _as_it_was(then, environ, room)
+    desired = _placed(desired, then.plan, environ, room)
     files = {name: dict(service.files) for name, service in record.services.items()}
     names = {name for one in files.values() for name in one}
     running = Running(record.number, then.plan, files, written=then.loaded.as_written)
     return propose(running, desired, Disk(_digests(desired.loaded.directory, names)))
 
 
-def against_commit(desired: Desired, commit: str, environ: Mapping[str, str]) -> Proposal:
-    """What differs from what git holds. Code counts as far as targets import it, going by the sources. Raises GitError,
-    Incomparable."""
+def against_commit(desired: Desired, commit: str, environ: Mapping[str, str], room: Room | None = None) -> Proposal:
+    """What differs from what git holds. Code counts as far as targets import it, going by the sources. In `room` both
+    are placed. Raises GitError, Incomparable, and PlanError for what does not fit."""
     project = desired.loaded.directory
     with tempfile.TemporaryDirectory(prefix="bentod-plan-") as made:
         folder = Path(made).resolve()
         extract(project, environ, commit, folder)
         _add_env_files(desired, folder)
-        then = _with_weights(_at(desired, folder, commit, environ), desired, environ)
+        then = _as_it_was(_with_weights(_at(desired, folder, commit, environ), desired, environ), environ, room)
+        desired = _placed(desired, then.plan, environ, room)
         files, now = {}, {}
         for name, target in _targets(then.plan, desired.plan).items():
             names = imported(target[0], folder) | imported(target[-1], project)
@@ -58,6 +72,19 @@ def against_commit(desired: Desired, commit: str, environ: Mapping[str, str]) ->
     plan: Plan = moved(then.plan, str(folder), str(project))
     running = Running(0, replace(plan, project=project), files, written=then.loaded.as_written)
     return propose(running, desired, Disk(now))
+
+
+def _placed(desired: Desired, running: Plan | None, environ: Mapping[str, str], room: Room | None) -> Desired:
+    """The same placed beside what would run there."""
+    return desired if room is None else desired.anew(environ, replace(room, running=running), desired.pins)
+
+
+def _as_it_was(then: Desired, environ: Mapping[str, str], room: Room | None) -> Desired:
+    """What is compared with, on the same host; not placed if it would not fit there."""
+    try:
+        return _placed(then, None, environ, room)
+    except PlanError:
+        return then
 
 
 def _at(desired: Desired, folder: Path, commit: str, environ: Mapping[str, str]) -> Desired:

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from bentod.cli.client import Client, NotRunning
+from bentod.cli.elsewhere import add_inventory, room_of
 from bentod.cli.options import add_colour, add_files, coloured
 from bentod.cli.problems import show
 from bentod.cli.project import chosen, located
-from bentod.errors import BentodError, SpecError
+from bentod.errors import BentodError, PlanError, ProblemsError
 
-FINE, DIFFERENT = 0, 2
+FINE, DIFFERENT, CANNOT = 0, 2, 3
 
 _EPILOG = """Without a daemon the spec is compared with the last generation that was live. GENERATION is a number; REF
 is anything that git knows as a commit (write git:REF for a name that is a number). With REF, the code of a service is
-what its target imports, going by the sources. Exit codes: 0 fine; 2 the spec is wrong, or, with --exit-code, something
-differs; 3 there is nothing to compare with."""
+what its target imports, going by the sources. --inventory asks no daemon, either. Exit codes: 0 fine; 2 the spec is
+wrong, or, with --exit-code, something differs; 3 the host cannot run it, or there is nothing to compare with."""
 
 
 class NotSaved(BentodError):
@@ -39,21 +40,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="save it for `bentod apply FILE`")
     parser.add_argument("--exit-code", action="store_true", help="end with code 2 if something differs")
     parser.add_argument("--json", action="store_true", help="as JSON (schemas/plan.schema.json)")
+    add_inventory(parser)
     add_colour(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: told. 2: something differs, and --exit-code asks for that. Raises SpecError, NotRunning, GitError, …"""
-    if args.output is not None and args.against is not None:
-        print("bentod: only a plan against what runs can be applied: leave out --against, or -o", file=sys.stderr)
-        return DIFFERENT
+    """0: told. 2: something differs, and --exit-code asks for that. Raises SpecError, PlanError, NotRunning, …"""
+    for option, value in (("--against", args.against), ("--inventory", args.inventory)):
+        if args.output is not None and value is not None:
+            print(f"bentod: only a plan against what runs can be applied: leave out {option}, or -o", file=sys.stderr)
+            return DIFFERENT
     try:
         document, words = _made(args)
-    except SpecError as error:
+    except ProblemsError as error:
         if not args.json:
             raise
         print(show(error.problems, "json"))
-        return DIFFERENT
+        return CANNOT if isinstance(error, PlanError) else DIFFERENT
     if args.output is not None:
         save(document, args.output)
     print(json.dumps(document, indent=2, ensure_ascii=False) if args.json else told(document, words, coloured(args)))
@@ -82,6 +85,8 @@ def _made(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     generation = _generation(args.against)
     if args.against is not None and generation is None:
         return _with_commit(args)
+    if args.inventory is not None:
+        return _with_record(args, generation)
     try:
         words = f"compared with generation {generation}" if generation else ""
         return asyncio.run(Client(located(args).control).plan(args.files, generation)), words
@@ -106,7 +111,7 @@ def _with_commit(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     ref = args.against.removeprefix("git:")
     commit = offline.resolved(ref, desired.loaded.directory, environ)
     name = ref if commit.startswith(ref) else f"{ref} ({commit[:12]})"
-    return document(offline.against_commit(desired, commit, environ)), f"compared with {name}"
+    return document(offline.against_commit(desired, commit, environ, room_of(args))), f"compared with {name}"
 
 
 def _with_record(args: argparse.Namespace, generation: int | None) -> tuple[dict[str, Any], str]:
@@ -126,9 +131,11 @@ def _with_record(args: argparse.Namespace, generation: int | None) -> tuple[dict
         record = history.get(generation)
         if record is None:
             raise NotRunning(f"there is no record of a generation {generation}; see `bentod history`")
+    room = room_of(args)
+    runs = "" if room is not None else "no daemon runs; "
     if record is None:
-        words = "no daemon runs, and none has: everything is new"
-        return document(offline.against_nothing(desired)), words
+        words = "nothing was live yet" if room is not None else "no daemon runs, and none has"
+        return document(offline.against_nothing(desired, environ, room)), f"{words}: everything is new"
     last = "" if generation else ", the last that was live"
-    found = offline.against_record(desired, record, environ, where.objects)
-    return document(found), f"no daemon runs; compared with generation {record.number}{last}"
+    found = offline.against_record(desired, record, environ, where.objects, room)
+    return document(found), f"{runs}compared with generation {record.number}{last}"

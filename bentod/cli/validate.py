@@ -7,12 +7,13 @@ import os
 import sys
 from pathlib import Path
 
+from bentod.cli.elsewhere import add_inventory, room_of
 from bentod.cli.options import add_files
 from bentod.cli.problems import FORMATS, show
-from bentod.errors import Problem, SpecError
+from bentod.errors import PlanError, Problem, SpecError
 from bentod.spec.load import Loaded, find, load
 
-OK, WRONG = 0, 2
+OK, WRONG, LACKING = 0, 2, 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-import", action="store_true", help="do not import the targets in throw-away processes")
     parser.add_argument("--locked", action="store_true", help="say what differs from the lock file, too")
     parser.add_argument("--import-timeout", type=float, default=60.0, metavar="SECONDS", help="limit per target (60)")
+    add_inventory(parser)
     parser.add_argument("--format", choices=FORMATS, default="text", help="how problems are shown (text)")
 
 
@@ -34,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         loaded = load(files, os.environ)
     except SpecError as error:
         problems += error.problems
+    lacking = _lacking(args, loaded, problems)
     if loaded is not None and args.locked:
         from bentod.cli.locking import drifted  # only this option needs it
 
@@ -43,11 +46,29 @@ def run(args: argparse.Namespace) -> int:
         from bentod.daemon.inspect import inspect_targets
 
         problems += inspect_targets(loaded, args.import_timeout, loaded.environ(os.environ))
-    if loaded is not None and not problems and args.format == "text":
+    if loaded is not None and not problems and not lacking and args.format == "text":
         print(_summary(files, loaded))
-    elif text := show(problems, args.format, colour=_colours()):
+    elif text := show([*problems, *lacking], args.format, colour=_colours()):
         print(text)
-    return WRONG if problems else OK
+    return WRONG if problems else LACKING if lacking else OK
+
+
+def _lacking(args: argparse.Namespace, loaded: Loaded | None, problems: list[Problem]) -> list[Problem]:
+    """What the host of `--inventory` lacks. What is wrong with its file is added to `problems`."""
+    try:
+        room = room_of(args)
+    except SpecError as error:
+        problems += error.problems
+        return []
+    if loaded is None or room is None:
+        return []
+    from bentod.daemon.room import placed
+
+    try:
+        placed(loaded, room)
+    except PlanError as error:
+        return list(error.problems)
+    return []
 
 
 def _summary(files: list[Path], loaded: Loaded) -> str:
