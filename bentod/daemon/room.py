@@ -72,10 +72,11 @@ def placed(loaded: Loaded, room: Room | None) -> tuple[Placement | None, Invento
     inventory = room.look(any(demand.needs.computes for demand in wanted))
     held = grants(room.running) if room.running is not None else {}
     going = [name for name in held if name not in loaded.spec.services]
-    placement = _beside(wanted, inventory, held, room.running, going) or place(wanted, inventory, held)
+    placement = place(wanted, inventory, held)
     if placement.lacks:
         raise PlanError([problem(lack, loaded) for lack in placement.lacks])
-    return placement, inventory
+    beside = _beside(wanted, inventory, held, room.running, going)
+    return (placement if beside is None or _fewer(beside, placement) else beside), inventory
 
 
 def elsewhere(
@@ -86,7 +87,7 @@ def elsewhere(
     going = [service.name for service in old.services if service.name not in placement.grants]
     held = {name: found for name, found in placement.grants.items() if name not in names}
     found = _beside(wanted, inventory, held, old, [*names, *going])
-    if found is None or any(found.grants[name] != held[name] for name in held):
+    if found is None or _fewer(found, placement) or any(found.grants[name] != held[name] for name in held):
         return None
     return replace(placement, grants={name: found.grants[name] for name in placement.grants})
 
@@ -98,16 +99,31 @@ def _beside(
     running: Plan | None,
     going: Collection[str],
 ) -> Placement | None:
-    """Everybody's place while the workers of the services `going` have theirs still; None if there is no room."""
+    """Everybody's place while the workers of the services `going` have their GPUs still; None if there is no room, or
+    they have none. What they have of CPUs and memory is no reason to be elsewhere for as long as the others run."""
     from bentod.plan.devices import place
 
-    leaving = {f"{one.name} until then": one for one in (running.services if running else ()) if one.name in going}
-    there = {key: tuple(worker.grant for worker in one.workers) for key, one in leaving.items()}
-    demands = [Demand(key, one.needs or Needs(), len(one.workers)) for key, one in leaving.items()]
+    leaving = {
+        f"{one.name} until then": one
+        for one in (running.services if running else ())
+        if one.name in going and any(worker.grant.shares for worker in one.workers)
+    }
+    if not leaving:
+        return None
+    there = {key: tuple(Grant(worker.grant.shares) for worker in one.workers) for key, one in leaving.items()}
+    demands = [
+        Demand(key, replace(one.needs or Needs(), cpus=None, memory=None), len(one.workers))
+        for key, one in leaving.items()
+    ]
     found = place([*demands, *wanted], inventory, {**held, **there})
     if found.lacks or any(found.grants[key] != there[key] for key in there):
         return None
     return replace(found, grants={demand.service: found.grants[demand.service] for demand in wanted})
+
+
+def _fewer(found: Placement, other: Placement) -> bool:
+    """Whether a service whose number of workers follows from what there is has fewer than in the other placement."""
+    return any(len(found.grants[name]) < len(grants) for name, grants in other.grants.items())
 
 
 def problem(lack: Lack, loaded: Loaded) -> Problem:

@@ -125,3 +125,34 @@ def test_who_comes_is_not_put_where_somebody_is_who_goes_if_there_is_room_elsewh
         room = Room(lambda _, gpus=gpus: host(gpus), before.plan)
         plan = read([write(tmp_path, {"bentofile.yaml": text, **MODULE})], {}, room=room).plan
         assert devices(plan) == {"t": [[device]]}
+
+
+def renamed(folder, before, gpus, **service):
+    """What is wanted once `s` has become `t`, which is another one."""
+    spec = {**BASE, "services": {"t": {"target": "hello", **service}}}
+    text = json.dumps({**spec, "apis": {"greet": {**BASE["apis"]["greet"], "service": "t"}}})
+    room = Room(lambda _: host(gpus), before)
+    return read([write(folder, {"bentofile.yaml": text, **MODULE})], {}, room=room)
+
+
+@pytest.mark.parametrize("there", [1, 2, 4])
+def test_as_many_as_fit_does_not_mean_beside_those_who_go(tmp_path, there):
+    before = wanted(tmp_path, 4, s={"workers": there, "resources": {"gpus": 1}}).plan
+    after = renamed(tmp_path, before, 4, workers="auto", resources={"gpus": 1})
+    assert sorted(devices(after.plan)["t"]) == [[f"GPU-{n}"] for n in range(4)]
+
+
+def test_as_many_as_fit_does_not_mean_beside_the_workers_before(tmp_path):
+    service = {"s": {"workers": "auto", "resources": {"gpus": 1}}}
+    before = wanted(tmp_path, 2, **service).plan
+    desired = wanted(tmp_path, 4, before, **service)
+    assert len(devices(desired.plan)["s"]) == 4
+    assert desired.moved_from(before, ["s"], {}) is None
+
+
+@pytest.mark.parametrize("gpus", [{}, {"gpus": 1}])
+def test_who_goes_makes_nobody_share_cpus_or_be_without_memory(tmp_path, gpus):
+    before = wanted(tmp_path, 2, s={"resources": {"cpus": 3, "memory": "6GiB", **gpus}}).plan
+    after = renamed(tmp_path, before, 2, resources={"cpus": 4, "memory": "6GiB", **gpus})
+    assert after.placement.notes == ()
+    assert devices(after.plan)["t"] == ([["GPU-1"]] if gpus else [[]])
