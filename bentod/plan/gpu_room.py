@@ -51,7 +51,8 @@ class GpuRoom:
             return 0
         if device.free is not None and self._measured[uuid]:
             return int(device.free * (1 - RESERVE)) - self._taken[uuid]
-        return device.memory - self._declared[uuid] - self._taken[uuid]
+        others = sum(process.memory or 0 for process in device.processes if process.pid)
+        return device.memory - others - self._declared[uuid] - self._taken[uuid]
 
     def take(self, needs: Mapping[str, int]) -> None:
         """So much more is used."""
