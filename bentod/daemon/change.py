@@ -75,7 +75,8 @@ class Change:
         """Everything up to the point from which there is no way back."""
         await self._beside()
         for service in self._plan.services:
-            if service.name not in self._pools:
+            if not self._overlaps(service):
+                await self._make_room(service)
                 await self._replace(service)
         if self._instead:
             await fit(self._fresh)
@@ -89,13 +90,17 @@ class Change:
             if change.action in {"keep", "live"}:
                 pool = self._pools[service.name] = running[service.name]
                 kept.append(pool)
-                self._grow(pool, service)
-            elif self._modes.get(service.name, "overlap") == "overlap":
+                if self._overlaps(service):
+                    self._grow(pool, service)
+            elif self._overlaps(service):
                 self._pools[service.name] = self._make(service)
                 self._pools[service.name].start()
         # a pool that goes on as it was may be in any state: that is no reason against others
         await fit(self._fresh, [pool for pool, _ in self._grown])
         await self._stage.try_live(self._plan, kept)
+
+    def _overlaps(self, service: ServicePlan) -> bool:
+        return self._modes.get(service.name, "overlap") == "overlap"
 
     def _grow(self, pool: Pool, service: ServicePlan) -> None:
         """More workers start before the change, fewer are there only after it."""
@@ -104,26 +109,32 @@ class Change:
             pool.adopt(service)
 
     async def _replace(self, service: ServicePlan) -> None:
-        """A service whose workers need room that others make: its own old ones, or those of services that are gone."""
+        """A service whose workers need room that others make: its own old ones, or those that go."""
         old = self._stage.routing.pools.get(service.name)
+        if old is not None and old is self._pools.get(service.name):
+            self._grow(old, service)
+            await fit([], [old])
+            return
+        new = self._pools[service.name] = self._make(service)
         if old is None:
-            await self._leave_first()
-            pool = self._pools[service.name] = self._make(service)
-            pool.start()
-            await fit([pool])
+            new.start()
+            await fit([new])
             return
         one_by_one = self._modes[service.name] == "one_by_one" and len(old.plan.workers) > 1
-        new = self._pools[service.name] = self._make(service)
         make: Callable[..., Instead] = OneByOne if one_by_one else StopFirst
         self._instead.append(make(self._stage, self._plan, self._number, old, new))
         await self._instead[-1].go()
 
-    async def _leave_first(self) -> None:
-        """The services that are removed stop now."""
-        leaving = {way.old for way in self._instead}
+    async def _make_room(self, service: ServicePlan) -> None:
+        """Workers that have GPUs which these are to have stop now, if nobody follows them: those of services that are
+        removed, and those that are too many."""
+        wanted = {share.device for worker in service.workers for share in worker.grant.shares}
+        staying = {(one.name, worker.index) for one in self._plan.services for worker in one.workers}
         for name, pool in self._stage.routing.pools.items():
-            if self._difference.of(name).action == "remove" and pool not in leaving:
-                self._instead.append(Leaving(pool))
+            going = [worker for worker in pool.plan.workers if (name, worker.index) not in staying]
+            there = [one.index for one in going if wanted & {share.device for share in one.grant.shares}]
+            if there and self._difference.of(name).action != "restart":
+                self._instead.append(Leaving(pool, there))
                 await self._instead[-1].go()
 
     async def _commit(self) -> None:

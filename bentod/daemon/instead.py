@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 from typing import Protocol
 
 from bentod.daemon.stage import Stage, fit
@@ -118,11 +119,12 @@ class OneByOne:
 
 
 class Leaving:
-    """All workers of a service stop that is removed: others need its room. Nobody serves its callers from then on."""
+    """Workers that nobody is to follow stop before the change is made: others need their room. If these are all of a
+    service, nobody serves its callers from then on. The change itself ends the pool, if it is to end."""
 
-    def __init__(self, old: Pool) -> None:
+    def __init__(self, old: Pool, indexes: Collection[int]) -> None:
         self.old, self.ended = old, True
-        self._indexes = [worker.index for worker in old.plan.workers]
+        self._indexes = indexes
 
     async def go(self) -> None:
         await self.old.stop_workers(self._indexes, self.old.plan.stop_timeout_s)

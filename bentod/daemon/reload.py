@@ -145,7 +145,8 @@ class Reload:
         """What would change. Where old and new workers do not fit on their GPUs together, new ones go to others, if
         there are any: so nobody has to wait."""
         proposal = propose(running, desired, disk)
-        cramped = {step.service for step in proposal.steps if step.mode != "overlap"}
+        live = {one.name for one in proposal.difference.services if one.action == "live"}  # what they have stays theirs
+        cramped = {step.service for step in proposal.steps if step.mode != "overlap"} - live
         moved = desired
         names: list[str] = []
         for one in desired.plan.services:

@@ -25,8 +25,8 @@ def steps(
     available: int | None,
     devices: Sequence[Device] = (),
 ) -> tuple[Budget, tuple[Step, ...]]:
-    """What the change costs while both generations run, and a step for each service that restarts, or that is new and
-    has to wait for what is removed.
+    """What the change costs while both generations run, and a step for each service that restarts, or of which more
+    workers come that have to wait until others leave their GPUs.
 
     A new worker is expected to need what the running ones do on average; what is not known counts as nothing, on one of
     the `devices` as what was declared. The services share what is available in the new plan's order.
@@ -39,14 +39,14 @@ def steps(
         measured = usage.get(service.name, _NOTHING)
         if action == "restart" and before is not None:
             found.append(_step(before, service, measured, room))
-        elif action == "live" and before is not None:
-            more = service.workers[len(before.workers) :]
-            room.take(_mean(measured) * len(more), room.gpus.needs(service, more))
-        elif action == "add" and not room.gpus.fits(needs := room.gpus.needs(service, service.workers)):
-            told = f"{_new(service)} {room.gpus.told(needs)}: what is removed must stop first"
-            found.append(Step(service.name, "stop_first", told))
-        elif action == "add":
-            room.take(0, room.gpus.needs(service, service.workers))
+        elif action in {"live", "add"}:
+            more = service.workers[len(before.workers) if before is not None else 0 :]
+            gpus = room.gpus.needs(service, more)
+            if room.gpus.fits(gpus):
+                room.take(_mean(measured) * len(more), gpus)
+            else:
+                told = f"{_new(len(more))} {room.gpus.told(gpus)}: who leaves it must stop first"
+                found.append(Step(service.name, "stop_first", told))
     total = sum(sum(measured.workers) for measured in usage.values())
     return Budget(available, total, room.taken, room.gpus.budget(new)), tuple(found)
 
@@ -87,7 +87,7 @@ def _mode(old: ServicePlan, new: ServicePlan, each: int, room: _Room) -> tuple[M
         return new.reload, f"`reload: {new.reload}`"
     gpus = room.gpus.needs(new, new.workers)
     if not room.gpus.fits(gpus):
-        told = f"{_new(new)} {room.gpus.told(gpus)}"
+        told = f"{_new(len(new.workers))} {room.gpus.told(gpus)}"
         if _in_place(old, new) and room.left >= 0 and room.fits(each * _more(old, new)):
             return "one_by_one", f"{told}: each takes the place of an old one"
         return "stop_first", f"{told}: the old must stop first"
@@ -95,8 +95,8 @@ def _mode(old: ServicePlan, new: ServicePlan, each: int, room: _Room) -> tuple[M
     if not each:
         return "overlap", "nothing is known yet of the memory that it needs"
     if not room.known:
-        return "overlap", f"{_new(new)} about {mebibytes(cost)}; this host does not tell how much is free"
-    needed = f"{_new(new)} about {mebibytes(cost)}, and {mebibytes(max(room.left, 0))} can be used"
+        return "overlap", f"{_new(len(new.workers))} about {mebibytes(cost)}; this host does not tell how much is free"
+    needed = f"{_new(len(new.workers))} about {mebibytes(cost)}, and {mebibytes(max(room.left, 0))} can be used"
     if room.fits(cost):
         return "overlap", needed
     if len(old.workers) > 1 and room.left >= 0 and room.fits(each * _more(old, new)):
@@ -104,8 +104,8 @@ def _mode(old: ServicePlan, new: ServicePlan, each: int, room: _Room) -> tuple[M
     return "stop_first", f"{needed}: the old must stop first"
 
 
-def _new(new: ServicePlan) -> str:
-    return "its new worker needs" if len(new.workers) == 1 else f"its {len(new.workers)} new workers need"
+def _new(count: int) -> str:
+    return "its new worker needs" if count == 1 else f"its {count} new workers need"
 
 
 def _in_place(old: ServicePlan, new: ServicePlan) -> bool:

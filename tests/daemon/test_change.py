@@ -4,7 +4,7 @@ many workers serve as its way promises."""
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import event, example, given
@@ -15,6 +15,7 @@ from bentod.daemon.stage import fit
 from bentod.errors import StartError
 from bentod.plan.difference import Difference, GatewayChange, ServiceChange, Step
 from bentod.supervise.state import WorkerState
+from tests.support.devices import granted
 from tests.support.loops import run
 from tests.support.stage import FakeStage, api, plan, service
 
@@ -395,6 +396,64 @@ def test_a_file_that_moved_meanwhile_fails_the_change():
             await change_of(stage, [Wish("restart")])[1].run(moved)
         assert [pool.key for pool in asked] == ["s0@2"]
         undone(stage, originals, old)
+
+    run(main())
+
+
+# ── GPUs that others leave ───────────────────────────────────────────────────────────────────────
+
+
+def on(name, *gpus):
+    """A service with a worker on each of these GPUs."""
+    return replace(service(name), workers=tuple(granted(index, gpu) for index, gpu in enumerate(gpus)))
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+@pytest.mark.parametrize(
+    ("old", "new", "actions"),
+    [
+        ([on("t", "A")], [on("s", "A")], {"t": "remove", "s": "add"}),
+        ([on("s", "A"), on("t", "B")], [on("s", "A", "B")], {"s": "live", "t": "remove"}),
+        ([on("s", "A"), on("t", "B", "C")], [on("s", "A", "C"), on("t", "B")], {"s": "live", "t": "live"}),
+        ([on("t", "A", "B")], [on("s", "B"), on("t", "A")], {"s": "add", "t": "live"}),
+        ([on("s", "A"), on("t", "B")], [on("s", "B")], {"s": "restart", "t": "remove"}),
+    ],
+    ids=["add", "grow", "grow as another shrinks", "add as another shrinks", "move"],
+)
+def test_a_gpu_that_is_left_is_never_another_s_before(old, new, actions, fails):
+    async def main():
+        stage = FakeStage(plan(*old), {("start", 1)} if fails else ())
+        before, wrong = dict(stage.routing.pools), []
+
+        def look():
+            alive = (WorkerState.READY, WorkerState.STARTING)
+            gpus = [
+                share.device
+                for pool in stage.pools
+                for worker in pool.plan.workers
+                if pool.state.get(worker.index) in alive
+                for share in worker.grant.shares
+            ]
+            wrong.extend({gpu for gpu in gpus if gpus.count(gpu) > 1})
+            stage.forgiving = bool(stage.events("drop"))
+
+        stage.seen = look
+        changes = tuple(ServiceChange(*one) for one in actions.items())
+        steps = [Step("s", "stop_first", "")]
+        change = Change(stage, 2, plan(*new), Difference(changes, (), GatewayChange("keep")), steps, {})
+        if fails:
+            with pytest.raises(StartError):
+                await change.run()
+        else:
+            await change.run()
+        await stage.drained()
+        assert wrong == []
+        wanted = old if fails else new
+        assert {name: pool.ready for name, pool in stage.routing.pools.items()} == {
+            one.name: [worker.index for worker in one.workers] for one in wanted
+        }
+        if fails:
+            assert stage.routing.pools["t"] is before["t"]
 
     run(main())
 
