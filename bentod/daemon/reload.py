@@ -65,7 +65,8 @@ class Reload:
         room = self._daemon.host.room(self._daemon.plan, forgiving=True)  # as somebody's order is
         desired = await self._read(files or self._sources.files, room)
         running = await self._running() if against is None else await self._recorded(against)
-        return document(self._proposed(running, desired, await self._disk(desired, running))[1])
+        disk = await self._disk(desired, running)
+        return document((await asyncio.to_thread(self._proposed, running, desired, disk))[1])
 
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order, after those that are under way. Raises UnknownGeneration."""
@@ -128,7 +129,7 @@ class Reload:
         except (ProblemsError, StartError) as error:
             self._sources.failed()
             return self._not("failed", str(error), getattr(error, "problems", ()))
-        desired, proposal = self._proposed(running, desired, disk)
+        desired, proposal = await asyncio.to_thread(self._proposed, running, desired, disk)
         shown = document(proposal)
         if refused := refusal(order, proposal):
             return self._not("refused", refused, plan=shown)
@@ -143,7 +144,7 @@ class Reload:
 
     def _proposed(self, running: Running, desired: Desired, disk: Disk) -> tuple[Desired, Proposal]:
         """What would change. Where old and new workers do not fit on their GPUs together, new ones go to others, if
-        there are any: so nobody has to wait."""
+        there are any: so nobody has to wait. It takes seconds where many services have to look for others."""
         proposal = propose(running, desired, disk)
         live = {one.name for one in proposal.difference.services if one.action == "live"}  # what they have stays theirs
         cramped = {step.service for step in proposal.steps if step.mode != "overlap"} - live
