@@ -127,7 +127,8 @@ class Reload:
             if not order.anew:
                 self._sources.found(disk)
         except (ProblemsError, StartError) as error:
-            self._sources.failed()
+            if not order.anew:
+                self._sources.failed()
             return self._not("failed", str(error), getattr(error, "problems", ()))
         desired, proposal = await asyncio.to_thread(self._proposed, running, desired, disk)
         shown = document(proposal)
@@ -180,7 +181,8 @@ class Reload:
         try:
             await change.run(moved)
         except StartError as error:
-            self._sources.failed(change.pools, pinned=bool(desired.pins))
+            if not order.anew:
+                self._sources.failed(change.pools, pinned=bool(desired.pins))
             self._again = error.again
             return await self._failed(number, time.monotonic() - begun, error, shown)
         finally:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -351,7 +352,10 @@ def test_what_does_not_fit_any_more_goes_on_and_the_reason_is_told(project, monk
             raise PlanError([Problem("does-not-fit", "s wants 1 GPU, but GPU 0 is taken out")])
 
         monkeypatch.setattr(type(one.stage.desired), "anew", full)
+        one.sources.failed([SimpleNamespace(files={"only_tried.py": "1"})])
+        watched = one.sources.wanted()
         found = await one.reload.apply(Order("GPU 0 is out: Xid 79", anew=True))
+        assert one.sources.wanted() == watched, "it is still known which file may mend the last change"
         assert (found.outcome, one.stage.routing.number, one.note) == ("failed", 1, "failed")
         assert one.reload.note.reason.startswith("GPU 0 is out: Xid 79; ")
         assert "s wants 1 GPU" in one.reload.note.reason
