@@ -19,7 +19,8 @@ from bentod.errors import BentodError, PlanError, ProblemsError
 
 _EPILOG = """What is new is started beside what runs, answers its examples, and then takes over; if any of that fails,
 everything stays as it was. Exit codes: 0 it is so, or was so already; 2 the spec is wrong, callers would be broken, or
-the saved plan is out of date; 3 no daemon runs; 4 what is new cannot serve; 130 interrupted: the change goes on."""
+the saved plan is out of date; 3 no daemon runs, or it does not fit on this host; 4 what is new cannot serve; 130
+interrupted: the change goes on."""
 
 
 class NoPlan(BentodError):

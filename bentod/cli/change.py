@@ -66,7 +66,10 @@ def outcome(
 def _code(answer: Document) -> int:
     if answer["outcome"] in {"applied", "unchanged"}:
         return FINE
-    return REFUSED if answer["outcome"] == "refused" or answer.get("problems") else FAILED
+    found = problems(answer.get("problems", ()))
+    if found and all(one.code == "does-not-fit" for one in found):
+        return CANNOT
+    return REFUSED if answer["outcome"] == "refused" or found else FAILED
 
 
 def _why(answer: Document) -> Iterator[str]:

@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: it runs. 2: refused. 4: failed. Raises NotRunning, UnknownGeneration, NothingBefore."""
+    """0: it runs. 2: refused. 3: it does not fit. 4: failed. Raises NotRunning, UnknownGeneration, NothingBefore."""
     where = located(args)
     return asyncio.run(_roll_back(Client(where.control), args, History(where.history)))
 

@@ -16,9 +16,11 @@ from bentod.daemon.inherit import Handover
 from bentod.daemon.notify import child_environ
 from bentod.daemon.objects import Objects
 from bentod.daemon.room import Room, here
-from bentod.errors import ProblemsError, StartError
+from bentod.errors import PlanError, ProblemsError, StartError
 from bentod.settings import Settings
 from bentod.settings import read as read_settings
+
+_BOTH = "an upgrade needs GPUs for the old workers and for the new; with fewer: `bentod down`, then `bentod up`"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
     try:
         desired = _handed_over(files, environ, settings, handover, room) or read(files, environ, room=room)
     except ProblemsError as error:
+        if isinstance(error, PlanError) and handover is not None:
+            raise _for_both(error) from None
         if last is None:
             raise
         broken, desired = error, last
@@ -74,6 +78,11 @@ def _handed_over(
         raise StartError(f"{what}, which runs instead of what the files say, is not recorded; `bentod apply` leaves it")
     found = recorded(record, environ, state / "objects", room)
     return replace(found, loaded=replace(found.loaded, files=tuple(files)))
+
+
+def _for_both(error: PlanError) -> PlanError:
+    """What does not fit may do so only because the daemon before has its GPUs still."""
+    return PlanError([replace(one, hint=_BOTH) if ".gpu" in one.path else one for one in error.problems])
 
 
 def _last(files: Sequence[Path], state: Path, environ: Mapping[str, str], room: Room) -> Desired | None:

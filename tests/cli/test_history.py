@@ -171,6 +171,8 @@ def test_show_what_is_not_there(where, run):
     assert "no record of a generation 9; see `bentod history`" in err
 
 
+PROBLEM = {"file": "", "line": 0, "column": 0, "path": "services.s.resources.gpus", "message": "s wants 2 GPUs"}
+
 # ── rollback ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -212,6 +214,8 @@ def test_rollback_to_nothing(where, run, running):
     [
         (answer("failed", 4, error="worker died", traceback="Traceback: x"), 4, "failed: worker died\nTraceback: x\n"),
         (answer("refused", 4, error="would break"), 2, "refused: would break\n"),
+        (answer("failed", 4, error="1 problem(s)", problems=[PROBLEM | {"code": "does-not-fit"}]), 3, "s wants 2 GPUs"),
+        (answer("failed", 4, error="1 problem(s)", problems=[PROBLEM | {"code": "wrong-value"}]), 2, "s wants 2 GPUs"),
         ((404, {"error": "there is no record of a generation 9"}), 2, "no record"),
     ],
 )

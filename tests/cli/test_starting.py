@@ -1,0 +1,33 @@
+"""What `bentod up` starts with where it does not fit on this host."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+
+import pytest
+
+from bentod.cli import starting as module
+from bentod.cli.starting import starting
+from bentod.daemon.inherit import Handover
+from bentod.daemon.room import Room
+from bentod.errors import PlanError
+from bentod.plan.inventory import Device, GpuProcess, Inventory
+from tests.support.specs import BASE, laid_over, write
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_who_follows_a_daemon_is_not_told_to_end_its_workers(tmp_path, monkeypatch, follows):
+    worker = GpuProcess(42, "python", 1 << 30, 42)
+    gpu = Device("GPU-0", "Some GPU", 1 << 34, "0", processes=(worker,))
+    host = Inventory(4.0, (0, 1, 2, 3), 1 << 33, (gpu,), "ok")
+    monkeypatch.setattr(module, "here", lambda environ: Room(lambda _: host))
+    spec = laid_over(BASE, {"services": {"s": {"resources": {"gpus": 1}}}})
+    file = write(tmp_path, {"bentofile.yaml": json.dumps(spec), "hello.py": "def greet(): ..."})
+    handover = Handover("1", 41, 3, str(tmp_path), "", "", ()) if follows else None
+    with pytest.raises(PlanError) as caught:
+        starting(Namespace(files=[file], strict=True, locked=False), handover)
+    [problem] = caught.value.problems
+    assert "taken by process 42" in problem.message
+    assert ("end process 42" in problem.hint) == (not follows)
+    assert ("`bentod down`, then `bentod up`" in problem.hint) == follows
