@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bentod.plan.difference import Cause
 from bentod.plan.fingerprint import settings
@@ -60,8 +60,14 @@ def _moved(old: ServicePlan, new: ServicePlan) -> tuple[Cause, ...]:
     for before, after in zip(old.workers, new.workers, strict=False):
         left, right = ([share.device for share in worker.grant.shares] for worker in (before, after))
         if left != right and left and right:
-            moves.append(f"worker {after.index}: {', '.join(left)} → {', '.join(right)}")
-    return (Cause("state", "devices", after=short(f"to move to another GPU, {'; '.join(moves)}")),) if moves else ()
+            moves.append(f"worker {after.index}: {_named(left)} → {_named(right)}")
+    found = short(f"another GPU, {'; '.join(moves)}")
+    return (Cause("state", "devices", after=found),) if moves else ()
+
+
+def _named(uuids: Sequence[str]) -> str:
+    """GPUs by the first group of their UUIDs: for people, of whom the whole ones would fill the line."""
+    return ", ".join("-".join(uuid.split("-")[:2]) for uuid in uuids)
 
 
 def _causes(old: ServicePlan, new: ServicePlan, before: Plan, after: Plan, changed: set[str]) -> Iterator[Cause]:

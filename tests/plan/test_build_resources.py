@@ -83,7 +83,13 @@ def test_what_of_a_promise_needs_new_workers(tmp_path):
     moved = planned(tmp_path, {"resources": GPU}, on("b"))
     assert actions(before, moved) == (
         "restart",
-        [("devices", "", "to move to another GPU, worker 0: a → b")],
+        [("devices", "", "another GPU, worker 0: a → b")],
+    )
+    first, second = (f"GPU-{digit * 8}-12ab-34cd-56ef-0123456789ab" for digit in "ab")
+    moved = planned(tmp_path, {"resources": GPU}, on(second))
+    assert actions(planned(tmp_path, {"resources": GPU}, on(first)), moved) == (
+        "restart",
+        [("devices", "", "another GPU, worker 0: GPU-aaaaaaaa → GPU-bbbbbbbb")],
     )
     none = planned(tmp_path, {"resources": {**GPU, "gpus": 0}})
     assert actions(before, none) == ("restart", [(f"{key}.gpus", "0.5", "0")])
