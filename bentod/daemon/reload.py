@@ -12,7 +12,6 @@ from typing import Any
 from bentod.daemon.change import Change, Moved
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.desired import Desired, contents, read
-from bentod.daemon.history import Record
 from bentod.daemon.inventory import usage
 from bentod.daemon.journal import Journal, UnknownGeneration
 from bentod.daemon.note import Note
@@ -22,7 +21,7 @@ from bentod.daemon.room import Room
 from bentod.daemon.sources import Sources
 from bentod.daemon.unsaid import refers
 from bentod.daemon.weights import fetched
-from bentod.errors import Problem, ProblemsError, SpecError, StartError
+from bentod.errors import PlanError, Problem, ProblemsError, SpecError, StartError
 from bentod.models.hashes import Hashes
 from bentod.plan.difference import Proposal
 from bentod.plan.document import document
@@ -64,7 +63,7 @@ class Reload:
         SpecError, PlanError, UnknownGeneration."""
         room = self._daemon.host.room(self._daemon.plan, forgiving=True)  # as somebody's order is
         desired = await self._read(files or self._sources.files, room)
-        running = await self._running() if against is None else await self._recorded(against)
+        running = await self._running() if against is None else await self._recorded(against, room)
         disk = await self._disk(desired, running)
         return document((await asyncio.to_thread(self._proposed, running, desired, disk))[1])
 
@@ -266,14 +265,17 @@ class Reload:
             written=daemon.desired.loaded.as_written,
         )
 
-    async def _recorded(self, number: int) -> Running:
-        """A generation of old, as if it ran."""
-        record: Record = await self._journal.record(number)
-        desired = await self._journal.desired(number)
+    async def _recorded(self, number: int, room: Room) -> Running:
+        """A generation of old, as if it ran here, if it still fits."""
+        record = await self._journal.record(number)
+        try:
+            desired = await self._journal.desired(number, room)
+        except PlanError:
+            desired = await self._journal.desired(number)
         files = {name: dict(service.files) for name, service in record.services.items()}
-        written = desired.loaded.as_written
-        needed = await usage(self._daemon.routing.pools)
-        return Running(number, desired.plan, files, self._sources.included, usage=needed, written=written)
+        needed = await usage(self._daemon.routing.pools, self._daemon.host.latest)
+        included, written = self._sources.included, desired.loaded.as_written
+        return Running(number, desired.plan, files, included, usage=needed, written=written)
 
     def _not(
         self, outcome: str, error: str, problems: Sequence[Problem] = (), plan: dict[str, Any] | None = None

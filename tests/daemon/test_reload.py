@@ -344,6 +344,20 @@ def test_placing_what_runs_anew_looks_at_no_file_and_forgets_no_news(project):
     run(main())
 
 
+def test_a_generation_of_old_is_compared_as_it_would_be_placed_here(project, monkeypatch):
+    async def main():
+        one = await Running(project).begin()
+        project.spec(services={"one": {"target": "one.py", "workers": "auto", "resources": {"cpus": 0.25}}})
+        assert (await one.reload.apply(Order("apply"))).generation == 2
+        assert (await one.reload.plan(None, 2))["empty"]
+        monkeypatch.setattr("bentod.inventory.here.cpus", lambda root: (0.1, (0,)))
+        project.spec()
+        found = await one.reload.plan(None, 2)
+        assert found["services"]["one"]["action"] == "restart", "also if it does not fit any more"
+
+    run(main())
+
+
 def test_what_does_not_fit_any_more_goes_on_and_the_reason_is_told(project, monkeypatch):
     async def main():
         one = await Running(project).begin()
