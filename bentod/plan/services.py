@@ -47,11 +47,10 @@ def _promised(old: ServicePlan, new: ServicePlan) -> tuple[Cause, ...]:
 
 def _forcing(old: ServicePlan, new: ServicePlan, cause: Cause) -> bool:
     """Whether another promise needs new workers: they learn in their environment how many CPUs they have, and whether
-    they have a GPU."""
-    if cause.name.endswith(".cpus"):
+    they have a GPU. Who was promised nothing is not held to anything."""
+    if cause.name.endswith(".cpus") or old.needs is None or new.needs is None:
         return True
-    computed = [service.needs is not None and service.needs.computes for service in (old, new)]
-    return computed[0] != computed[1] and ".gpu" in cause.name
+    return old.needs.computes != new.needs.computes and ".gpu" in cause.name
 
 
 def _moved(old: ServicePlan, new: ServicePlan) -> tuple[Cause, ...]:

@@ -104,3 +104,10 @@ def test_another_service_that_asks_for_gpus_hides_them_from_the_rest(tmp_path):
     before, after = planned(tmp_path, {}), planned(tmp_path, {}, over=other)
     changes = {one.name: one.action for one in difference(before, after, {}).services}
     assert changes == {"s": "restart", "t": "add"}
+
+
+def test_a_first_promise_needs_new_workers_and_only_what_is_said_is_a_cause(tmp_path):
+    none, some = (planned(tmp_path, one) for one in ({}, {"resources": {"memory": "1GiB"}}))
+    place = "services.s.resources"
+    assert actions(none, some) == ("restart", [(f"{place}.memory", "", "1GiB")])
+    assert actions(some, none) == ("restart", [(f"{place}.memory", "1GiB", "")])
