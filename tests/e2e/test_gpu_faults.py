@@ -12,7 +12,7 @@ from tests.support.edits import put
 from tests.support.nvml import GIB, StandIn
 from tests.support.project import api
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 
 CODE = """
 import os

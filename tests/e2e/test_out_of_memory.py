@@ -7,7 +7,7 @@ from tests.support.daemon import eventually, running
 from tests.support.http import request
 from tests.support.project import api, project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 NUMBER = {"type": "integer"}
 APIS = {
     "hold": api("s", "hold", "gate"),

@@ -13,7 +13,7 @@ from tests.support.daemon import eventually, running
 from tests.support.edits import idle, put
 from tests.support.nvml import GIB, StandIn
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside]
 
 CODE = """
 import os
