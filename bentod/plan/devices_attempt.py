@@ -9,7 +9,7 @@ from bentod.plan.devices_parts import best, search
 from bentod.plan.devices_room import Gpus, Held, Room, Want
 from bentod.plan.devices_whole import amounts, picked
 
-_MOST_ITEMS, _STEPS = 48, 24_000
+_MOST_ITEMS, _STEPS, _FEW_GPUS = 48, 24_000, 8
 
 
 @dataclass(slots=True)
@@ -158,7 +158,8 @@ def _tried(wants: Sequence[Want], gpus: Gpus, pinned: Held, missing: Mapping[str
     _keep(wants, pinned, given)
     order = sorted(wants, key=lambda want: (not want.whole, want.suits if want.whole else -want.weight, want.order))
     items = [want for want in order for _ in range(max(want.whole, 1) * len(missing[want.service]))]
-    found = search(items, given.room, _STEPS // max(1, len(gpus.devices)))
+    many = max(1, len(gpus.devices))
+    found = search(items, given.room, _STEPS // many if many <= _FEW_GPUS else _STEPS // 4 // many)
     if found is None:
         return None
     start = 0

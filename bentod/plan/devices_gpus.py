@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
+from math import comb
 
 from bentod.plan.devices_attempt import Given, Taste, attempt, pressures
 from bentod.plan.devices_room import Gpus, Held, Want
 
-_COST = 120_000
-"""How much may be tried so that fewer services move; about so many looks at a GPU."""
+_COST, _KEEPING = 50_000, 6
+"""How much may be tried so that fewer services move, in looks at a GPU; what it costs to keep a worker where it is."""
 
 
 def shared_out(wants: Sequence[Want], gpus: Gpus, held: Held) -> tuple[Given, Taste]:
@@ -36,15 +38,17 @@ def shared_out(wants: Sequence[Want], gpus: Gpus, held: Held) -> tuple[Given, Ta
 
 def _moved(wants: Sequence[Want], gpus: Gpus, held: Held, taste: Taste) -> Given | None:
     """Everything in its place where as few services as possible have moved; None if not everything fits anyhow."""
-    everyones = {at: 1 for workers in held.values() for places in workers.values() for at in places}
+    everyones = Counter(at for some in held.values() for at in {at for places in some.values() for at in places})
     loose = Taste(taste.held, everyones, taste.pressure, taste.shy)
     found = attempt(wants, gpus, {}, loose)
     if found.failed:  # by the quick rule, who has what may be in the way
         found = attempt(wants, gpus, {}, Taste({}, {}, taste.pressure, taste.shy))
     if found.failed:
         return None
-    movers = movers_of(found, held)
-    return _few(wants, gpus, held, taste, movers) or _fewer(wants, gpus, held, taste, found)
+    purse = _Purse(wants, gpus, held)
+    return _few(wants, gpus, held, taste, movers_of(found, held), purse) or _fewer(
+        wants, gpus, held, taste, found, purse
+    )
 
 
 def movers_of(given: Given, held: Held) -> list[str]:
@@ -56,43 +60,59 @@ def movers_of(given: Given, held: Held) -> list[str]:
     )
 
 
-def _few(wants: Sequence[Want], gpus: Gpus, held: Held, taste: Taste, movers: Sequence[str]) -> Given | None:
-    """One mover less than is known to do, if there is a way and it is found in time: first one service is let go,
-    then two, …"""
-    tries = _tries(wants, gpus)
+class _Purse:
+    """How much may still be tried: about so many looks at a GPU."""
+
+    def __init__(self, wants: Sequence[Want], gpus: Gpus, held: Held) -> None:
+        self._left = _COST
+        self._each = sum(want.workers for want in wants) * _KEEPING
+        self._workers = {want.service: want.workers * len(gpus.devices) for want in wants}
+        self._new = sum(cost for name, cost in self._workers.items() if name not in held)
+
+    def pays(self, loose: Iterable[str], times: int = 1) -> bool:
+        """Whether so many attempts can be made in which these are let go; one is paid for."""
+        cost = self._each + self._new + sum(self._workers.get(name, 0) for name in loose)
+        if cost * times > self._left:
+            return False
+        self._left -= cost
+        return True
+
+
+def _few(
+    wants: Sequence[Want], gpus: Gpus, held: Held, taste: Taste, movers: Sequence[str], purse: _Purse
+) -> Given | None:
+    """Fewer movers than are known to do, if there is a way and all can be tried: first one service is let go, then
+    two, …"""
     names = [*movers, *sorted(held.keys() - {*movers})]
     for size in range(1, len(movers)):
+        if not purse.pays(names[:size], comb(len(names), size)):
+            return None
         for loose in combinations(names, size):
-            tries -= 1
-            if tries < 0:
-                return None
-            found = attempt(wants, gpus, _without(held, loose), taste, thorough=tries > 0 and len(gpus.devices) <= 8)
+            found = attempt(wants, gpus, _only(held, held.keys() - {*loose}), taste)
             if not found.failed:
                 return found
+            purse.pays(loose)
     return None
 
 
-def _fewer(wants: Sequence[Want], gpus: Gpus, held: Held, taste: Taste, found: Given) -> Given:
-    """Half of all services keep what they have, if that goes, or half of that half, and so on."""
-    kept: list[str] = []
-    tries = _tries(wants, gpus)
-    movers = {*movers_of(found, held)}
-    some = sorted(held, key=lambda name: (name in movers, name))
-    queue = [some]
-    while queue and tries > 0:
+def _fewer(wants: Sequence[Want], gpus: Gpus, held: Held, taste: Taste, found: Given, purse: _Purse) -> Given:
+    """Of those who have moved half keep what they have, if that goes, or half of that half, and so on."""
+    movers = movers_of(found, held)
+    kept = held.keys() - {*movers}
+    queue = [movers[len(movers) // 2 :], movers[: len(movers) // 2]]
+    while queue:
         part = queue.pop()
-        tries -= 1
-        now = attempt(wants, gpus, {name: held[name] for name in (*kept, *part)}, taste, thorough=False)
+        if not part:
+            continue
+        if not purse.pays(held.keys() - kept - {*part}):
+            break
+        now = attempt(wants, gpus, _only(held, kept | {*part}), taste, thorough=False)
         if not now.failed:
-            found, kept = now, [*kept, *part]
+            found, kept = now, kept | {*part}
         elif len(part) > 1:
             queue += [part[len(part) // 2 :], part[: len(part) // 2]]
     return found
 
 
-def _without(held: Held, loose: Collection[str]) -> Held:
-    return {name: workers for name, workers in held.items() if name not in loose}
-
-
-def _tries(wants: Sequence[Want], gpus: Gpus) -> int:
-    return 1 + _COST // max(1, sum(want.workers for want in wants) * len(gpus.devices))
+def _only(held: Held, names: Collection[str]) -> Held:
+    return {name: workers for name, workers in held.items() if name in names}

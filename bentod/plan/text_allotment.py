@@ -16,7 +16,8 @@ def lines(found: Mapping[str, Any] | None, clean: Callable[[str], str]) -> Itera
         return
     names = {one["uuid"]: f"GPU {clean(one['index'] or one['uuid'])}" for one in found["gpus"]}
     for service, workers in found["services"].items():
-        yield from _service(clean(service), workers, names)
+        bare = {one["uuid"]: clean(one["uuid"]) for worker in workers for one in worker["gpus"]}
+        yield from _service(clean(service), workers, {**bare, **names})
     for one in found["gpus"]:
         of = f"{mebibytes(one['given'])} of {mebibytes(one['memory'])} given"
         others = f", others have {mebibytes(one['others'])}" if one["others"] else ""
@@ -27,8 +28,8 @@ def lines(found: Mapping[str, Any] | None, clean: Callable[[str], str]) -> Itera
 
 def _service(service: str, workers: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
     if not any(one["gpus"] for one in workers):
-        cpus = _ranges(sorted({cpu for one in workers for cpu in one["cpus"]}))
-        yield f"    {service}  {len(workers)} worker{'s' if len(workers) > 1 else ''} on {cpus}"
+        cpus = sorted({cpu for one in workers for cpu in one["cpus"]})
+        yield f"    {service}  {len(workers)} worker{'' if len(workers) == 1 else 's'} on {_ranges(cpus)}"
         return
     for index, one in enumerate(workers[:_MOST]):
         told = [_gpu(gpu, names) for gpu in one["gpus"]] + ([_ranges(one["cpus"])] if one["cpus"] else [])
@@ -39,7 +40,7 @@ def _service(service: str, workers: Sequence[Mapping[str, Any]], names: Mapping[
 
 def _gpu(gpu: Mapping[str, Any], names: Mapping[str, str]) -> str:
     what = "" if gpu["part"] == 1 else f" ({round(gpu['part'], 3):g} of its time, {mebibytes(gpu['memory'])})"
-    return f"{names.get(gpu['uuid'], gpu['uuid'])}{what}"
+    return f"{names[gpu['uuid']]}{what}"
 
 
 def _ranges(cpus: Sequence[int]) -> str:
