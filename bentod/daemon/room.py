@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bentod.errors import PlanError, Problem
@@ -14,6 +13,7 @@ from bentod.plan.grants import Demand, Grant, Lack, Needs, Placement
 from bentod.plan.model import Plan
 from bentod.spec.load import Loaded
 from bentod.spec.node import dotted
+from bentod.supervise import processes
 
 if TYPE_CHECKING:
     from bentod.plan.inventory import Inventory
@@ -53,7 +53,7 @@ def less(inventory: Inventory, out: Mapping[str, str], parent: int = 0) -> Inven
     """The inventory as services can be placed in it: what is out is out, and what the children of `parent` use is
     there to be given."""
     groups = {one.group for device in inventory.devices for one in device.processes}
-    found = inventory.without({group for group in groups if parent and _parent(group) == parent})
+    found = inventory.without({group for group in groups if parent and processes.parent(group) == parent})
     devices = tuple(
         replace(device, state="out", reason=out[device.uuid]) if device.uuid in out else device
         for device in found.devices
@@ -145,11 +145,3 @@ def problem(lack: Lack, loaded: Loaded) -> Problem:
 def grants(plan: Plan) -> dict[str, tuple[Grant, ...]]:
     """What the workers of a plan have, by service."""
     return {service.name: tuple(worker.grant for worker in service.workers) for service in plan.services}
-
-
-def _parent(pid: int) -> int:
-    """Whose child a process is; 0 if it is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0

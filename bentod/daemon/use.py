@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bentod.inventory.cpus import cpus
 from bentod.inventory.memory import available_memory, total_memory
-from bentod.supervise.processes import proportional_of
+from bentod.supervise.processes import proportional_of, stat
 
 _ROOT = Path("/")
 _IDLE, _IOWAIT, _GUEST = 3, 4, 8
@@ -150,7 +150,7 @@ def processes(groups: Collection[int], root: Path = _ROOT) -> Iterator[Process]:
     """The processes of these groups, their leaders first: a child that ends meanwhile then counts once at most."""
     pids = [int(name) for name in _names(root / "proc") if name.isdigit()] if groups else []
     for pid in sorted(pids, key=lambda pid: (pid not in groups, pid)):
-        fields = _fields(pid, root)
+        fields = stat(pid, root / "proc")
         with contextlib.suppress(ValueError, IndexError):
             if int(fields[2]) in groups:
                 yield _process(pid, fields)
@@ -159,15 +159,6 @@ def processes(groups: Collection[int], root: Path = _ROOT) -> Iterator[Process]:
 def _names(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - of many, so it is to be fast
-    except OSError:
-        return []
-
-
-def _fields(pid: int, root: Path) -> list[bytes]:
-    """What follows a process's name in its `stat`, which may hold blanks; nothing if it has ended."""
-    try:
-        with open(f"{root}/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - of many, so it is to be fast
-            return file.read().rpartition(b")")[2].split()
     except OSError:
         return []
 
@@ -190,7 +181,7 @@ def own(root: Path = _ROOT) -> Use:
     """What this process uses by itself, without the children that it has waited for."""
     size = memory(os.getpid(), root)
     try:
-        process = _process(os.getpid(), _fields(os.getpid(), root))
+        process = _process(os.getpid(), stat(os.getpid(), root / "proc"))
     except (ValueError, IndexError):
         return Use(0.0, 0, size)
     return Use(round(process.own_s, 2), process.threads, size)

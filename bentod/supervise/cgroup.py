@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
+from bentod.supervise.processes import parent
+
 LEAF = "bentod-daemon"
 _WORKER = "bentod-worker-"
 _TRIES = 20
@@ -185,10 +187,7 @@ def _line(pid: int, proc: Path) -> Iterator[int]:
     """A process and those from which it descends."""
     while pid > 0:
         yield pid
-        try:
-            pid = int((proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            return
+        pid = parent(pid, proc)
 
 
 def _words(path: Path) -> list[str]:

@@ -9,21 +9,35 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
+def stat(pid: int, proc: Path = PROC) -> list[bytes]:
+    """What the kernel says of a process, from its state on; nothing if it is gone. Before that comes its name in
+    brackets, which may hold blanks, brackets, and bytes that are no text. Source: proc_pid_stat(5)."""
+    try:
+        with open(f"{proc}/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - of many, so it is to be fast
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def parent(pid: int, proc: Path = PROC) -> int:
+    """Whose child a process is; 0 if it is gone."""
+    return _number(stat(pid, proc), 1)
+
+
 def members(groups: Collection[int], proc: Path = PROC) -> dict[int, list[int]]:
-    """The processes of each of these groups. Source: proc_pid_stat(5)."""
+    """The processes of each of these groups."""
     found: dict[int, list[int]] = {group: [] for group in groups}
     with contextlib.suppress(OSError):
         for folder in proc.iterdir():
-            if folder.name.isdigit() and (group := _group(folder)) in found:
+            if folder.name.isdigit() and (group := _number(stat(int(folder.name), proc), 2)) in found:
                 found[group].append(int(folder.name))
     return found
 
 
-def _group(folder: Path) -> int:
-    """Its process group: the third word after the name in brackets, which may have spaces and brackets."""
+def _number(fields: list[bytes], at: int) -> int:
     try:
-        return int((folder / "stat").read_bytes().rpartition(b")")[2].split()[2])
-    except (OSError, ValueError, IndexError):
+        return int(fields[at])
+    except (ValueError, IndexError):
         return 0
 
 

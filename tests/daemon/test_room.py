@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -156,3 +158,14 @@ def test_who_goes_makes_nobody_share_cpus_or_be_without_memory(tmp_path, gpus):
     after = renamed(tmp_path, before, 2, resources={"cpus": 4, "memory": "6GiB", **gpus})
     assert after.placement.notes == ()
     assert devices(after.plan)["t"] == ([["GPU-1"]] if gpus else [[]])
+
+
+def test_a_child_is_ours_whatever_it_calls_itself():
+    code = "open('/proc/self/comm', 'wb').write(b'model) \\xd0'); print(flush=True); input()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0) as child:
+        assert child.stdout.readline()
+        computing = GpuProcess(child.pid, group=child.pid)
+        [device] = less(host(1, computing), {}, os.getpid()).devices
+        child.kill()
+    assert device.processes == ()
