@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+
+from bentod.worker import failures
 
 _LIBRARIES = frozenset(
     [
@@ -53,16 +55,16 @@ _GONE = (
     r"|GPU has fallen off the bus|\bcudaErrorNoDevice\b|\bCUDA_ERROR_NO_DEVICE\b"
 )
 _HINT = re.compile("CU|cu|GPU")
-_MOST_TEXT, _MOST_ERRORS = 4000, 32
+_MOST_TEXT = 4000
 
 
 def device_error(error: BaseException, *, given: bool) -> str:
     """What the GPU did to this process, in CUDA's words, such as `device-side assert triggered`; empty if nothing that
     lasts. `given`: the process was given a GPU: to another one it is no news that there is none."""
-    for one in _family(error):
+    for one in failures.family(error, hidden=True):  # whatever was made of it, the process is lost
         if not _may_be(one):
             continue
-        text = _text(one)
+        text = failures.text(one, _MOST_TEXT)
         if not _HINT.search(text):
             continue
         poison, gone = _patterns()
@@ -101,23 +103,3 @@ def _may_be(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) or any(
         cls.__module__.partition(".")[0] in _LIBRARIES for cls in type(error).__mro__
     )
-
-
-def _family(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and all that it came from: whatever was made of an error, the process is lost."""
-    waiting, seen = [error], set[int]()
-    while waiting and len(seen) < _MOST_ERRORS:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        more = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
-        waiting += [other for other in (*more, one.__context__, one.__cause__) if other is not None]
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:_MOST_TEXT]
-    except BaseException:  # noqa: BLE001 - even __str__ is user code
-        return ""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import gc
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from bentod.worker.failures import text
+from bentod.worker.failures import family, text
 
 _NAMES = frozenset(
     {("torch", "OutOfMemoryError"), ("cupy", "OutOfMemoryError"), ("tensorflow", "ResourceExhaustedError")}
@@ -35,7 +35,6 @@ _TEXTS = re.compile(
     r"|Failed to allocate memory for requested buffer"
     r"|DefaultCPUAllocator: (?:can't allocate memory|not enough memory)"
 )
-_MOST_ERRORS = 32
 
 
 class Memory:
@@ -59,7 +58,7 @@ class Memory:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, or one that it came from does."""
-    return any(map(_says_so, _family(error)))
+    return any(map(_says_so, family(error, hidden=False)))
 
 
 def free(modules: Mapping[str, Any] = sys.modules) -> None:
@@ -70,20 +69,6 @@ def free(modules: Mapping[str, Any] = sys.modules) -> None:
         if module is not None:
             with suppress(Exception):
                 give_back(module)
-
-
-def _family(error: BaseException) -> Iterator[BaseException]:
-    """An exception, those of its group, and those that it came from, but for what was hidden by `from None`."""
-    waiting, seen = [error], set[int]()
-    while waiting and len(seen) < _MOST_ERRORS:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        before = one.__cause__ if one.__suppress_context__ else one.__context__
-        group = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
-        waiting += [other for other in (before, *group) if other is not None]
 
 
 def _says_so(error: BaseException) -> bool:
