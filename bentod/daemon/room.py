@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bentod.errors import PlanError, Problem
 from bentod.plan.build import demands
-from bentod.plan.grants import Demand, Grant, Lack, Needs, Placement
+from bentod.plan.grants import Demand, Grant, Lack, Needs, Placement, Share
 from bentod.plan.model import Plan
 from bentod.spec.load import Loaded
 from bentod.spec.node import dotted
@@ -87,7 +87,11 @@ def elsewhere(
     going = [service.name for service in old.services if service.name not in placement.grants]
     held = {name: found for name, found in placement.grants.items() if name not in names}
     found = _beside(wanted, inventory, held, old, [*names, *going])
-    if found is None or _fewer(found, placement) or any(found.grants[name] != held[name] for name in held):
+    if (
+        found is None
+        or _fewer(found, placement)
+        or any(_gpus(found.grants[name]) != _gpus(held[name]) for name in held)
+    ):
         return None
     return replace(placement, grants={name: found.grants[name] for name in placement.grants})
 
@@ -119,6 +123,11 @@ def _beside(
     if found.lacks or any(found.grants[key] != there[key] for key in there):
         return None
     return replace(found, grants={demand.service: found.grants[demand.service] for demand in wanted})
+
+
+def _gpus(found: Sequence[Grant]) -> list[tuple[Share, ...]]:
+    """What workers have of GPUs. Other CPUs are no move: those that run follow."""
+    return [grant.shares for grant in found]
 
 
 def _fewer(found: Placement, other: Placement) -> bool:
