@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from bentod.inventory.document import document
 from bentod.inventory.take import take
 from bentod.plan.inventory import Device, GpuProcess, Inventory
+from bentod.plan.words import ranges
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _HEAD = ("index", "memory", "free", "busy", "state", "name", "UUID")
@@ -53,17 +54,6 @@ def size(count: int) -> str:
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
     return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} B"
-
-
-def ranges(ids: Sequence[int]) -> str:
-    """`0-7, 16`."""
-    spans: list[list[int]] = []
-    for one in sorted(ids):
-        if spans and spans[-1][1] == one - 1:
-            spans[-1][1] = one
-        else:
-            spans.append([one, one])
-    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in spans)
 
 
 def plain(text: str) -> str:

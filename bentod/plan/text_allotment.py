@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bentod.plan import words
 from bentod.plan.words import mebibytes
 
 _MOST = 64
@@ -29,10 +30,10 @@ def lines(found: Mapping[str, Any] | None, clean: Callable[[str], str]) -> Itera
 def _service(service: str, workers: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
     if not any(one["gpus"] for one in workers):
         cpus = sorted({cpu for one in workers for cpu in one["cpus"]})
-        yield f"    {service}  {len(workers)} worker{'' if len(workers) == 1 else 's'} on {_ranges(cpus)}"
+        yield f"    {service}  {len(workers)} worker{'' if len(workers) == 1 else 's'} on {words.cpus(cpus)}"
         return
     for index, one in enumerate(workers[:_MOST]):
-        told = [_gpu(gpu, names) for gpu in one["gpus"]] + ([_ranges(one["cpus"])] if one["cpus"] else [])
+        told = [_gpu(gpu, names) for gpu in one["gpus"]] + ([words.cpus(one["cpus"])] if one["cpus"] else [])
         yield f"    {service}  worker {index} on {', '.join(told)}"
     if len(workers) > _MOST:
         yield f"    {service}  and {len(workers) - _MOST} more"
@@ -41,15 +42,3 @@ def _service(service: str, workers: Sequence[Mapping[str, Any]], names: Mapping[
 def _gpu(gpu: Mapping[str, Any], names: Mapping[str, str]) -> str:
     what = "" if gpu["part"] == 1 else f" ({round(gpu['part'], 3):g} of its time, {mebibytes(gpu['memory'])})"
     return f"{names[gpu['uuid']]}{what}"
-
-
-def _ranges(cpus: Sequence[int]) -> str:
-    """`CPUs 0-3, 8`."""
-    spans: list[list[int]] = []
-    for one in cpus:
-        if spans and spans[-1][1] == one - 1:
-            spans[-1][1] = one
-        else:
-            spans.append([one, one])
-    told = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in spans)
-    return f"CPU{'s' if len(cpus) > 1 else ''} {told}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from bentod.plan.difference import Cause
@@ -38,6 +38,19 @@ def size(value: int | None) -> str:
 def number(value: int | float | None) -> str:
     """A number; empty for none."""
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def ranges(ids: Collection[int]) -> str:
+    """`0-3,6`, as in /proc."""
+    ordered = sorted(set(ids))
+    starts = [one for one in ordered if one - 1 not in ids]
+    ends = [one for one in ordered if one + 1 not in ids]
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
+
+
+def cpus(ids: Collection[int]) -> str:
+    """`CPU 3` or `CPUs 0-3,6`."""
+    return f"CPU{'' if len(set(ids)) == 1 else 's'} {ranges(ids)}"
 
 
 def flag(value: bool) -> str:

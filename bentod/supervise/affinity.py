@@ -31,15 +31,6 @@ def gone(pid: int, cpus: Collection[int]) -> tuple[int, ...]:
     return tuple(sorted(set(cpus) - _allowed(pid) - _allowed(0)))
 
 
-def words(cpus: Collection[int]) -> str:
-    """`CPU 3` or `CPUs 0-3,6`, as in /proc."""
-    ordered = sorted(set(cpus))
-    starts = [one for one in ordered if one - 1 not in cpus]
-    ends = [one for one in ordered if one + 1 not in cpus]
-    parts = [f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True)]
-    return f"CPU{'' if len(ordered) == 1 else 's'} {','.join(parts)}"
-
-
 def _allowed(thread: int) -> set[int]:
     try:
         return os.sched_getaffinity(thread)

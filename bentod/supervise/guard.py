@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bentod.plan import words
 from bentod.spec.quantities import size_text
 from bentod.supervise import affinity
 from bentod.supervise.cgroup import Group
@@ -143,7 +144,7 @@ class Guard:
                 "worker.pinned",
                 worker=self.worker,
                 pid=self.pid,
-                cpus=affinity.words(self._cpus) if self._cpus else "all CPUs",
+                cpus=words.cpus(self._cpus) if self._cpus else "all CPUs",
             )
         elif seen.strayed and not seen.refused:
             self._stray()
@@ -152,7 +153,7 @@ class Guard:
     def _tell(self, gone: tuple[int, ...], refused: str) -> None:
         """CPUs that are gone, once; that a process cannot be held to any, too."""
         if gone and gone != self._told:
-            self._log("worker.cpus_gone", level="warning", worker=self.worker, pid=self.pid, cpus=affinity.words(gone))
+            self._log("worker.cpus_gone", level="warning", worker=self.worker, pid=self.pid, cpus=words.cpus(gone))
         elif refused and not gone:
             self._let_be(refused)
         self._told = gone
@@ -162,12 +163,12 @@ class Guard:
         if self._strays > _STRAYS:
             self._let_be(f"it has left them {self._strays} times")
             return
-        cpus = affinity.words(self._cpus)
+        cpus = words.cpus(self._cpus)
         self._log("worker.strayed", level="warning", worker=self.worker, pid=self.pid, cpus=cpus, times=self._strays)
 
     def _let_be(self, reason: str) -> None:
         self._loose = True
-        cpus = affinity.words(self._cpus)
+        cpus = words.cpus(self._cpus)
         self._log("worker.unpinned", level="warning", worker=self.worker, pid=self.pid, cpus=cpus, reason=reason)
 
     def _judge(self, memory: int, limit: int) -> None:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from bentod.plan import words
 from bentod.supervise import affinity
 from bentod.supervise.processes import members, proportional, resident, threads
 
@@ -61,7 +62,7 @@ def test_what_is_said_of_this_process_is_plausible():
     [((3,), "CPU 3"), ((0, 1, 2), "CPUs 0-2"), ((6, 0, 1), "CPUs 0-1,6"), ((0, 2, 4), "CPUs 0,2,4")],
 )
 def test_cpus_in_words(cpus, text):
-    assert affinity.words(cpus) == text
+    assert words.cpus(cpus) == text
 
 
 def test_a_process_that_has_ended_has_not_left_its_cpus():
