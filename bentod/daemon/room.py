@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bentod.errors import PlanError, Problem
@@ -34,8 +35,10 @@ def here(
     out: Mapping[str, str] | None = None,
 ) -> Room:
     """This host: the GPUs that `environ` lets be given, without those that are `out` (UUID → why). What the workers of
-    this daemon use is there to be given, what those of another one use is not: both run while one follows the other."""
+    this daemon use is there to be given, what those of another one use is not: both run while one follows the other.
+    It is looked at once, whatever is placed in it: a driver that hangs is waited for each time."""
 
+    @cache
     def look(gpus: bool) -> Inventory:
         if not gpus:
             from bentod.inventory.here import here  # only specs that ask for something of the host need it

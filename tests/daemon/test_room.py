@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from bentod.daemon.desired import read
-from bentod.daemon.room import Room, less
+from bentod.daemon.room import Room, here, less
 from bentod.errors import PlanError
 from bentod.plan.inventory import Device, GpuProcess, Inventory
 from tests.support.specs import BASE, laid_over, write
@@ -158,6 +158,15 @@ def test_who_goes_makes_nobody_share_cpus_or_be_without_memory(tmp_path, gpus):
     after = renamed(tmp_path, before, 2, resources={"cpus": 4, "memory": "6GiB", **gpus})
     assert after.placement.notes == ()
     assert devices(after.plan)["t"] == ([["GPU-1"]] if gpus else [[]])
+
+
+def test_a_driver_is_asked_once_for_all_that_is_placed_together(monkeypatch):
+    asked = []
+    monkeypatch.setattr("bentod.inventory.take.take", lambda environ: asked.append(environ) or host(2))
+    room = here({"CUDA_VISIBLE_DEVICES": "1"})
+    assert room.look(True) is room.look(True)
+    assert [device.index for device in room.look(True).devices] == ["1"]
+    assert len(asked) == 1
 
 
 def test_a_child_is_ours_whatever_it_calls_itself():
