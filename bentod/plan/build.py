@@ -130,11 +130,13 @@ def _worker(
     paths: Mapping[str, str],
 ) -> WorkerPlan:
     service = spec.services[name]
-    promised = variables(_needs(service), grant, service.threads, hide=_hidden(spec, service))
+    needs = _needs(service)
+    promised = variables(needs, grant, service.threads, hide=_hidden(spec, service))
     seat = Seat(index, promised["BENTOD_DEVICE"])
     wanted = expand({**spec.env, **service.env}, seat, paths)
     own = {"BENTOD_NAME": spec.name, "BENTOD_SERVICE": name, "BENTOD_WORKER_INDEX": str(index)}
-    given = ("BENTOD_DEVICE", "BENTOD_CPUS", *((*GPUS, "CUDA_DEVICE_ORDER") if grant.shares else ()))
+    decided = grant.shares or (needs is not None and needs.gpus == 0)
+    given = ("BENTOD_DEVICE", "BENTOD_CPUS", *((*GPUS, "CUDA_DEVICE_ORDER") if decided else ()))
     own |= {variable: promised[variable] for variable in given if variable in promised}
     return WorkerPlan(
         index, expand(service.init, seat, paths), {**environ, **promised, **from_files, **wanted, **own}, grant

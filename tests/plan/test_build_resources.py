@@ -106,6 +106,16 @@ def test_another_service_that_asks_for_gpus_hides_them_from_the_rest(tmp_path):
     assert changes == {"s": "restart", "t": "add"}
 
 
+def test_a_file_of_variables_does_not_show_gpus_to_who_is_to_see_none(tmp_path):
+    found = loaded(tmp_path, laid_over(BASE, {"services": {"s": {**CLASS, "resources": {"gpus": 0}}}, **APIS}))
+    said = {"CUDA_VISIBLE_DEVICES": "0", "NVIDIA_VISIBLE_DEVICES": "all"}
+    (service,) = build(found.spec, tmp_path, said, env_files=said.keys()).services
+    assert {name: service.workers[0].environ[name] for name in said} == {
+        "CUDA_VISIBLE_DEVICES": "",
+        "NVIDIA_VISIBLE_DEVICES": "void",
+    }
+
+
 def test_a_first_promise_needs_new_workers_and_only_what_is_said_is_a_cause(tmp_path):
     none, some = (planned(tmp_path, one) for one in ({}, {"resources": {"memory": "1GiB"}}))
     place = "services.s.resources"
