@@ -66,6 +66,9 @@ def _unknown_type(want: Want, wanted: str, inventory: Inventory, gpus: Gpus) -> 
     counts = Counter(device.name for device in gpus.devices)
     there = ", ".join(f"{count} {TIMES} {name or 'a GPU without a name'}" for name, count in sorted(counts.items()))
     verb = "is" if sum(counts.values()) == 1 else "are"
+    if any(named_so(want.needs, device) for device in inventory.devices):  # of those, none works
+        message = f"{wanted}, {', '.join(_states(inventory))}; there {verb} {there}{_restricted(inventory)}"
+        return Lack(want.service, "gpu_type", message, "`bentod inventory` shows what there is")
     message = f"{wanted}, no GPU here is called {want.needs.gpu_type}; there {verb} {there}{_restricted(inventory)}"
     return Lack(want.service, "gpu_type", message, "name one of these, or leave out `gpu_type`")
 
@@ -147,11 +150,14 @@ def _known(process: GpuProcess) -> list[str]:
 
 
 def _states(inventory: Inventory) -> list[str]:
-    """GPUs that are there, and that nobody gets."""
-    words = {"failed": "has failed", "out": "is taken out"}
+    """GPUs that are there, and that nobody gets; together those that say the same."""
+    words = {"failed": ("has failed", "have failed"), "out": ("is taken out", "are taken out")}
+    alike: dict[tuple[str, str], list[str]] = {}
+    for device in sorted((one for one in inventory.devices if one.state != "ok"), key=place_of):
+        alike.setdefault((device.state, device.reason), []).append(device.index or device.uuid)
     return [
-        f"GPU {device.index or device.uuid} {words[device.state]}" + (f" ({device.reason})" if device.reason else "")
-        for device in sorted((one for one in inventory.devices if one.state != "ok"), key=place_of)
+        f"GPU{'s' * (len(names) > 1)} {listed(names)} {words[state][len(names) > 1]}" + (f" ({why})" if why else "")
+        for (state, why), names in alike.items()
     ]
 
 
