@@ -46,15 +46,6 @@ class Errors:
             self._thread = threading.Thread(target=self._run, name="errors", daemon=True)
             self._thread.start()
 
-    @property
-    def over(self) -> bool:
-        """Whether it waits no more, such as for a driver that has no events."""
-        return self._thread is not None and not self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Wait for nothing more."""
-        self._ended.set()
-
     def _run(self) -> None:
         try:
             events = pynvml.nvmlEventSetCreate()

@@ -123,7 +123,7 @@ def errors():
     watching = Errors(told.append)
     watching.told = told
     yield watching
-    watching.stop()
+    watching._ended.set()
 
 
 @pytest.mark.parametrize("function", ["nvmlEventSetCreate", "nvmlDeviceRegisterEvents", "nvmlEventSetWait_v2"])
@@ -136,5 +136,5 @@ def test_a_driver_without_events_tells_of_none(nvml, errors, function):
     errors.watch(driver.handles, driver.instances)
     errors.watch(driver.handles, driver.instances)
     if function != "nvmlDeviceRegisterEvents":
-        assert eventually(lambda: errors.over)
+        assert eventually(lambda: not errors._thread.is_alive())
     assert errors.told == []
