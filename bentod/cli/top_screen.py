@@ -15,6 +15,7 @@ from typing import Any, TextIO
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J"
 _LEAVE = "\x1b[?25h\x1b[?1049l"
 _HOME, _END_OF_LINE, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
+_USUAL = 80, 24
 _OTHERS = {"C": "?", "Z": " "}
 """What is shown for controls, and for blanks and separators of all kinds."""
 
@@ -60,12 +61,13 @@ class Screen:
 
 
 def size(stream: TextIO) -> tuple[int, int]:
-    """Columns and rows as they are now: what the environment says of them does not change when a window does."""
+    """Columns and rows as they are now: what the environment says of them does not change when a window does. A
+    terminal that does not know its size, such as a serial line, says 0."""
     try:
         found = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
         found = shutil.get_terminal_size()
-    return max(1, found.columns), max(1, found.lines)
+    return found.columns or _USUAL[0], found.lines or _USUAL[1]
 
 
 def painted(lines: Sequence[str], columns: int, rows: int) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import re
+import termios
 from pathlib import Path
 
 import jsonschema
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from bentod.cli import top
 from bentod.cli.top import changed
 from bentod.cli.top_rates import rated
-from bentod.cli.top_screen import cut, fitted, painted
+from bentod.cli.top_screen import cut, fitted, painted, size
 from bentod.cli.top_table import lines
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/status.schema.json").read_text())
@@ -252,6 +254,14 @@ def test_a_frame_never_exceeds_its_terminal(texts, columns, rows):
     written = painted(texts, columns, rows)
     assert written.count("\n") == max(0, len(found) - 1)
     assert re.sub(r"\x1b\[[HKJ]|\r\n", "", written).isprintable()
+
+
+@pytest.mark.parametrize(("told", "taken"), [((0, 0), (80, 24)), ((132, 0), (132, 24)), ((1, 1), (1, 1))])
+def test_a_terminal_that_does_not_know_its_size_is_a_usual_one(told, taken):
+    controller, terminal = os.openpty()
+    with os.fdopen(controller), os.fdopen(terminal, "w") as stream:
+        termios.tcsetwinsize(terminal, (told[1], told[0]))
+        assert size(stream) == taken
 
 
 def test_lines_that_have_no_room_are_counted():
