@@ -36,8 +36,8 @@ def restarts(old: ServicePlan, new: ServicePlan, before: Plan, after: Plan) -> t
     found = tuple(_causes(old, new, before, after, changed))
     found += tuple(cause for cause in _promised(old, new) if _forcing(old, new, cause)) + _moved(old, new)
     if old.hidden != new.hidden and not found:
-        seen = ("the GPUs that others do not have", "no GPU")
-        found = (Cause("state", "hidden", after=f"to see {seen[new.hidden]}, since others have been given theirs"),)
+        seen = ("all GPUs again, since no service asks for any", "no GPU, since others have been given theirs")
+        found = (Cause("state", "hidden", after=f"to see {seen[new.hidden]}"),)
     return found if found or not changed else (Cause("key", min(changed), after="changed"),)
 
 

@@ -60,6 +60,21 @@ def test_who_asks_for_no_gpu_sees_none_where_others_do(tmp_path):
     assert none.workers[0].init == {"device": "cpu"}
 
 
+def test_who_sees_other_gpus_because_of_others_is_told_why(tmp_path):
+    def seen(resources):
+        services = {"s": {"target": "hello"}, "t": {"target": "hello", **resources}}
+        found = loaded(tmp_path, laid_over(BASE, {"services": services}))
+        return build(found.spec, tmp_path, {})
+
+    none, some = seen({}), seen({"resources": GPU})
+    for old, new, why in (
+        (none, some, "to see no GPU, since others have been given theirs"),
+        (some, none, "to see all GPUs again, since no service asks for any"),
+    ):
+        silent = next(one for one in difference(old, new, {}).services if one.name == "s")
+        assert [(cause.name, cause.after) for cause in silent.causes] == [("hidden", why)]
+
+
 def test_thread_pools_fit_the_cpus_unless_the_spec_says_otherwise(tmp_path):
     (service,) = planned(
         tmp_path, {"resources": {"cpus": 2}, "env": {"MKL_NUM_THREADS": "7"}}, environ={"OMP_NUM_THREADS": "64"}
