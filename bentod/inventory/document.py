@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from bentod.spec.node import Path as Route
 from bentod.spec.report import Report
 
 SCHEMA = "schemas/inventory.schema.json"
+
+
+_MEANT = {"a spec is a map of keys and values": "an inventory is a map of keys and values"}
 
 
 def document(inventory: Inventory) -> dict[str, Any]:
@@ -51,7 +54,8 @@ def read(path: Path) -> Inventory:
     """The inventory that a file says, in JSON, YAML or TOML. Raises SpecError with all that is wrong in it."""
     root, problems = source.read(path)
     if root is None or problems:
-        raise SpecError(problems)
+        hint = "`bentod inventory --json` on the host writes such a file"
+        raise SpecError([replace(one, message=_MEANT.get(one.message, one.message), hint=hint) for one in problems])
     report, data = Report(root), root.plain()
     for error in _schema().iter_errors(data):
         _explain(error, report)

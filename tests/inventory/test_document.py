@@ -139,6 +139,15 @@ def test_a_mistyped_key_has_a_hint_and_so_has_a_wrong_size(file):
     ]
 
 
+@pytest.mark.parametrize("text", ["", "[1]", "host"])
+def test_what_is_no_inventory_at_all_is_not_called_a_spec(file, text):
+    with pytest.raises(SpecError) as caught:
+        read(file(text))
+    [problem] = caught.value.problems
+    assert "spec" not in problem.message
+    assert problem.hint == "`bentod inventory --json` on the host writes such a file"
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(SpecError, match="does not exist"):
         read(tmp_path / "host.json")
