@@ -25,9 +25,10 @@ def visible(inventory: Inventory, environ: Mapping[str, str]) -> Inventory:
             kept = [device for device in kept if device.uuid in named]
             if hidden or wrong:
                 said.append(_told(variable, len(inventory.devices) - hidden, len(inventory.devices), wrong))
-    if not said or inventory.gpus != "ok":
+    if not said:
         return inventory
-    return replace(inventory, devices=tuple(kept), reason="; ".join(filter(None, [inventory.reason, *said])))
+    reasons = [inventory.reason, *(said if inventory.gpus == "ok" else ())]
+    return replace(inventory, devices=tuple(kept), reason="; ".join(filter(None, reasons)))
 
 
 def _named(text: str, devices: Sequence[Device]) -> tuple[Collection[str], str]:

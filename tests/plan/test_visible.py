@@ -93,3 +93,9 @@ def test_nothing_said_nothing_changed():
     assert visible(none, {"CUDA_VISIBLE_DEVICES": "0"}) is none
     failed = host(gpu(0, state="failed"), gpus="failed", reason="it hangs")
     assert visible(failed, {"CUDA_VISIBLE_DEVICES": ""}) is failed
+
+
+def test_what_is_remembered_of_gpus_while_the_driver_fails_is_restricted_too():
+    remembered = host(gpu(0, state="failed"), gpu(1, state="failed"), gpus="failed", reason="it hangs")
+    found = visible(remembered, {"CUDA_VISIBLE_DEVICES": "1"})
+    assert ([device.index for device in found.devices], found.gpus, found.reason) == (["1"], "failed", "it hangs")
