@@ -90,9 +90,7 @@ def test_nothing_said_nothing_changed():
     assert visible(HOST, {}) is HOST
     assert visible(HOST, {"CUDA_VISIBLE_DEVICES": "all"}) is HOST
     none = host(gpus="none", reason="no driver")
-    assert visible(none, {"CUDA_VISIBLE_DEVICES": "0"}) is none
-    failed = host(gpu(0, state="failed"), gpus="failed", reason="it hangs")
-    assert visible(failed, {"CUDA_VISIBLE_DEVICES": ""}) is failed
+    assert visible(none, {"CUDA_VISIBLE_DEVICES": "0"}) == none
 
 
 def test_what_is_remembered_of_gpus_while_the_driver_fails_is_restricted_too():
