@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from bentod.daemon.device_faults import Death, counts, failing, parts, said, words
 from bentod.daemon.host import Host
@@ -15,6 +15,7 @@ from bentod.supervise.devices import lacking
 from bentod.supervise.exit import Exit
 
 _MOST_DEATHS = 1000
+_AGAIN = "; `bentod apply` has it used again"
 
 
 class Devices:
@@ -28,6 +29,7 @@ class Devices:
         self._plan = plan
         self._vacancy = Vacancy(host, log)
         self._deaths: deque[Death] = deque(maxlen=_MOST_DEATHS)
+        self._left: set[str] = set()  # what workers were to leave
         host.on_event = self.heard
 
     # ── what supervision asks ────────────────────────────────────────────────────────────────────
@@ -82,20 +84,38 @@ class Devices:
         fresh = [one for one in parts(uuid, self._known) if one not in self._host.out]
         if not fresh:
             return
-        self._host.out |= dict.fromkeys(fresh, f"{reason}; `bentod apply` has it used again")
-        name = words(uuid, self._known)
-        self._log("device.out", level="error", device=uuid, name=name, reason=reason)
+        self._host.out |= dict.fromkeys(fresh, f"{reason}{_AGAIN}")
+        self._log("device.out", level="error", device=uuid, name=words(uuid, self._known), reason=reason)
+        self._leave({one: f"{words(uuid, self._known)} is out: {reason}" for one in fresh})
+
+    def follow(self) -> None:
+        """Another plan runs from now on: look at GPUs as long as it has some. One may have failed while its workers
+        began there."""
+        self._host.follow(self._plan())
+        self._leave(
+            {
+                uuid: f"{words(uuid, self._known)} is out: {reason.removesuffix(_AGAIN)}"
+                for uuid, reason in self._host.out.items()
+                if uuid not in self._left
+            }
+        )
+
+    def _leave(self, reasons: Mapping[str, str]) -> None:
+        """Have workers leave devices, if some are there; each device once."""
         held = {
             share.device for service in self._plan().services for one in service.workers for share in one.grant.shares
         }
-        if held.intersection(fresh):
-            self.move(f"{name} is out: {reason}")
+        leaving = [uuid for uuid in reasons if uuid in held]
+        self._left.update(leaving)
+        if leaving:
+            self.move(reasons[leaving[0]])
 
     def forgive(self) -> None:
         """Somebody wants the devices that were out to be used again: they may have been mended."""
         for uuid in self._host.out:
             self._log("device.back", device=uuid, name=words(uuid, self._known))
         self._host.out.clear()
+        self._left.clear()
         self._deaths.clear()
 
     @property

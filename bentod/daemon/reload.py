@@ -203,7 +203,7 @@ class Reload:
 
     async def _follow(self, order: Order, desired: Desired, disk: Disk) -> None:
         self._daemon.desired = replace(desired, pins=self._daemon.desired.pins) if order.anew else desired
-        self._daemon.host.follow(self._daemon.plan)
+        self._daemon.devices.follow()
         if order.anew:
             return
         self._sources.follow(desired, self._daemon.routing.pools.values(), disk)

@@ -28,6 +28,7 @@ class Bench:
 
     def __init__(self, *uuids, devices=TWO):
         self.host = SimpleNamespace(latest=Inventory(1.0, devices=devices, gpus="ok"), out={}, on_event=None)
+        self.host.follow = lambda plan: None
         self.events, self.moved = Events(), []
         workers = tuple(granted(index, *one.split("+")) for index, one in enumerate(uuids or ("GPU-0", "GPU-1")))
         self.plan = plan(service("s", workers=0))
@@ -62,6 +63,20 @@ def test_nobody_is_moved_from_a_device_that_nobody_has():
     bench.host.on_event(XID)
     assert list(bench.host.out) == ["GPU-0"]
     assert bench.moved == []
+
+
+def test_workers_that_began_on_a_device_while_it_failed_leave_it_once_they_run():
+    bench = Bench("GPU-1")
+    bench.host.on_event(XID)
+    bench.devices.follow()
+    assert bench.moved == [], "what runs is elsewhere"
+    object.__setattr__(bench.service, "workers", (granted(0, "GPU-0"),))
+    for _ in range(2):
+        bench.devices.follow()
+        assert bench.moved == ["GPU 0 is out: Xid 79: it has fallen off the bus"]
+    bench.devices.forgive()
+    bench.devices.follow()
+    assert len(bench.moved) == 1
 
 
 def test_an_error_of_a_program_is_told_and_that_is_all():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from bentod.daemon.devices import Devices
 from bentod.daemon.host import Host
 from bentod.daemon.routing import Routing, unused
 from bentod.errors import StartError
@@ -157,6 +158,7 @@ class FakeStage:
         self._tasks: set[asyncio.Task[None]] = set()
         self.front: Any = FakeFront(self)
         self.host = Host({})
+        self.devices = Devices(self.host, lambda *args, **keys: None, lambda: self.plan)
         self.routing: Any = Routing(running)
         pools: Any = {one.name: self.pool(running, one, 1, {}) for one in running.services}
         for pool in pools.values():
