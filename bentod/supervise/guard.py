@@ -171,13 +171,20 @@ class Guard:
         cpus = words.cpus(self._cpus)
         self._log("worker.unpinned", level="warning", worker=self.worker, pid=self.pid, cpus=cpus, reason=reason)
 
+    def excess(self, memory: int | None) -> str:
+        """Why it is to be replaced if it has so much memory; empty if it may have that."""
+        limit = self._memory
+        if memory is None or limit is None or memory <= limit:
+            return ""
+        return f"it has {memory // _MIB} MiB, more than its `resources.memory` of {_size(limit)}"
+
     def _judge(self, memory: int, limit: int) -> None:
         self.over = ""
         if memory > limit * BREACH and self._end is not None:
             had = f"it had {memory // _MIB} MiB, more than {BREACH:g} times"
             self._end(Exit("memory", f"killed: {had} its `resources.memory` of {_size(limit)}"))
-        elif memory > limit:
-            self.over = f"it has {memory // _MIB} MiB, more than its `resources.memory` of {_size(limit)}"
+        else:
+            self.over = self.excess(memory)
 
     def killed(self) -> Literal["", "limit", "host"]:
         """Whether the kernel has killed it for want of memory, as far as its control group tells."""

@@ -53,6 +53,15 @@ class Limits:
             self._soon.set()
         self._start()
 
+    async def excess(self, guard: Guard | None) -> str:
+        """Why a process that has just started is too large already; empty if it is not, or the kernel sees to that."""
+        if guard is None or not guard.weighs:
+            return ""
+        with contextlib.suppress(RuntimeError, OSError):  # there is another look soon
+            [seen] = await asyncio.to_thread(self._seen, [guard])
+            return guard.over or guard.excess(seen.memory)
+        return ""
+
     async def release(self, guard: Guard | None) -> None:
         """Its process has ended."""
         if guard is None:

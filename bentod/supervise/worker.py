@@ -244,7 +244,7 @@ class SupervisedWorker:
         reason = await self._around.rehearse(route, self.methods)
         if not reason:
             life.trying = False
-            return True
+            return await self._fits(life)
         if await life.ends_soon():
             return False
         if not (self._around.live() and (self.served or self.proven or self.trial)):
@@ -254,6 +254,15 @@ class SupervisedWorker:
         keys = {"worker": self.plan.index, "pid": route.pid, "reason": reason}
         self._around.log("worker.rehearsal_failed", level="warning", **keys)
         return True
+
+    async def _fits(self, life: Life) -> bool:
+        """Whether it keeps to its memory, having done what it does. One that served before is replaced later."""
+        if self._around.live() and (self.served or self.proven or self.trial):
+            return True
+        excess = await self._around.limits.excess(life.guard)
+        if excess:
+            life.end(Exit("memory", excess))
+        return not excess
 
     def says(self, *, ok: bool, reason: str) -> None:
         """It can take calls, or cannot."""

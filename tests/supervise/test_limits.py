@@ -198,6 +198,21 @@ def test_a_worker_with_far_too_much_memory_is_killed_at_once(code, tmp_path):
     run(main())
 
 
+def test_a_worker_that_is_too_large_from_the_start_does_not_start(tmp_path):
+    code = "held = bytes([1]) * 60_000_000\n" + READY + "channel.receive()"
+
+    async def main():
+        needs = Needs(memory=50 * MIB)
+        async with limited(code, tmp_path, needs=needs, live=False, restart=policy(limit=0)) as (pool, _, events):
+            assert not await pool.settled()
+            [said] = keys(events, "worker.lost")
+            assert said["kind"] == "memory"
+            assert said["reason"].endswith("MiB, more than its `resources.memory` of 50 MiB")
+            assert "worker.ready" not in events.names
+
+    run(main())
+
+
 def test_memory_that_a_worker_shares_with_its_children_counts_once(tmp_path):
     async def main():
         async with limited(SHARED, tmp_path, needs=Needs(memory=90 * MIB)) as (pool, launcher, _):
