@@ -12,6 +12,8 @@ from bentod.inventory.gpus import Gpus
 from bentod.plan.inventory import DeviceEvent
 
 COMMAND = (sys.executable, "-P", "-m", "bentod.inventory")
+FIRST_S = 30.0
+"""The first answer of a child may take so long: where nothing keeps GPUs initialised, each takes the driver seconds."""
 LONGEST_LINE = 4 << 20
 NONSENSE = "the process that asks NVIDIA's driver says what cannot be understood"
 

@@ -2,7 +2,7 @@
 tells at once what the driver says of errors.
 
     probe = Probe(environ, on_event=seen)     # seen(event: DeviceEvent) is called in the loop of the first `ask`
-    inventory = await probe.ask(timeout_s=5)  # never raises: what fails is a state of the inventory
+    inventory = await probe.ask()             # never raises: what fails is a state of the inventory
     await probe.stop()
 """
 
@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bentod.inventory.child import COMMAND
+from bentod.inventory.child import COMMAND, FIRST_S
 from bentod.inventory.gpus import Gpus, failed, joined, news, remembered
 from bentod.inventory.here import here
 from bentod.inventory.talk import Talk, Unanswered
 from bentod.plan.inventory import Device, DeviceEvent, Inventory
 
 STUCK = "the process that asked NVIDIA's driver hangs in the kernel, and cannot be ended: start this host again"
+_USUAL_S = 5.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 
@@ -53,12 +54,14 @@ class Probe:
         self._known: tuple[Device, ...] = ()
         self._asking = asyncio.Lock()
 
-    async def ask(self, timeout_s: float = 5.0) -> Inventory:
-        """What this host has now, without any restriction. Devices that were there before stay listed, as `failed`
-        with the reason. While no new child is tried, the last failure is told again, at once."""
+    async def ask(self, timeout_s: float | None = None) -> Inventory:
+        """What this host has now, without any restriction. A child has `FIRST_S` for its first answer, 5 s for others.
+        Devices that were there before stay listed, as `failed` with the reason. While no new child is tried, the last
+        failure is told again, at once."""
         async with self._asking:
             if self._talk is not None or self._clock() >= self._again_s:
-                self._take_in(await self._answer(timeout_s))
+                usual_s = FIRST_S if self._talk is None else _USUAL_S
+                self._take_in(await self._answer(usual_s if timeout_s is None else timeout_s))
         return joined(here(self._root), self._last)
 
     async def stop(self) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bentod.inventory.child import COMMAND, LONGEST_LINE, NONSENSE, ended, question, silent, understood
+from bentod.inventory.child import COMMAND, FIRST_S, LONGEST_LINE, NONSENSE, ended, question, silent, understood
 from bentod.inventory.gpus import Gpus, failed, joined
 from bentod.inventory.here import here
 from bentod.plan.inventory import DeviceEvent, Inventory
@@ -23,7 +23,7 @@ _END_S = 1.0
 
 def take(
     environ: Mapping[str, str],
-    timeout_s: float = 10.0,
+    timeout_s: float = FIRST_S,
     root: Path = Path("/"),
     command: Sequence[str] = (*COMMAND, "once"),
 ) -> Inventory:
