@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from bentod.spec.fields import REFERENCE, Given, Line, Size, Whole, read_number, wrong
+from bentod.spec.fields import REFERENCE, Given, Grammar, Size, Whole, read_number, wrong
 from bentod.spec.found import shown
 from bentod.spec.section import Section
 
@@ -82,6 +82,9 @@ Cpus = Annotated[
 ]
 
 
+GpuType = Annotated[str, Grammar(r"\S", "a pattern", "of the names of GPUs, such as `*H100*`")]
+
+
 class Resources(Section):
     """What each worker is promised of the host."""
 
@@ -97,6 +100,6 @@ class Resources(Section):
     gpu_memory: Annotated[Size | None, Given] = Field(
         default=None, description="What it needs on each of its GPUs. Without `gpus`: a share of a GPU by memory alone."
     )
-    gpu_type: Annotated[Line | None, Given] = Field(
+    gpu_type: Annotated[GpuType | None, Given] = Field(
         default=None, description="Only GPUs whose name fits this pattern, such as `*H100*`."
     )

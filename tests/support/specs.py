@@ -163,7 +163,7 @@ BAD = {
             "memory": (1024, "1", "1XB"),
             "gpus": (1.5, -1, 65, "half"),
             "gpu_memory": (8,),
-            "gpu_type": (1,),
+            "gpu_type": (1, " "),
             "gpu": (1,),
         }.items()
         for value in values
