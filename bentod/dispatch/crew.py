@@ -141,7 +141,8 @@ class Crew:
             self._left[worker.pid] = worker.answered
             if len(self._left) > _MOST_LEFT:
                 del self._left[next(iter(self._left))]
-            worker.link.close()
+            link, worker.link = worker.link, None  # whoever is about to say something finds nobody there
+            link.close()
             if not self._workers:
                 self.emptied()
 

@@ -611,6 +611,9 @@ class Machine(RuleBasedStateMachine):
                     continue
                 if not process.pool.retiring and process.pid not in self.named:
                     continue
+                crew = process.pool.dispatcher._crew
+                if crew.open and crew._workers[process.pid].leaving:  # called back only where there is nobody else
+                    continue
                 busy = sum(unit[0].is_async == head.is_async for unit in process.units)
                 assert busy >= SLOTS, "a worker stands idle"
 
