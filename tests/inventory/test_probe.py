@@ -29,8 +29,14 @@ class Clock:
         return self.now_s
 
 
+OTHERS = set()
+"""Children of this process that other tests have left to it."""
+
+
 @pytest.fixture
 def nvml(tmp_path):
+    OTHERS.clear()
+    OTHERS.update(children())
     return StandIn(tmp_path, gpus=2)
 
 
@@ -71,7 +77,8 @@ def states(found):
 
 def children():
     path = Path(f"/proc/self/task/{os.getpid()}/children")
-    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+    found = [int(pid) for pid in path.read_text().split()] if path.exists() else []
+    return [pid for pid in found if pid not in OTHERS]
 
 
 def test_each_answer_is_of_now_and_from_the_same_child(nvml):
