@@ -28,6 +28,9 @@ from dataclasses import dataclass, field
 MISMATCH = "the input does not match the API's schema"
 """What a client is told of an InvalidInput, besides the places."""
 
+UNFIT = "does-not-fit"
+"""The code of the problems of a PlanError: services ask for more than the host has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

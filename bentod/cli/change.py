@@ -9,8 +9,9 @@ import time
 from collections.abc import Awaitable, Iterator
 from typing import Any
 
-from bentod.cli.client import problems
+from bentod.cli.client import problems, wrong
 from bentod.cli.problems import show
+from bentod.errors import PlanError
 
 FINE, REFUSED, CANNOT, FAILED = 0, 2, 3, 4
 
@@ -66,10 +67,9 @@ def outcome(
 def _code(answer: Document) -> int:
     if answer["outcome"] in {"applied", "unchanged"}:
         return FINE
-    found = problems(answer.get("problems", ()))
-    if found and all(one.code == "does-not-fit" for one in found):
-        return CANNOT
-    return REFUSED if answer["outcome"] == "refused" or found else FAILED
+    if found := problems(answer.get("problems", ())):
+        return CANNOT if isinstance(wrong(found), PlanError) else REFUSED
+    return REFUSED if answer["outcome"] == "refused" else FAILED
 
 
 def _why(answer: Document) -> Iterator[str]:

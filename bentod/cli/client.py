@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from bentod.errors import BentodError, PlanError, Problem, SpecError, Unknown
+from bentod.errors import UNFIT, BentodError, PlanError, Problem, ProblemsError, SpecError, Unknown
 from bentod.spec.found import did_you_mean
 
 Document = dict[str, Any]
@@ -106,6 +106,12 @@ def problems(rows: Sequence[Mapping[str, Any]]) -> list[Problem]:
     return [Problem(**{key: value for key, value in row.items() if key in known}) for row in rows]
 
 
+def wrong(found: Sequence[Problem]) -> ProblemsError:
+    """What a daemon has found wrong with the spec; or with this host, if that is all."""
+    unfit = all(one.code == UNFIT for one in found)
+    return PlanError(found) if unfit else SpecError(found)
+
+
 def _named(files: Sequence[Path]) -> list[str] | None:
     return [str(file.absolute()) for file in files] or None
 
@@ -115,7 +121,7 @@ def _checked(answer: Answer) -> Document:
     document = answer.document
     if answer.status == 422:
         found = problems(document.get("problems") or [{"code": "unusable", "message": document.get("error", "")}])
-        raise PlanError(found) if document.get("host") else SpecError(found)
+        raise wrong(found)
     if answer.status == 404:
         raise UnknownGeneration(str(document.get("error", "there is no such generation")))
     if "error" in document and "outcome" not in document:

@@ -7,12 +7,12 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 
+from bentod.cli.progress import scaled
 from bentod.inventory.document import document
 from bentod.inventory.take import take
 from bentod.plan.inventory import Device, GpuProcess, Inventory
 from bentod.plan.words import ranges
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _HEAD = ("index", "memory", "free", "busy", "state", "name", "UUID")
 _RIGHT = frozenset((1, 2, 3))
 
@@ -50,10 +50,8 @@ def lines(found: Inventory) -> Iterator[str]:
 
 def size(count: int) -> str:
     """Bytes for people: `79.6 GiB`."""
-    value, unit = float(count), 0
-    while value >= 1024 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} B"
+    value, unit = scaled(count)
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def plain(text: str) -> str:

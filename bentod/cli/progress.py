@@ -134,10 +134,16 @@ def percent(progress: Progress) -> int:
 
 def size(count: int) -> str:
     """A number of bytes, for people."""
+    value, unit = scaled(count)
+    return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"
+
+
+def scaled(count: int) -> tuple[float, str]:
+    """A number of bytes in the largest unit of which there is at least one."""
     value, unit = float(count), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
-    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:.1f} {_UNITS[unit]}"
+    return value, _UNITS[unit]
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from quart import Quart, request
 
 from bentod.daemon.journal import UnknownGeneration
 from bentod.daemon.order import Order, Outcome
-from bentod.errors import PlanError, ProblemsError
+from bentod.errors import ProblemsError
 from bentod.spec.patterns import UnusablePattern
 
 Answer = tuple[dict[str, Any], int]
@@ -123,8 +123,7 @@ async def _plan(controlled: Controlled, asked: dict[str, Any]) -> Answer:
     try:
         return await controlled.plan(_files(asked), asked.get("against")), 200
     except ProblemsError as error:
-        host = isinstance(error, PlanError)
-        return {"problems": [asdict(problem) for problem in error.problems], "host": host}, 422
+        return {"problems": [asdict(problem) for problem in error.problems]}, 422
     except UnusablePattern as error:
         return {"error": str(error)}, 422
     except UnknownGeneration as error:

@@ -76,4 +76,4 @@ def parts(uuid: str, devices: Iterable[Device]) -> tuple[str, ...]:
 def words(uuid: str, devices: Iterable[Device]) -> str:
     """A device for people: `GPU 3`."""
     found = next((device for device in devices if device.uuid == uuid), None)
-    return f"GPU {found.index}" if found is not None and found.index else f"GPU {uuid}"
+    return f"GPU {uuid if found is None else found.label}"

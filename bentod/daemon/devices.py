@@ -15,7 +15,6 @@ from bentod.supervise.devices import lacking
 from bentod.supervise.exit import Exit
 
 _MOST_DEATHS = 1000
-_AGAIN = "; `bentod apply` has it used again"
 
 
 class Devices:
@@ -84,7 +83,7 @@ class Devices:
         fresh = [one for one in parts(uuid, self._known) if one not in self._host.out]
         if not fresh:
             return
-        self._host.out |= dict.fromkeys(fresh, f"{reason}{_AGAIN}")
+        self._host.out |= dict.fromkeys(fresh, reason)
         self._log("device.out", level="error", device=uuid, name=words(uuid, self._known), reason=reason)
         self._leave({one: f"{words(uuid, self._known)} is out: {reason}" for one in fresh})
 
@@ -94,7 +93,7 @@ class Devices:
         self._host.follow(self._plan())
         self._leave(
             {
-                uuid: f"{words(uuid, self._known)} is out: {reason.removesuffix(_AGAIN)}"
+                uuid: f"{words(uuid, self._known)} is out: {reason}"
                 for uuid, reason in self._host.out.items()
                 if uuid not in self._left
             }

@@ -16,6 +16,7 @@ from bentod.daemon.atomic import create_whole, write_whole
 from bentod.daemon.git import Git
 from bentod.errors import BentodError
 from bentod.plan.models import ModelPlan
+from bentod.supervise.processes import stat
 
 _FILE = re.compile(r"([1-9][0-9]{0,8})\.json")
 _TEMPORARY = re.compile(r"\..*\.tmp")
@@ -219,11 +220,9 @@ def _failing(what: str) -> Iterator[None]:
 
 def _started(pid: int) -> str:
     """When a process started, in a form that no other process of this host ever has; "" if it does not run."""
+    fields = stat(pid)
     try:
-        # the command's name, in brackets, may hold anything
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-    state, ticks = fields[0], fields[19]
-    return "" if state in "ZX" else f"{boot} {ticks}"
+    return "" if not fields or fields[0] in {b"Z", b"X"} else f"{boot} {fields[19].decode()}"

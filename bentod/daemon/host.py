@@ -36,7 +36,7 @@ class Host:
     def room(self, plan: Plan, *, forgiving: bool = False) -> Room:
         """Where services can be placed. What this plan's workers have stays theirs if it can. `forgiving`: as if
         nothing were out."""
-        return here(self._environ, plan, {} if forgiving else dict(self.out))
+        return here(self._environ, plan, {} if forgiving else self._why_out())
 
     def follow(self, plan: Plan, found: Inventory | None = None) -> None:
         """This is what runs from now on: look at GPUs as long as it has some. `found` is what was there just now."""
@@ -50,13 +50,17 @@ class Host:
     async def inventory(self) -> Inventory | None:
         """What is there now without what our own processes use; None while no service has a GPU."""
         found = await self._ask()
-        return None if found is None else less(found, self.out, os.getpid())
+        return None if found is None else less(found, {}, os.getpid())
 
     async def stop(self) -> None:
         """Look at nothing more."""
         self._end()
         while self._ending:
             await asyncio.wait(self._ending)
+
+    def _why_out(self) -> dict[str, str]:
+        """The devices that are out, with the reasons that are shown."""
+        return {uuid: f"{reason}; `bentod apply` has it used again" for uuid, reason in self.out.items()}
 
     def _looks(self) -> bool:
         return self._task is not None
@@ -89,7 +93,7 @@ class Host:
         async with self._asking:
             if self._looks():
                 self._probe = self._probe or Probe(self._environ, on_event=self._heard)
-                found = less(visible(await self._probe.ask(), self._environ), self.out)
+                found = less(visible(await self._probe.ask(), self._environ), self._why_out())
                 self.latest = found if self._looks() else None
             return self.latest
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from bentod.errors import PlanError, Problem
+from bentod.errors import UNFIT, PlanError, Problem
 from bentod.plan.build import demands
 from bentod.plan.grants import Demand, Grant, Lack, Needs, Placement, Share
 from bentod.plan.model import Plan
@@ -151,7 +151,7 @@ def problem(lack: Lack, loaded: Loaded) -> Problem:
         None,
     )
     place = (at.file, at.line, at.column) if at is not None else ("", 0, 0)
-    return Problem("does-not-fit", lack.message, *place, path=dotted(said), hint=lack.hint)
+    return Problem(UNFIT, lack.message, *place, path=dotted(said), hint=lack.hint)
 
 
 def grants(plan: Plan) -> dict[str, tuple[Grant, ...]]:

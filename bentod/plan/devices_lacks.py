@@ -67,7 +67,7 @@ def came_since(wants: Sequence[Want], given: Given) -> list[str]:
             device = room.gpus.devices[at]
             who = listed([want.service for want in here])
             verb = "has" if len(here) == 1 else "have"
-            notes.append(f"{who} {verb} GPU {device.index or device.uuid} beside {processes(strangers)}")
+            notes.append(f"{who} {verb} GPU {device.label} beside {processes(strangers)}")
     return notes
 
 

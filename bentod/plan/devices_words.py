@@ -154,7 +154,7 @@ def _states(inventory: Inventory) -> list[str]:
     words = {"failed": ("has failed", "have failed"), "out": ("is taken out", "are taken out")}
     alike: dict[tuple[str, str], list[str]] = {}
     for device in sorted((one for one in inventory.devices if one.state != "ok"), key=place_of):
-        alike.setdefault((device.state, device.reason), []).append(device.index or device.uuid)
+        alike.setdefault((device.state, device.reason), []).append(device.label)
     return [
         f"GPU{'s' * (len(names) > 1)} {listed(names)} {words[state][len(names) > 1]}" + (f" ({why})" if why else "")
         for (state, why), names in alike.items()

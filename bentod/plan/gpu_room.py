@@ -62,7 +62,7 @@ class GpuRoom:
         """Needs and what is left for them, for people: the GPU where it is tightest."""
         uuid = max(needs, key=lambda one: needs[one] - self.left(one))
         device = self._devices.get(uuid)
-        where = f"GPU {device.index or uuid}" if device is not None else f"the GPU {uuid}"
+        where = f"GPU {device.label}" if device is not None else f"the GPU {uuid}"
         return f"about {mebibytes(needs[uuid])} on {where}, where {mebibytes(max(0, self.left(uuid)))} can be used"
 
     def budget(self, new: Plan) -> tuple[GpuBudget, ...]:

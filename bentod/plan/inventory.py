@@ -44,6 +44,11 @@ class Device:
     reason: str = ""
     errors: int | None = None
 
+    @property
+    def label(self) -> str:
+        """What it is called after `GPU`, for people: its number, if it has one."""
+        return self.index or self.uuid
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:

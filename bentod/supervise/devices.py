@@ -81,6 +81,6 @@ def lacking(worker: WorkerPlan, group: int, devices: Mapping[str, Device]) -> st
         needed = sum(known) if own and len(known) == len(own) else share.memory
         usable = max(0, device.free - max(int(device.free * RESERVE), LEAST_RESERVE))
         if needed > usable:
-            needs = f"another process needs about {mebibytes(needed)} of GPU {device.index or device.uuid}"
+            needs = f"another process needs about {mebibytes(needed)} of GPU {device.label}"
             return f"{needs}, and {mebibytes(usable)} can be used"
     return ""
