@@ -12,7 +12,6 @@ from typing import Any
 from bentod.daemon.change import Change, Moved
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.desired import Desired, contents, read
-from bentod.daemon.inventory import usage
 from bentod.daemon.journal import Journal, UnknownGeneration
 from bentod.daemon.note import Note
 from bentod.daemon.order import Order, Outcome, first_cause, reason, refusal
@@ -20,6 +19,7 @@ from bentod.daemon.proposal import Disk, Running, propose
 from bentod.daemon.room import Room
 from bentod.daemon.sources import Sources
 from bentod.daemon.unsaid import refers
+from bentod.daemon.usage import usage
 from bentod.daemon.weights import fetched
 from bentod.errors import PlanError, Problem, ProblemsError, SpecError, StartError
 from bentod.models.hashes import Hashes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bentod.daemon.inventory import usage
+from bentod.daemon.usage import usage
 from bentod.plan.difference import Usage
 from tests.support.stage import FakeStage, plan, service
 
