@@ -26,6 +26,9 @@ from bentod.models.tally import Tally
 from bentod.models.transfer import Transfer
 from bentod.plan.models import ModelPlan
 
+TRANSFERS = "transfer"
+"""How the names of the threads begin that fetch files. Some may outlive a pull that failed, for a moment."""
+
 _GI = 1 << 30
 _QUICK = 1
 """How often a hub is tried again that is not needed, since an earlier fetch is there."""
@@ -114,7 +117,8 @@ class Pull:
     def _transferred(self, cache: RepositoryCache, listing: Listing) -> dict[str, str]:
         """Have all files lie in the snapshot. Returns their sha256 by their paths."""
         stop = Event()
-        pool = ThreadPoolExecutor(max(1, min(self.limits.connections, len(listing.files))))
+        most = max(1, min(self.limits.connections, len(listing.files)))
+        pool = ThreadPoolExecutor(most, thread_name_prefix=TRANSFERS)
         tasks = {pool.submit(self._place, cache, listing.commit, file, stop): file.path for file in listing.files}
         try:
             return {tasks[task]: task.result() for task in as_completed(tasks)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -10,12 +12,24 @@ from bentod.models.fetching import fetch_now
 from bentod.models.home import Home
 from bentod.models.huggingface import Hub
 from bentod.models.orders import Limits
-from bentod.models.pulling import Pull
+from bentod.models.pulling import TRANSFERS, Pull
 from bentod.models.records import Records
 from bentod.models.tally import Tally
 from bentod.plan.models import ModelPlan
 
 QUICK = Limits(retries=2, delay_s=0.01, longest_wait_s=2, silence_s=1)
+
+
+@contextlib.contextmanager
+def settled():
+    """Waits for what a pull that failed has left: the fetching process simply ends then, this one goes on, and would
+    close the library's client while it connects."""
+    try:
+        yield
+    finally:
+        for thread in threading.enumerate():
+            if thread.name.startswith(TRANSFERS):
+                thread.join()
 
 
 def hf(name="m", source="org/model", **more):
@@ -35,7 +49,8 @@ class Host:
 
     def pull(self, model=None, limits=QUICK, **more):
         """Fetch in this process. Returns the record."""
-        return self.prepared(model or hf(**more), limits).run()
+        with settled():
+            return self.prepared(model or hf(**more), limits).run()
 
     def prepared(self, model, limits=QUICK, hub=None):
         tally = Tally(model.name, self.told.append, time.monotonic)
