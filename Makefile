@@ -31,12 +31,16 @@ help:
 serve: $(VENV)/.serve
 	$(BIN)/bentod up -f specs/embeddings/bentofile.yaml
 
-# Tests that start real daemons come last, one after the other if they say how long things take. 5: none was asked for.
+# Tests that start real daemons come last, one after the other if they say how long things take. What fails runs once
+# more, alone and after a line that says so: what fails again has failed. 5: no test was asked for.
 TURN := -m pytest -p tests.support.turns --turn
+AGAIN := --last-failed --last-failed-no-failures none
+turn = $(BIN)/python $(TURN) $(1) $(2) $(PYTEST) || case $$? in 5) ;; \
+	1) echo '== once more, alone: what failed' && $(BIN)/python $(TURN) $(1) $(AGAIN) $(PYTEST) ;; *) exit 1 ;; esac
 test: $(VENV)/.test
-	$(BIN)/python $(TURN) together -n $(JOBS) --dist worksteal --tb=native $(PYTEST) || [ $$? = 5 ]
-	$(BIN)/python $(TURN) beside -n $(JOBS) --dist loadscope --tb=native $(PYTEST) || [ $$? = 5 ]
-	$(BIN)/python $(TURN) alone $(PYTEST) || [ $$? = 5 ]
+	$(call turn,together,-n $(JOBS) --dist worksteal --tb=native)
+	$(call turn,beside,-n $(JOBS) --dist loadscope --tb=native)
+	$(call turn,alone)
 
 test-chat: $(VENV)/.chat
 	$(BIN)/python -m pytest specs/chat $(PYTEST)
