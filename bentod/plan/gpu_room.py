@@ -9,10 +9,8 @@ from collections.abc import Iterable, Mapping
 from bentod.plan.difference import GpuBudget, Usage
 from bentod.plan.inventory import Device
 from bentod.plan.model import Plan, ServicePlan, WorkerPlan
+from bentod.plan.reserve import usable
 from bentod.plan.words import mebibytes
-
-RESERVE = 0.05
-"""The part of what is free on a GPU that stays so: contexts and caches grow."""
 
 
 class GpuRoom:
@@ -50,7 +48,7 @@ class GpuRoom:
         if device is None:
             return 0
         if device.free is not None and self._measured[uuid]:
-            return int(device.free * (1 - RESERVE)) - self._taken[uuid]
+            return usable(device.free) - self._taken[uuid]
         others = sum(process.memory or 0 for process in device.processes if process.pid)
         return device.memory - others - self._declared[uuid] - self._taken[uuid]
 

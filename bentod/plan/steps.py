@@ -8,12 +8,9 @@ from bentod.plan.difference import Budget, Difference, Mode, Step, Usage
 from bentod.plan.gpu_room import GpuRoom
 from bentod.plan.inventory import Device
 from bentod.plan.model import Plan, ServicePlan
-from bentod.plan.words import MIB, mebibytes
+from bentod.plan.reserve import usable
+from bentod.plan.words import mebibytes
 
-RESERVE = 0.1
-"""The part of what is available that stays so: measured workers may still grow."""
-
-LEAST_RESERVE = 64 * MIB
 _NOTHING = Usage()
 
 
@@ -57,7 +54,7 @@ class _Room:
     def __init__(self, available: int | None, gpus: GpuRoom) -> None:
         self.gpus = gpus
         self.known = available is not None
-        self.left = 0 if available is None else available - max(int(available * RESERVE), LEAST_RESERVE)
+        self.left = 0 if available is None else usable(available)
         self.taken = 0
 
     def fits(self, size: int) -> bool:

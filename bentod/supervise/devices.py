@@ -8,12 +8,9 @@ from typing import Protocol
 
 from bentod.plan.inventory import Device
 from bentod.plan.model import WorkerPlan
+from bentod.plan.reserve import usable
 from bentod.plan.words import mebibytes
 from bentod.supervise.exit import Exit
-
-RESERVE = 0.1
-LEAST_RESERVE = 64 * 1024 * 1024
-"""So much of what is free on a GPU stays so: what is measured may still grow."""
 
 Ended = Callable[[Exit], None]
 """Told how a process ended."""
@@ -79,8 +76,8 @@ def lacking(worker: WorkerPlan, group: int, devices: Mapping[str, Device]) -> st
         own = [one.memory for one in device.processes if one.pid and one.group == group]
         known = [size for size in own if size is not None]
         needed = sum(known) if own and len(known) == len(own) else share.memory
-        usable = max(0, device.free - max(int(device.free * RESERVE), LEAST_RESERVE))
-        if needed > usable:
+        left = max(0, usable(device.free))
+        if needed > left:
             needs = f"another process needs about {mebibytes(needed)} of GPU {device.label}"
-            return f"{needs}, and {mebibytes(usable)} can be used"
+            return f"{needs}, and {mebibytes(left)} can be used"
     return ""

@@ -60,3 +60,15 @@ def test_who_comes_waits_for_who_goes_only_where_both_want_a_gpu(old, new, actio
 def test_what_others_have_on_a_gpu_is_not_left(processes, usage, mode):
     some, devices = on(0, memory=8, part=0.3), (gpu(0, free=14 * GIB, processes=processes),)
     assert stepped([some], [some], devices, usage, s="restart")["s"][0] == mode
+
+
+def test_a_change_and_a_recycled_worker_go_by_one_rule_whether_two_fit_on_a_gpu():
+    """By the change alone they would overlap with 0.95 of what is free, where a recycled worker stopped first."""
+    from bentod.supervise.devices import lacking
+
+    some = on(0, memory=8, part=0.3)
+    for free in range(1, 16):
+        has = int(free * GIB * 0.93)
+        one = replace(gpu(0, free=free * GIB), processes=(replace(python(memory=0), group=7, pid=7, memory=has),))
+        mode = stepped([some], [some], (one,), {"s": Usage(gpus={"GPU-0": (has,)})}, s="restart")["s"][0]
+        assert (mode == "overlap") == (lacking(some.workers[0], 7, {one.uuid: one}) == "")
