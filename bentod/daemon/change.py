@@ -106,7 +106,7 @@ class Change:
         """More workers start before the change, fewer are there only after it."""
         if len(service.workers) > len(pool.plan.workers):
             self._grown.append((pool, pool.plan))
-            pool.adopt(service)
+            pool.grow(service)
 
     async def _replace(self, service: ServicePlan) -> None:
         """A service whose workers need room that others make: its own old ones, or those that go."""

@@ -115,6 +115,16 @@ class Pool:
             self._start(index, proven=False)
         self._changed()
 
+    def grow(self, plan: ServicePlan) -> None:
+        """Start the workers that this plan has more. Whether it comes to it is not decided: those that run keep what
+        they have, such as their memory, until `adopt`."""
+        before = {worker.index for worker in self.plan.workers}
+        more = [worker for worker in plan.workers if worker.index not in before]
+        self.plan = replace(self.plan, workers=(*self.plan.workers, *more))
+        for worker in more:
+            self._start(worker.index, proven=False, plan=plan)
+        self._changed()
+
     @property
     def surplus(self) -> tuple[int, ...]:
         """The workers that are too many."""
@@ -256,13 +266,13 @@ class Pool:
     def _successor(self, old: SupervisedWorker) -> SupervisedWorker:
         return SupervisedWorker(old.service, old.plan, self._around, old.history)
 
-    def _start(self, index: int, *, proven: bool) -> None:
+    def _start(self, index: int, *, proven: bool, plan: ServicePlan | None = None) -> None:
         held = self._seats.held.get(index)
         if self._seats.closed or (held is not None and held.state not in _ENDED):
             return
-        plan = next(worker for worker in self.plan.workers if worker.index == index)
+        own = next(worker for worker in self.plan.workers if worker.index == index)
         history = History(recycled=held.history.recycled if held is not None else 0)
-        worker = SupervisedWorker(self.plan, plan, self._around, history)
+        worker = SupervisedWorker(plan or self.plan, own, self._around, history)
         worker.proven = proven
         self._seats.cleared.discard(index)
         self._seats.seat(worker)

@@ -280,7 +280,10 @@ def test_a_service_that_grew_shrinks_again_if_another_fails():
         with pytest.raises(StartError):
             await change_of(stage, [Wish("live", before=1, after=3), Wish("restart")])[1].run()
         assert sorted(grown.state) == grown.ready == [0]
-        assert [event[2] for event in stage.events("adopt")] == [3, 1]
+        assert [(event[0], event[2]) for event in stage.log if event[0] in {"grow", "adopt"}] == [
+            ("grow", 3),
+            ("adopt", 1),
+        ]
 
     run(main())
 

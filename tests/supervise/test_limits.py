@@ -237,6 +237,20 @@ def test_a_limit_that_is_raised_is_adopted(tmp_path):
     run(main())
 
 
+def test_workers_that_run_keep_their_memory_until_the_change_that_lowers_it_is_sure(tmp_path):
+    async def main():
+        async with limited(WAITS, tmp_path, needs=Needs(memory=500 * MIB)) as (pool, _, __):
+            [guard], before, lower = pool._around.limits._guards, pool.plan, Needs(memory=1 * MIB)
+            pool.grow(replace(before, needs=lower, workers=(*before.workers, replace(worker(), index=1))))
+            assert not await pool.settled(), "1 MiB is too little for a process"
+            pool.adopt(before)
+            await pool.shrink()
+            assert guard._memory == 500 * MIB
+            assert [one.exit for one in pool.status().workers] == [None]
+
+    run(main())
+
+
 def test_a_look_that_goes_wrong_is_told_and_is_not_the_last(tmp_path, monkeypatch):
     look, told, fails = Limits._seen, [], [True]
 

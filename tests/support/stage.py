@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ class FakePool:
     def accept(self) -> None:
         self.live = True
         self._stage.note("accept", self.key)
+
+    def grow(self, plan: ServicePlan) -> None:
+        more = [worker for worker in plan.workers if worker.index not in {one.index for one in self.plan.workers}]
+        self.plan = replace(self.plan, workers=(*self.plan.workers, *more))
+        for worker in more:
+            if self.state.get(worker.index) is not WorkerState.READY:
+                self.state[worker.index] = WorkerState.STARTING
+        self._stage.note("grow", self.key, len(plan.workers))
 
     def adopt(self, plan: ServicePlan) -> None:
         before = {worker.index for worker in self.plan.workers}
