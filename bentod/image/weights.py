@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentod.image.context import Entry, held
@@ -46,7 +46,7 @@ def _files(model: ModelPlan, found: Located, home: Home) -> tuple[Found, ...]:
     """What belongs to the model: of one that was fetched what was asked for, whatever else lies beside it."""
     if model.kind != "hf":
         return digest.found(Path(found.path))
-    record = Records(home).get(model, found.commit)
+    record = Records(home).get(replace(model, digest="", locked=found.digest), found.commit)
     if record is None:
         raise ModelError(f"the model {model.name} was fetched, but its record is gone; run `bentod models pull` again")
     if trouble := record.trouble():

@@ -57,7 +57,7 @@ def _carry_out(orders: SimpleQueue[bytes], speaker: _Speaker) -> None:
     from bentod.models.tally import Tally
 
     order = decode_order(orders.get())
-    records = Records(Home(Path(order.home)))
+    records = Records(Home(Path(order.home), order.endpoint))
     for model in order.models:
         tally = Tally(model.name, speaker.progress, time.monotonic)
         hub = Hub(model.endpoint, order.limits)

@@ -44,7 +44,7 @@ async def fetch(
     try:
         located, wanted = _sorted_out(models, await asyncio.to_thread(_places, models, home), report)
         if wanted:
-            order = Order("fetch", tuple(wanted), str(home.root), limits)
+            order = Order("fetch", tuple(wanted), str(home.root), limits, home.endpoint)
             child = child or await _started(environ)
             answers = await _Talk(child, report).hold(order)
             located |= {said.located.name: said.located for said in answers if said.located}
@@ -94,7 +94,8 @@ async def listing(model: ModelPlan, home: Home, environ: Mapping[str, str], limi
     """What fetching an `hf` model would fetch. Raises ModelError."""
     child = await _started(environ)
     try:
-        answers = await _Talk(child, lambda _: None).hold(Order("list", (model,), str(home.root), limits or Limits()))
+        order = Order("list", (model,), str(home.root), limits or Limits(), home.endpoint)
+        answers = await _Talk(child, lambda _: None).hold(order)
     finally:
         await _end(child)
     for said in answers:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from bentod.errors import BentodError
+
+
+USUAL = "https://huggingface.co"
+"""The hub that is meant where nobody names one."""
 
 
 class ModelError(BentodError):
@@ -15,9 +20,11 @@ class ModelError(BentodError):
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder `root` of bentod's own store. The records of what came from a hub lie beside the models in it."""
+    """The folder `root` of bentod's own store. The records of what came from a hub lie beside the models in it.
+    `endpoint` is the hub that is asked where a spec names none, "" for huggingface.co."""
 
     root: Path
+    endpoint: str = ""
 
     @property
     def store(self) -> Path:
@@ -36,12 +43,21 @@ class Home:
 
 
 def default_home(environ: Mapping[str, str]) -> Home:
-    """The folder that BENTOD_MODELS names, or the usual one of this user. Raises ModelError if it has no home."""
+    """The folder that BENTOD_MODELS names, or the usual one of this user, with the hub that HF_ENDPOINT names. Raises
+    ModelError if it has no home."""
+    endpoint = _endpoint(environ.get("HF_ENDPOINT", ""))
     own, data = environ.get("BENTOD_MODELS"), environ.get("XDG_DATA_HOME", "")
     try:
         if own:
-            return Home(Path(own).expanduser().absolute())
+            return Home(Path(own).expanduser().absolute(), endpoint)
         folder = Path(data) if data.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".local/share"
     except RuntimeError:  # a container may run as somebody whom nobody knows
         raise ModelError("this user has no home folder: let BENTOD_MODELS name the folder for models") from None
-    return Home(folder / "bentod" / "models")
+    return Home(folder / "bentod" / "models", endpoint)
+
+
+def _endpoint(url: str) -> str:
+    """The hub at `url`, as it is written down: without the name and the password that may be in it."""
+    parts = urlsplit(url.strip().rstrip("/"))
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return "" if shown == USUAL else shown

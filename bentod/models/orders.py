@@ -28,12 +28,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Fetch these models, or only say what would be fetched. `home` is the folder of the store."""
+    """Fetch these models, or only say what would be fetched. `home` is the folder of the store, `endpoint` the hub
+    that is asked where a model names none, as records have it."""
 
     what: Literal["fetch", "list"]
     models: tuple[ModelPlan, ...]
     home: str
     limits: Limits = field(default_factory=Limits)
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def decode_order(line: bytes) -> Order:
     with _strict():
         found = json.loads(line)
         models = tuple(ModelPlan(**_tuples(model)) for model in found["models"])
-        return Order(found["what"], models, found["home"], Limits(**found["limits"]))
+        return Order(found["what"], models, found["home"], Limits(**found["limits"]), found["endpoint"])
 
 
 def encode_said(said: Said) -> bytes:

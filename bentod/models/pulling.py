@@ -49,7 +49,7 @@ class Pull:
         """What would be fetched. Raises ModelError."""
         with explained(self.model, self.hub):
             commit = pinned(self.model) or self._resolved(self.limits)
-            return self._listing(commit)
+            return self._listing(commit, self.limits)
 
     def run(self) -> Record:
         """Fetch the model, unless it is there. Raises ModelError; then nothing is recorded."""
@@ -60,7 +60,9 @@ class Pull:
             if not commit:
                 commit, note = self._newest()
             with _locked(self.records.lock_path(self.model, commit), lambda: self.tally.say("waiting")):
-                record = self._known(commit) or self._fetched(commit)
+                record = self._known(commit)
+                if record is None:
+                    record, note = self._had(commit, note)
                 if not pinned(self.model) and not note:
                     self.records.point(self.model, commit)
             self.tally.expect(Listing(commit, ()))
@@ -68,23 +70,38 @@ class Pull:
 
     def _newest(self) -> tuple[str, str]:
         """The commit of the model's revision, and a warning if it is that of an earlier fetch."""
-        earlier = self.records.last(self.model)
+        earlier = self.records.last(self.model) or self.records.elsewhere(self.model)
         limits = self.limits if earlier is None else _impatient(self.limits)
         try:
             return self._resolved(limits), ""
         except (Passing, Offline) as error:
             if earlier is None:
                 raise
-            why = "HF_HUB_OFFLINE is set" if isinstance(error, Offline) else f"{self.hub.shown} fails: {error}"
             revision = revision_of(self.model)
-            return earlier.commit, f"{why}; `{revision}` is taken to be {earlier.commit}, as it was {earlier.fetched}"
+            said = f"`{revision}` is taken to be {earlier.commit}, as it was {earlier.fetched}"
+            return earlier.commit, f"{self._fails(error)}; {said}"
+
+    def _fails(self, error: Exception) -> str:
+        return "HF_HUB_OFFLINE is set" if isinstance(error, Offline) else f"{self.hub.shown} fails: {error}"
+
+    def _had(self, commit: str, note: str) -> tuple[Record, str]:
+        """What the hub gives now; or what another one gave, with a warning, if this one cannot be reached."""
+        other = self.records.elsewhere(self.model, commit)
+        usable = other is not None and not other.trouble()
+        try:
+            listing = self._listing(commit, _impatient(self.limits) if usable else self.limits)
+        except (Passing, Offline) as error:
+            if other is None or not usable:
+                raise
+            return other, f"{note or self._fails(error)}; the files are those of {other.hub} for {commit}"
+        return self._fetched(listing), note
 
     def _resolved(self, limits: Limits) -> str:
         ask = partial(self.hub.commit, self.model.source, revision_of(self.model))
         return patiently(ask, limits, Event())
 
-    def _listing(self, commit: str) -> Listing:
-        return patiently(partial(self.hub.listing, self.model, commit), self.limits, Event())
+    def _listing(self, commit: str, limits: Limits) -> Listing:
+        return patiently(partial(self.hub.listing, self.model, commit), limits, Event())
 
     def _known(self, commit: str) -> Record | None:
         """The record of an earlier fetch, if its files are still what was fetched; that takes no network."""
@@ -98,10 +115,10 @@ class Pull:
         for file in files:
             if not transfer.hashed(folder / file.path, file, self.tally.file(file.path), Event()):
                 return None
-        return self._recorded(commit, folder, [_fetched(folder, file, file.sha256) for file in files])
+        return self._recorded(record.endpoint, commit, folder, [_fetched(folder, file, file.sha256) for file in files])
 
-    def _fetched(self, commit: str) -> Record:
-        listing = self._listing(commit)
+    def _fetched(self, listing: Listing) -> Record:
+        commit = listing.commit
         self.tally.expect(listing)
         cache = RepositoryCache(self.cache, self.model.source)
         missing = [file for file in listing.files if not _there(cache, commit, file)]
@@ -112,7 +129,7 @@ class Pull:
         if not pinned(self.model):
             cache.point(revision_of(self.model), commit)
         files = [_fetched(snapshot, file, digests[file.path]) for file in listing.files]
-        return self._recorded(commit, snapshot, files)
+        return self._recorded(self.records.hub(self.model), commit, snapshot, files)
 
     def _transferred(self, cache: RepositoryCache, listing: Listing) -> dict[str, str]:
         """Have all files lie in the snapshot. Returns their sha256 by their paths."""
@@ -142,9 +159,8 @@ class Pull:
         cache.link(commit, file)
         return sha256
 
-    def _recorded(self, commit: str, folder: Path, files: list[Fetched]) -> Record:
-        model = self.model
-        record = Record.of(model, commit, folder, files)
+    def _recorded(self, endpoint: str, commit: str, folder: Path, files: list[Fetched]) -> Record:
+        record = Record.of(self.model, endpoint, commit, folder, files)
         self.records.put(record)
         return record
 

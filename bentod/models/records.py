@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from bentod.models import digest
 from bentod.models.copying import write_whole
 from bentod.models.digest import File, FileSet
-from bentod.models.home import Home
+from bentod.models.home import USUAL, Home
 from bentod.models.revisions import pinned, revision_of
 from bentod.plan.models import Located, ModelPlan
 
@@ -43,8 +43,9 @@ class Fetched(_Strict):
 
 
 class Record(_Strict):
-    """One complete fetch. `folder` is where the files lie, `fetched` when it was, in ISO 8601, UTC; `revision` is the
-    branch or tag that was asked for then, if there was one."""
+    """One complete fetch. `endpoint` is the hub that gave it, "" for huggingface.co: another may call other files the
+    same commit. `folder` is where the files lie, `fetched` when it was, in ISO 8601, UTC; `revision` is the branch or
+    tag that was asked for then, if there was one."""
 
     format: Literal[1] = 1
     source: str
@@ -65,11 +66,11 @@ class Record(_Strict):
         return self
 
     @classmethod
-    def of(cls, model: ModelPlan, commit: str, folder: Path, files: Sequence[Fetched]) -> Self:
+    def of(cls, model: ModelPlan, endpoint: str, commit: str, folder: Path, files: Sequence[Fetched]) -> Self:
         """The record of a fetch that is complete now."""
         return cls(
             source=model.source,
-            endpoint=model.endpoint,
+            endpoint=endpoint,
             revision="" if pinned(model) else revision_of(model),
             commit=commit,
             include=model.include,
@@ -84,6 +85,11 @@ class Record(_Strict):
     def file_set(self) -> FileSet:
         """The files, as `bentod.models.digest` has them."""
         return FileSet(tuple(File(file.path, file.size, file.sha256) for file in self.files))
+
+    @property
+    def hub(self) -> str:
+        """The hub that gave it, for people."""
+        return self.endpoint or USUAL
 
     @property
     def size(self) -> int:
@@ -119,13 +125,36 @@ class Records:
     """The records of one home. `damaged`: files that were no records when this object came to them."""
 
     def __init__(self, home: Home) -> None:
+        self._endpoint = home.endpoint
         self._folder = home.hub
         self._revisions = home.hub / "revisions"
         self.damaged: tuple[Path, ...] = ()
 
+    def hub(self, model: ModelPlan) -> str:
+        """The hub that is asked for the model, as records have it."""
+        return model.endpoint or self._endpoint
+
     def get(self, model: ModelPlan, commit: str) -> Record | None:
-        """The record of `model` at `commit`, if it was fetched."""
-        return self._read(_key(model.endpoint, model.source, commit, model.include, model.exclude))
+        """The record of `model` at `commit`, if it was fetched: from the model's own hub, or from any other, if it is
+        known what it has to hold and this is it."""
+        wanted = {model.digest, model.locked} - {""}
+        own = self._read(self._key(model, commit))
+        if not wanted or (own is not None and wanted == {own.digest}):
+            return own
+        others = (one for one in self._others(model) if one.commit == commit and wanted == {one.digest})
+        return next(others, own)
+
+    def elsewhere(self, model: ModelPlan, commit: str = "") -> Record | None:
+        """What another hub gave last for the same commit, or for the same revision."""
+        revision = revision_of(model)
+        found = [one for one in self._others(model) if (one.commit == commit if commit else one.revision == revision)]
+        return max(found, key=lambda one: one.fetched, default=None)
+
+    def _others(self, model: ModelPlan) -> list[Record]:
+        """What other hubs gave for the model, at any commit."""
+        asked = (model.source, set(model.include), set(model.exclude))
+        alike = [one for one in self.all() if (one.source, set(one.include), set(one.exclude)) == asked]
+        return [one for one in alike if one.endpoint.rstrip("/") != self.hub(model).rstrip("/")]
 
     def last(self, model: ModelPlan) -> Record | None:
         """What the last complete fetch of the model's revision gave."""
@@ -159,7 +188,7 @@ class Records:
 
     def lock_path(self, model: ModelPlan, commit: str) -> Path:
         """The file that is locked while `model` is fetched."""
-        return self._folder / f"{_key(model.endpoint, model.source, commit, model.include, model.exclude)}.lock"
+        return self._folder / f"{self._key(model, commit)}.lock"
 
     def make(self) -> None:
         """Make the folders. Raises ModelError."""
@@ -167,8 +196,10 @@ class Records:
             self._revisions.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _pointer(self, model: ModelPlan) -> Path:
-        key = _key(model.endpoint, model.source, revision_of(model), model.include, model.exclude)
-        return self._revisions / f"{key}.json"
+        return self._revisions / f"{self._key(model, revision_of(model))}.json"
+
+    def _key(self, model: ModelPlan, what: str) -> str:
+        return _key(self.hub(model), model.source, what, model.include, model.exclude)
 
     def _read(self, key: str) -> Record | None:
         path = self._folder / f"{key}.json"

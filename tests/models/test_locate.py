@@ -56,7 +56,7 @@ def recorded(home, folder, model, commit=COMMIT, names=("a.bin", "sub/b.json")):
         for f in files
         if f.path in names
     ]
-    record = Record.of(model, commit, folder, made)
+    record = Record.of(model, Records(home).hub(model), commit, folder, made)
     Records(home).put(record)
     return record
 
