@@ -22,7 +22,8 @@ from bentod.daemon.stage import fit
 from bentod.daemon.status import Pooled, Standing, call_document, status_document
 from bentod.daemon.tasks import Tasks
 from bentod.daemon.trouble import Again, survived, tell
-from bentod.daemon.use import Meter, memory
+from bentod.daemon.usage import sizes
+from bentod.daemon.use import Meter
 from bentod.errors import StartError
 from bentod.plan.model import Plan, ServicePlan
 from bentod.plan.times import WORKERS_AFTER_S, stop_s
@@ -63,7 +64,7 @@ class Daemon:
         self.moved = asyncio.Event()
         """Set whenever workers have changed, or have imported more."""
         self._tasks = Tasks()
-        self._meter = Meter()
+        self._meter, self._scales = Meter(), Meter()
         self._started = time.monotonic()
         self.state = "starting"
         self.launched = asyncio.Event()
@@ -268,14 +269,15 @@ class Daemon:
         trouble = Again()
         while True:
             await asyncio.sleep(_OBSERVE_S)
-            calls: Counter[int] = Counter()
+            calls, weighed = Counter[int](), dict[int, int]()
             with trouble.survived():
                 if any(pool.plan.recycle for pool in self.routing.pools.values()):
                     for one in await self.front.stats():
                         calls.update({int(pid): count for pid, count in one.workers.items()})
+                weighed = await sizes(self.routing.pools, self._scales)
             for pool in list(self.routing.pools.values()):
                 with trouble.survived():
-                    pool.observe(calls, memory)
+                    pool.observe(calls, weighed.get)
 
     def _heard(self, message: Heard) -> None:
         """What a gateway says of workers. If one that it cannot use has just died, that is noticed in a moment, with a
