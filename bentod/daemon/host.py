@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,13 @@ class Host:
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._asking = asyncio.Lock()
+        self._over = os.eventfd(0)
+        weakref.finalize(self, os.close, self._over)
 
     def room(self, plan: Plan, *, forgiving: bool = False) -> Room:
         """Where services can be placed. What this plan's workers have stays theirs if it can. `forgiving`: as if
         nothing were out."""
-        return here(self._environ, plan, {} if forgiving else self._why_out())
+        return here(self._environ, plan, {} if forgiving else self._why_out(), self._over)
 
     def follow(self, plan: Plan, found: Inventory | None = None) -> None:
         """This is what runs from now on: look at GPUs as long as it has some. `found` is what was there just now."""
@@ -53,7 +56,8 @@ class Host:
         return None if found is None else less(found, {}, os.getpid())
 
     async def stop(self) -> None:
-        """Look at nothing more."""
+        """Look at nothing more, and wait for no driver: threads that still do so end."""
+        os.eventfd_write(self._over, 1)
         self._end()
         while self._ending:
             await asyncio.wait(self._ending)

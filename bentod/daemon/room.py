@@ -33,10 +33,12 @@ def here(
     environ: Mapping[str, str],
     running: Plan | None = None,
     out: Mapping[str, str] | None = None,
+    until: int | None = None,
 ) -> Room:
     """This host: the GPUs that `environ` lets be given, without those that are `out` (UUID → why). What the workers of
     this daemon use is there to be given, what those of another one use is not: both run while one follows the other.
-    It is looked at once, whatever is placed in it: a driver that hangs is waited for each time."""
+    It is looked at once, whatever is placed in it: a driver that hangs is waited for each time, but only until
+    the descriptor `until` can be read."""
 
     @cache
     def look(gpus: bool) -> Inventory:
@@ -47,7 +49,7 @@ def here(
         from bentod.inventory.take import take
         from bentod.plan.visible import visible
 
-        return less(visible(take(environ), environ), out or {}, os.getpid())
+        return less(visible(take(environ, until=until), environ), out or {}, os.getpid())
 
     return Room(look, running)
 

@@ -15,6 +15,7 @@ from bentod.inventory.gpus import Gpus, failed, joined
 from bentod.inventory.here import here
 from bentod.plan.inventory import DeviceEvent, Inventory
 
+_GIVEN_UP = "NVIDIA's driver is not waited for: bentod stops"
 _FAREWELL_S = 0.3
 """How long a child that is not needed any more may take to end by itself."""
 _END_S = 1.0
@@ -26,12 +27,13 @@ def take(
     timeout_s: float = FIRST_S,
     root: Path = Path("/"),
     command: Sequence[str] = (*COMMAND, "once"),
+    until: int | None = None,
 ) -> Inventory:
     """What this host has now, without any restriction. Never raises: whatever fails is a state of the inventory. The
-    child sees `environ`."""
+    child sees `environ`. `until` is a descriptor: once it can be read, nobody waits for the driver any more."""
     try:
         with _started(environ, command) as child:
-            found = _answer(child, timeout_s)
+            found = _answer(child, timeout_s, until)
     except OSError as error:
         found = failed(f"NVIDIA's driver cannot be asked: {error.strerror or error}")
     return joined(here(root), found)
@@ -63,7 +65,7 @@ def _started(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[sub
         child.stdout.close()
 
 
-def _answer(child: subprocess.Popen[bytes], timeout_s: float) -> Gpus:
+def _answer(child: subprocess.Popen[bytes], timeout_s: float, until: int | None) -> Gpus:
     assert child.stdin is not None
     assert child.stdout is not None
     with contextlib.suppress(BrokenPipeError):  # its end says more
@@ -72,9 +74,14 @@ def _answer(child: subprocess.Popen[bytes], timeout_s: float) -> Gpus:
     data = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
+        if until is not None:
+            selector.register(until, selectors.EVENT_READ)
         while len(data) < LONGEST_LINE:
-            if not selector.select(max(0.0, deadline - time.monotonic())):
+            ready = {key.fd for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}
+            if not ready:
                 return failed(silent(timeout_s))
+            if until in ready:
+                return failed(_GIVEN_UP)
             more = os.read(child.stdout.fileno(), 1 << 16)
             if not more:
                 return _end(child)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -10,6 +12,7 @@ from bentod.daemon.host import Host
 from bentod.plan.inventory import Device, Inventory
 from tests.support.devices import granted
 from tests.support.loops import run, turns, until
+from tests.support.nvml import StandIn
 from tests.support.stage import plan, service
 
 GPUS = Inventory(4, devices=(Device("GPU-0", "", 1, "0"),), gpus="ok")
@@ -81,3 +84,20 @@ def test_an_answer_that_comes_when_no_service_has_a_gpu_is_none(monkeypatch):
             assert (host.latest, probes[0].stopped, len(probes)) == (None, True, 1)
 
     run(scenario())
+
+
+def test_a_driver_that_hangs_keeps_no_daemon_from_its_end(tmp_path):
+    nvml = StandIn(tmp_path, gpus=1)
+    nvml.hang("nvmlInitWithFlags")
+
+    async def scenario():
+        host = Host({**os.environ, **nvml.environ})
+        looks = [asyncio.create_task(asyncio.to_thread(host.room(WITH).look, True)) for _ in range(2)]
+        await turns()
+        await host.stop()
+        for look in looks:
+            assert "is not waited for" in (await look).reason
+
+    began = time.monotonic()
+    run(scenario())
+    assert time.monotonic() - began < 20, "30 s are what the first answer may take"

@@ -162,7 +162,7 @@ def test_who_goes_makes_nobody_share_cpus_or_be_without_memory(tmp_path, gpus):
 
 def test_a_driver_is_asked_once_for_all_that_is_placed_together(monkeypatch):
     asked = []
-    monkeypatch.setattr("bentod.inventory.take.take", lambda environ: asked.append(environ) or host(2))
+    monkeypatch.setattr("bentod.inventory.take.take", lambda environ, until=None: asked.append(environ) or host(2))
     room = here({"CUDA_VISIBLE_DEVICES": "1"})
     assert room.look(True) is room.look(True)
     assert [device.index for device in room.look(True).devices] == ["1"]
