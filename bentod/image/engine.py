@@ -26,6 +26,8 @@ from bentod.image.references import full, split
 from bentod.image.steps import Steps
 
 _CONNECT_S = 10
+_ASK_S = 60
+"""How long an engine that answers at all may take to say what it knows of an image."""
 _TAKE_S = 600
 """How long an engine may be busy before it takes the next piece of the context."""
 _USUAL = "unix:///var/run/docker.sock"
@@ -47,12 +49,14 @@ class Engine:
             asked = docker.APIClient(**options, version="auto", timeout=_CONNECT_S)
             version = asked.api_version
             asked.close()
+            self._asked: Any = docker.APIClient(**options, version=version, timeout=_ASK_S)
             self._api: Any = docker.APIClient(**options, version=version, timeout=None)  # type: ignore[arg-type]
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             raise NoEngine(f"docker at {printable(where)}: {_why(error)}") from None
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connections."""
+        self._asked.close()
         self._api.close()
 
     def build(self, order: Order, tell: Tell) -> str:
@@ -83,7 +87,7 @@ class Engine:
     def image(self, reference: str) -> Image:
         """What is in an image, layer by layer. Raises BuildFailed."""
         with _failing(f"the engine does not describe {printable(reference)}"):
-            found, history = self._api.inspect_image(reference), self._api.history(reference)
+            found, history = self._asked.inspect_image(reference), self._asked.history(reference)
             layers = tuple(Layer(_made_by(one), int(one["Size"])) for one in reversed(history))
             return Image(str(found["Id"]), int(found["Size"]), layers)
 
@@ -101,7 +105,7 @@ class Engine:
 
     def _has(self, name: str) -> bool:
         try:
-            self._api.inspect_image(name if "@" in name else full(name))
+            self._asked.inspect_image(name if "@" in name else full(name))
         except docker.errors.ImageNotFound:
             return False
         except (DockerException, requests.RequestException) as error:
@@ -224,6 +228,8 @@ def _why(error: BaseException) -> str:
             or next((one for one in error.args if isinstance(one, Exception)), None)
         )
         error = inner if isinstance(inner, Exception) else error
+    if isinstance(error, TimeoutError):
+        return f"it has not answered within {_ASK_S} s; see what it does with `docker info`, or start it again"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return printable(str(error) or type(error).__name__, _MOST)

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bentod.errors import BentodError
 
-
 USUAL = "https://huggingface.co"
 """The hub that is meant where nobody names one."""
 

@@ -1,13 +1,15 @@
 """Docker's engine asked through its API: what it is told, and what is made of its answers, broken ones included."""
 
 import json
+import threading
 
 import pytest
 
+from bentod.image import engine
 from bentod.image.choose import chosen, described
 from bentod.image.context import ContextError, Entry, made, text
 from bentod.image.engine import Engine, address
-from bentod.image.order import BuildFailed, Layer, NoEngine, Order
+from bentod.image.order import BuildFailed, Image, Layer, NoEngine, Order
 from tests.support.buildkit import line, printed, traced, vertex
 from tests.support.docker_api import IMAGE, docker_api
 
@@ -119,9 +121,9 @@ def test_an_engine_behind_ssh_is_told_to_be_out_of_reach_and_what_reaches_it(mon
 
 
 def test_what_an_engine_calls_its_image_is_shown_without_control_characters():
-    with answering(line(aux={"ID": "x\x1b[2J\n"})) as api, pytest.raises(BuildFailed) as told:
-        built(api)
-    assert "\x1b" not in str(told.value)
+    with answering(line(aux={"ID": "x\x1b[2J\n"})) as api:
+        _, lines = built(api)
+    assert "the engine does not describe x·[2J·: " in lines[-1]
 
 
 def test_a_file_that_is_gone_ends_the_build_and_the_engine_gets_no_whole_context(tmp_path):
@@ -191,3 +193,30 @@ def test_a_dry_run_says_what_would_be_asked():
 
 def test_where_an_engine_is_looked_for_is_told_without_a_password():
     assert address({"DOCKER_HOST": "http://user:s3cret@host:2375"}) == "http://host:2375"
+
+
+def test_an_engine_that_says_nothing_of_an_image_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(engine, "_ASK_S", 0.2)
+    with answering(BUILT) as api:
+        api.describes = threading.Event()
+        with pytest.raises(BuildFailed, match=r"cannot be asked for python:.*not answered within 0.2 s; .*docker info"):
+            built(api, order(dockerfile="FROM python:3.11-slim-bookworm\n"))
+        api.describes.set()
+
+
+def test_an_image_that_cannot_be_described_is_built_all_the_same(monkeypatch):
+    monkeypatch.setattr(engine, "_ASK_S", 0.2)
+    with docker_api(lambda handler: handler.stream(BUILT)) as api:
+        api.describes = None
+        gone = threading.Event()
+
+        def build(handler):
+            api.describes = gone
+            handler.stream(BUILT)
+
+        api.build = build
+        image, lines = built(api)
+        gone.set()
+    assert image == Image()
+    assert "the image is built, but the engine does not describe" in lines[-1]
+    assert "has not answered within 0.2 s" in lines[-1]

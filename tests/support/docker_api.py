@@ -35,6 +35,8 @@ class DockerApi:
     cut_off: threading.Event = field(default_factory=threading.Event)
     asked: threading.Event = field(default_factory=threading.Event)
     reads_after_s: float = 0.0
+    describes: threading.Event | None = None
+    """Until this is set, nothing is said of an image."""
 
     def context(self) -> dict[str, bytes]:
         """The files of the last context."""
@@ -50,6 +52,8 @@ class Handler(BaseHTTPRequestHandler):
         path = urllib.parse.unquote(self.path.partition("?")[0])
         if path.endswith("/version"):
             self.answer({"ApiVersion": "1.41", "Version": "20.10.24"})
+        elif "/images/" in path and self.api.describes is not None:
+            self.api.describes.wait(60)
         elif path.endswith("/history"):
             rows = [{"Id": IMAGE, "Size": 7, "CreatedBy": "COPY src/ /app/ # buildkit", "Tags": None, "Created": 1}]
             self.answer([*rows, {"Id": "<missing>", "Size": 3_000_000, "CreatedBy": None, "Tags": None, "Created": 1}])
