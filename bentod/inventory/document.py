@@ -27,8 +27,10 @@ _MEANT = {"a spec is a map of keys and values": "an inventory is a map of keys a
 
 
 def document(inventory: Inventory) -> dict[str, Any]:
-    """An inventory as JSON can say it."""
-    return json.loads(json.dumps(asdict(inventory)))  # type: ignore[no-any-return]  # tuples become lists
+    """An inventory as JSON can say it, without what daemons have given: the one that it is made for may be of them."""
+    found = asdict(replace(inventory, claims=()))
+    del found["claims"]
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]  # tuples become lists
 
 
 def inventory(document: Mapping[str, Any]) -> Inventory:

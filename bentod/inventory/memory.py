@@ -21,7 +21,19 @@ def available_memory(root: Path = Path("/")) -> int | None:
 def total_memory(root: Path = Path("/")) -> int | None:
     """Bytes that all processes together may use here: the system's memory, or what the narrowest of the control groups
     around this process allows. None where the system does not tell."""
-    return min(_known(_meminfo(root, "MemTotal:"), *_limits(root)), default=None)
+    return min(_known(_meminfo(root, "MemTotal:"), *(most for most, _ in _limits(root))), default=None)
+
+
+def memory_scope(root: Path = Path("/")) -> str:
+    """Names what `total_memory` is the memory of: processes that are told the same share it. Empty: the system."""
+    whole = _meminfo(root, "MemTotal:")
+    narrower = [(most, folder) for most, folder in _limits(root) if whole is None or most < whole]
+    if not narrower:
+        return ""
+    with contextlib.suppress(OSError):
+        found = min(narrower, key=lambda one: one[0])[1].stat()
+        return f"{found.st_dev}:{found.st_ino}"
+    return ""
 
 
 def _known(*found: int | None) -> list[int]:
@@ -49,14 +61,15 @@ def _left(root: Path) -> Iterator[int]:
             yield max(0, most - used + _cached(folder, "total_inactive_file"))
 
 
-def _limits(root: Path) -> Iterator[int]:
+def _limits(root: Path) -> Iterator[tuple[int, Path]]:
     """What each control group allows. One of version 1 tells the limits of those around it, too, which a container may
     not see."""
     second, first = groups(root, "memory")
-    yield from _known(*(number(folder / "memory.max") for folder in second))
+    for folder in second:
+        yield from ((most, folder) for most in _known(number(folder / "memory.max")))
     for folder in first:
         told = number(folder / "memory.limit_in_bytes"), entry(folder / "memory.stat", "hierarchical_memory_limit")
-        yield from (most for most in _known(*told) if most < _UNLIMITED)
+        yield from ((most, folder) for most in _known(*told) if most < _UNLIMITED)
 
 
 def _cached(folder: Path, key: str) -> int:

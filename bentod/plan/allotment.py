@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bentod.plan.grants import Grant, Placement
-from bentod.plan.inventory import Device, Inventory
+from bentod.plan.inventory import Claim, Device, Inventory
 
 
 @dataclass(frozen=True, slots=True)
 class GpuAllotment:
     """One GPU: the `part` of its time and the bytes that workers are given, of all its `memory`; what processes that
-    are not ours have there. `index` is NVML's number of it."""
+    are not ours have there, and what other daemons have given of it. `index` is NVML's number of it."""
 
     uuid: str
     index: str
@@ -38,7 +38,7 @@ def allotment(placement: Placement | None, inventory: Inventory | None) -> Allot
     if placement is None or inventory is None:
         return None
     services = {name: grants for name, grants in placement.grants.items() if any(map(_something, grants))}
-    gpus = tuple(_gpu(device, placement) for device in inventory.devices if device.state == "ok")
+    gpus = tuple(_gpu(device, placement, inventory.claims) for device in inventory.devices if device.state == "ok")
     wanted = any(grant.shares for grants in services.values() for grant in grants)
     return Allotment(services, gpus if wanted else (), placement.notes)
 
@@ -47,10 +47,11 @@ def _something(grant: Grant) -> bool:
     return bool(grant.shares or grant.cpus)
 
 
-def _gpu(device: Device, placement: Placement) -> GpuAllotment:
+def _gpu(device: Device, placement: Placement, claims: Iterable[Claim]) -> GpuAllotment:
     grants = (grant for grants in placement.grants.values() for grant in grants)
     shares = [share for grant in grants for share in grant.shares if share.device == device.uuid]
-    others = sum(process.memory or 0 for process in device.processes if process.pid)
+    promised = (share.memory for claim in claims for share in claim.shares if share.device == device.uuid)
+    others = sum(process.memory or 0 for process in device.processes if process.pid) + sum(promised)
     part = round(sum(share.part for share in shares), 6)
     given = sum(share.memory for share in shares)
     return GpuAllotment(device.uuid, device.index, device.name, device.memory, part, given, others)

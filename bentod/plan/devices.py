@@ -7,11 +7,11 @@ from types import MappingProxyType
 
 from bentod.plan.devices_attempt import Given, Taste, attempt
 from bentod.plan.devices_auto import Now, Purse, grown
-from bentod.plan.devices_cpus import Worker, cpu_sets
+from bentod.plan.devices_cpus import Worker, cpu_sets, cpus_claimed, cpus_left
 from bentod.plan.devices_gpus import shared_out
-from bentod.plan.devices_lacks import came_since, cpu_lack, cpu_notes, memory_lack
+from bentod.plan.devices_lacks import came_since, cpu_lack, cpu_notes, memory_claimed, memory_lack
 from bentod.plan.devices_room import Gpus, Held, Want, gpus_of, share_of, want_of
-from bentod.plan.devices_words import Owners, gpu_lack, owners_of
+from bentod.plan.devices_words import gpu_lack, owners_of
 from bentod.plan.grants import Demand, Grant, Lack, Placement
 from bentod.plan.inventory import Inventory
 
@@ -34,7 +34,7 @@ def place(demands: Sequence[Demand], inventory: Inventory, held: Mapping[str, Se
     now = Now(by_service, given, taste, {service: len(grants) for service, grants in held.items()})
     counts = _counts(placed, inventory, Purse(_cpus(placed, inventory), memory), now)
     wanted = _cpus_wanted(placed, counts)
-    sets, shared = cpu_sets(wanted, inventory.cpu_ids, _cpus_held(held))
+    sets, shared = cpu_sets(wanted, inventory.cpu_ids, _cpus_held(held), cpus_claimed(inventory))
     grants = {
         one.service: tuple(
             _grant(by_service.get(one.service), index, given, gpus, sets.get((one.service, index), ()))
@@ -66,29 +66,28 @@ def _memory(
     demands: Sequence[Demand], inventory: Inventory, held: Mapping[str, Sequence[Grant]]
 ) -> tuple[list[Lack], int | None]:
     """Which services lack memory, and what the others leave. What runs comes first, then whatever needs least."""
-    left, lacks, having = inventory.memory, [], []
-    if left is None:
+    lacks, having = [], memory_claimed(inventory)
+    if inventory.memory is None:
         return [], None
+    left = inventory.memory - sum(memory for _, memory in having)
     needs = [(demand.needs.memory * (demand.workers or 1), demand) for demand in demands if demand.needs.memory]
     for total, demand in sorted(needs, key=lambda one: (one[1].service not in held, one[0])):
         if total <= left:
             left -= total
             having.append((demand.service, total))
         else:
-            lacks.append(memory_lack(demand, inventory.memory or 0, having))
+            lacks.append(memory_lack(demand, inventory.memory, having))
     return lacks, left
 
 
 def _gpu_lacks(wants: Sequence[Want], inventory: Inventory, given: Given, taste: Taste) -> list[Lack]:
     """Others are named only where it would fit without them."""
     owners = owners_of(wants, given) if given.failed else ()
-    nobody: Owners = [{} for _ in owners]
     found = []
     for want in given.failed:
         alone = attempt([want], given.room.gpus, {}, taste)
-        found.append(
-            gpu_lack(want, *((nobody, inventory, alone) if alone.failed else (owners, inventory, given)), taste)
-        )
+        there = (owners_of((), alone), inventory, alone) if alone.failed else (owners, inventory, given)
+        found.append(gpu_lack(want, *there, taste))
     return found
 
 
@@ -102,7 +101,7 @@ def _counts(demands: Sequence[Demand], inventory: Inventory, purse: Purse, now: 
 def _cpus(demands: Sequence[Demand], inventory: Inventory) -> float:
     """What is left of the CPUs for `auto` services with GPUs."""
     fixed = [one for one in demands if one.workers is not None or one.needs.computes]
-    return inventory.cpus - sum((one.needs.cpus or 0) * (one.workers or 1) for one in fixed)
+    return cpus_left(inventory) - sum((one.needs.cpus or 0) * (one.workers or 1) for one in fixed)
 
 
 def _cpus_wanted(demands: Sequence[Demand], counts: Mapping[str, int]) -> dict[Worker, float]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bentod.plan.devices_attempt import Given, Taste, place_for
+from bentod.plan.devices_cpus import cpus_left
 from bentod.plan.devices_room import Want
 from bentod.plan.devices_whole import picked
 from bentod.plan.grants import Demand, Needs
@@ -67,7 +68,7 @@ class _Taking:
         """Without GPUs the host's CPUs are the measure."""
         if self._want is not None:
             return MOST
-        return min(MOST, max(1, int(inventory.cpus / (self.demand.needs.cpus or 1) + 1e-9)))
+        return min(MOST, max(1, int(cpus_left(inventory) / (self.demand.needs.cpus or 1) + 1e-9)))
 
     def more(self, purse: Purse) -> bool:
         """One worker more; those that have GPUs come before any that would have to find some."""

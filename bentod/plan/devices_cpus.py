@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor
+from types import MappingProxyType
+
+from bentod.plan.inventory import Inventory
 
 _SLACK = 1e-9
 _ROUNDS = 4
@@ -14,40 +17,68 @@ Worker = tuple[str, int]
 Sets = Mapping[Worker, tuple[int, ...]]
 
 
-def cpu_sets(wanted: Mapping[Worker, float], cpu_ids: Sequence[int], held: Sets) -> tuple[Sets, bool]:
+def cpus_claimed(inventory: Inventory) -> dict[int, float]:
+    """How much of each CPU workers of other daemons have, of those that are ours to give."""
+    found = dict.fromkeys(inventory.cpu_ids, 0.0)
+    for claim in inventory.claims:
+        for cpu, load in claim.loads.items():
+            if cpu in found:
+                found[cpu] += load
+    return found
+
+
+def cpus_left(inventory: Inventory) -> float:
+    """How many CPUs other daemons leave. A quota is ours alone."""
+    free = [max(0.0, 1.0 - load) for load in cpus_claimed(inventory).values()]
+    return min(inventory.cpus, sum(free)) if free else inventory.cpus
+
+
+def cpu_sets(
+    wanted: Mapping[Worker, float],
+    cpu_ids: Sequence[int],
+    held: Sets,
+    others: Mapping[int, float] = MappingProxyType({}),
+) -> tuple[Sets, bool]:
     """The CPUs of each worker that wants some, and whether some have to share one. None wants more than there are.
-    Workers keep what they have unless others would have to share where nobody needs to, or very unevenly."""
+    Workers keep what they have unless others would have to share where nobody needs to, or very unevenly. `others` is
+    how much of each CPU is not ours to give."""
     ids = tuple(sorted(cpu_ids))
     if not ids or not wanted:
         return {}, False
     ranked = sorted(wanted.items(), key=lambda one: (-one[1], one[0]))
-    found = _Cpus(ids, ranked).filled(held)
+    taken = tuple(others.get(cpu, 0.0) for cpu in ids)
+    found = _Cpus(ids, ranked, taken).filled(held)
     for _ in range(_ROUNDS):  # until nothing better is found from there, so that nothing moves the next time
-        best = min(_ways(ids, ranked, found), key=_Cpus.badness)
+        best = min(_ways(ids, ranked, taken, found), key=_Cpus.badness)
         if best.badness() >= found.badness():
             break
         found = best
     return found.sets, max(found.loads) > 1 + _SLACK
 
 
-def _ways(ids: tuple[int, ...], ranked: Sequence[tuple[Worker, float]], before: _Cpus) -> Iterable[_Cpus]:
-    fair = max(1.0, float(ceil(sum(cpus for _, cpus in ranked) / len(ids) - _SLACK)))
+def _ways(
+    ids: tuple[int, ...], ranked: Sequence[tuple[Worker, float]], taken: tuple[float, ...], before: _Cpus
+) -> Iterable[_Cpus]:
+    total = sum(cpus for _, cpus in ranked) + sum(taken)
+    fair = max(1.0, float(ceil(total / len(ids) - _SLACK)))
     if before.badness() > (0, 0):
-        yield _Cpus(ids, ranked).filled(before.sets, limit=fair)
-        yield _Cpus(ids, ranked).filled({})
-        yield _Cpus(ids, ranked).filled({}, tight=True)
+        yield _Cpus(ids, ranked, taken).filled(before.sets, limit=fair)
+        yield _Cpus(ids, ranked, taken).filled({})
+        yield _Cpus(ids, ranked, taken).filled({}, tight=True)
     yield before
 
 
 class _Cpus:
-    """How much is wanted of each CPU, by its position. `ranked` are all workers, the largest first."""
+    """How much is wanted of each CPU, by its position. `ranked` are all workers, the largest first; `taken` is what
+    others have of each."""
 
-    def __init__(self, ids: tuple[int, ...], ranked: Sequence[tuple[Worker, float]]) -> None:
+    def __init__(self, ids: tuple[int, ...], ranked: Sequence[tuple[Worker, float]], taken: tuple[float, ...]) -> None:
         self._ids = ids
         self._ranked = ranked
+        self._taken = taken
         self._positions = {cpu: at for at, cpu in enumerate(ids)}
         self._places: dict[Worker, list[int]] = {}
-        self.loads = [0.0] * len(ids)
+        self.loads = [*taken]
 
     @property
     def sets(self) -> Sets:
@@ -57,7 +88,7 @@ class _Cpus:
     def badness(self) -> tuple[int, float]:
         """Nothing where nobody shares; or where there are too few, if nobody is much worse off than others."""
         most = max(self.loads)
-        short = sum(cpus for _, cpus in self._ranked) > len(self._ids) + _SLACK
+        short = sum(cpus for _, cpus in self._ranked) + sum(self._taken) > len(self._ids) + _SLACK
         if most <= 1 + _SLACK or (short and most - min(self.loads) <= 1 + _SLACK):
             return 0, 0
         return 1, round(most, 6)
@@ -79,7 +110,7 @@ class _Cpus:
 
     def _weigh(self) -> None:
         """Loads as they follow from the sets, whatever way led there."""
-        self.loads = [0.0] * len(self._ids)
+        self.loads = [*self._taken]
         for worker, cpus in self._ranked:
             self._put(worker, self._places[worker], cpus)
 

@@ -22,12 +22,14 @@ Held = Mapping[str, Mapping[int, tuple[int, ...]]]
 @dataclass(frozen=True, slots=True)
 class Gpus:
     """The GPUs that may be given, in the order of their indexes. By position: which are of one kind, so that it does
-    not matter which of them somebody gets, and what strangers have there."""
+    not matter which of them somebody gets, what strangers have there, and by owner what other daemons have given of
+    it: a part (of `UNIT`) and bytes."""
 
     devices: tuple[Device, ...]
     kinds: tuple[int, ...]
     strangers: tuple[tuple[GpuProcess, ...], ...]
     positions: Mapping[str, int]
+    claimed: tuple[Mapping[str, tuple[int, int]], ...]
 
 
 def gpus_of(inventory: Inventory) -> Gpus:
@@ -36,11 +38,25 @@ def gpus_of(inventory: Inventory) -> Gpus:
     devices = sorted((one for one in inventory.devices if one.state == "ok" and one.uuid not in divided), key=place_of)
     names: dict[tuple[object, ...], int] = {}
     strangers = tuple(strangers_on(device) for device in devices)
+    positions = {device.uuid: at for at, device in enumerate(devices)}
+    claimed = _claimed(inventory, positions)
     kinds = tuple(
-        names.setdefault((device.name, device.memory, bool(device.parent), bool(processes)), len(names))
-        for device, processes in zip(devices, strangers, strict=True)
+        names.setdefault(
+            (one.name, one.memory, bool(one.parent), bool(processes), *sorted(others.values())), len(names)
+        )
+        for one, processes, others in zip(devices, strangers, claimed, strict=True)
     )
-    return Gpus(tuple(devices), kinds, strangers, {device.uuid: at for at, device in enumerate(devices)})
+    return Gpus(tuple(devices), kinds, strangers, positions, claimed)
+
+
+def _claimed(inventory: Inventory, positions: Mapping[str, int]) -> tuple[Mapping[str, tuple[int, int]], ...]:
+    found: list[dict[str, tuple[int, int]]] = [{} for _ in positions]
+    for claim in inventory.claims:
+        for share in claim.shares:
+            if (at := positions.get(share.device)) is not None:
+                part, memory = found[at].get(claim.owner, (0, 0))
+                found[at][claim.owner] = (part + max(1, int(share.part * UNIT)), memory + share.memory)
+    return tuple(found)
 
 
 def strangers_on(device: Device) -> tuple[GpuProcess, ...]:
@@ -120,16 +136,18 @@ def share_of(want: Want, gpus: Gpus, at: int) -> Share:
 
 
 class Room:
-    """What is left of each GPU, while it is given out: parts, bytes beside what strangers have."""
+    """What is left of each GPU, while it is given out: parts, bytes beside what strangers and other daemons have."""
 
     __slots__ = ("gpus", "memory", "parts")
 
     def __init__(self, gpus: Gpus) -> None:
         self.gpus = gpus
-        self.parts = [UNIT] * len(gpus.devices)
+        self.parts = [UNIT - sum(part for part, _ in others.values()) for others in gpus.claimed]
         self.memory = [
-            device.memory - sum(process.memory or 0 for process in strangers)
-            for device, strangers in zip(gpus.devices, gpus.strangers, strict=True)
+            device.memory
+            - sum(process.memory or 0 for process in strangers)
+            - sum(memory for _, memory in others.values())
+            for device, strangers, others in zip(gpus.devices, gpus.strangers, gpus.claimed, strict=True)
         ]
 
     def copy(self) -> Room:

@@ -16,12 +16,12 @@ _GIB, _MIB = 1024**3, 1024**2
 
 
 Owners = Sequence[Mapping[str, int]]
-"""By position, which services have how much of a GPU (of `UNIT`)."""
+"""By position, which services have how much of a GPU (of `UNIT`), those of other daemons too."""
 
 
 def owners_of(wants: Sequence[Want], given: Given) -> Owners:
     """Who has what."""
-    found: list[dict[str, int]] = [{} for _ in given.room.parts]
+    found = [{owner: part for owner, (part, _) in others.items()} for others in given.room.gpus.claimed]
     for want in wants:
         for at in (at for places in given.at[want.service].values() for at in places):
             found[at][want.service] = found[at].get(want.service, 0) + (want.sizes[at] or (0, 0))[0]

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bentod.plan.grants import Share
+
 
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
@@ -63,11 +65,30 @@ class DeviceEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What one worker of another daemon on the host was given: parts of GPUs, `load` of the time of `cpus`, bytes of
+    `memory`. `owner` is whose it is, for people; `daemon` is the process that started the worker."""
+
+    owner: str
+    daemon: int
+    shares: tuple[Share, ...] = ()
+    cpus: tuple[int, ...] = ()
+    load: float = 0.0
+    memory: int = 0
+
+    @property
+    def loads(self) -> dict[int, float]:
+        """How much of each of its CPUs it may use."""
+        return {cpu: max(0.0, min(1.0, self.load - at)) for at, cpu in enumerate(self.cpus)}
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """One host. `cpus` is how many this process may use at once (affinity and quota), `cpu_ids` which ones; `memory`
     are the bytes that all processes together may use here, None where the system does not tell.
 
     `gpus`: `ok`; `none`: there is no driver; `failed`: there is one, and it does not work, `reason` says why.
+    `claims` is what other daemons have given to their workers.
     """
 
     cpus: float
@@ -77,6 +98,7 @@ class Inventory:
     gpus: Literal["ok", "none", "failed"] = "none"
     reason: str = ""
     driver: str = ""
+    claims: tuple[Claim, ...] = ()
 
     def without(self, groups: Collection[int]) -> Inventory:
         """The same without what the processes of these process groups use: these are ours."""
