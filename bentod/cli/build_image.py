@@ -16,8 +16,8 @@ from types import FrameType
 from bentod.cli import build_image_context as gathering
 from bentod.cli.build_image_context import Examined
 from bentod.cli.build_image_options import Options, add, checked, refuse
-from bentod.cli.locking import drifted
 from bentod.cli.project import chosen
+from bentod.daemon.drifted import drifted
 from bentod.image import choose, folder, report
 from bentod.image.context import Context, ContextError
 from bentod.image.order import Order

@@ -50,6 +50,7 @@ def _serve(args: argparse.Namespace, spawned: Spawned, heir: Heir | None) -> int
         notifier=Notifier(os.environ.get("NOTIFY_SOCKET", "")),
         watchdog_s=watchdog_interval_s(os.environ),
         gated=not args.ungated,
+        locked=args.locked,
         spawned=spawned,
         again=again(args, folders, os.environ),
         heir=heir,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bentod.cli.lock_files import write
 from bentod.cli.lock_models import locked_models
-from bentod.cli.locking import base_of, drifted
 from bentod.cli.options import add_files
 from bentod.cli.project import chosen
+from bentod.daemon.drifted import base_of, drifted
 from bentod.errors import SpecError
 from bentod.lock.apis import api_digests
 from bentod.lock.changes import changes

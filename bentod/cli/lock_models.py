@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bentod.cli.locking import lie_here
+from bentod.daemon.drifted import lie_here
 from bentod.errors import BentodError
 from bentod.lock.file import LockedModel, LockFile, relative
 from bentod.lock.pin import declared_alike, pinned

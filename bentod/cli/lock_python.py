@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.pylock import Pylock
 
 from bentod.cli.lock_files import write
-from bentod.cli.locking import asks
+from bentod.daemon.drifted import asks
 from bentod.errors import Problem, SpecError
 from bentod.lock import pylock
 from bentod.lock.changes import package_changes

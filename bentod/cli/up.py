@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="after a crash, too, start what the spec says or nothing at all"
     )
-    parser.add_argument("--locked", action="store_true", help="refuse to start if something differs from the lock file")
+    parser.add_argument("--locked", action="store_true", help="serve only what the lock file says")
     parser.add_argument("--ungated", action="store_true", help=argparse.SUPPRESS)  # for `bentod test`
     parser.add_argument("--detached", action="store_true", help=argparse.SUPPRESS)  # what -d starts
     parser.add_argument("--takeover", type=int, help=argparse.SUPPRESS)  # what `bentod upgrade` starts

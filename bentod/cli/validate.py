@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         problems += error.problems
     lacking = _lacking(args, loaded, problems)
     if loaded is not None and args.locked:
-        from bentod.cli.locking import drifted  # only this option needs it
+        from bentod.daemon.drifted import drifted  # only this option needs it
 
         problems += drifted(loaded, os.environ)
     if loaded is not None and not args.no_import:

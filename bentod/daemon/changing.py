@@ -25,7 +25,8 @@ class Changing:
     """The files of a daemon, those that follow them, and what becomes of orders."""
 
     def __init__(self, start: Start, daemon: Daemon, journal: Journal, log: Callable[..., None]) -> None:
-        self._sources = Sources(start.folders, start.desired.plan.project, start.desired.loaded.files)
+        project, files = start.desired.plan.project, start.desired.loaded.files
+        self._sources = Sources(start.folders, project, files, locked=start.locked)
         self._reload = Reload(daemon, start.environ, journal, self._sources, log)
         self._recorded = start.heir is not None and start.heir.handover.recorded
         unwatched = overrides(start.environ).unwatched

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bentod.daemon.history import Record
 from bentod.daemon.overrides import overridden
 from bentod.daemon.room import Room, elsewhere, placed
-from bentod.daemon.weights import NO_MODELS, Weights, weights
+from bentod.daemon.weights import NO_MODELS, Former, Weights, weights
 from bentod.errors import Problem, SpecError
 from bentod.plan.build import build, demands
 from bentod.plan.grants import Placement
@@ -47,8 +47,13 @@ class Desired:
     @property
     def beside(self) -> tuple[Path, ...]:
         """The files besides the spec's own that say what is wanted."""
-        lock = (_lock_of(self.loaded.files),) if self.weights.declared else ()
+        lock = (self.lock,) if self.weights.declared else ()
         return (*self.loaded.env_files, *lock, *self.weights.watched)
+
+    @property
+    def lock(self) -> Path:
+        """The lock file, which need not be there."""
+        return _lock_of(self.loaded.files)
 
     def with_models(self, weights: Weights, environ: Mapping[str, str]) -> Desired:
         """The same, now that the models are known."""
@@ -85,15 +90,23 @@ def read(
     carried: Sequence[ModelPlan] = (),
     hashes: Hashes | None = None,
     room: Room | None = None,
+    *,
+    locked: bool = False,
 ) -> Desired:
     """What `files` say, if they hold this, or what they hold now. `carried` are the models of what runs: what neither
     the spec nor its lock file pins stays as it is. `hashes` remembers what their files held. `room` is where its
-    services are placed; without it nothing is. Raises SpecError, and PlanError for what does not fit."""
+    services are placed; without it nothing is. `locked`: only what the lock file says. Raises SpecError, and PlanError
+    for what does not fit."""
     held = contents(files) if held is None else held
     loaded = load(files, environ, held)
     models = planned(loaded.spec)
     lock = _lock_of(files) if models else None
-    return _desired(loaded, held, weights(models, lock, carried, environ, hashes), environ, room)
+    found = weights(models, lock, carried, environ, hashes)
+    if locked:
+        from bentod.daemon.drifted import refuse_drift  # only `up --locked` needs it
+
+        refuse_drift(loaded, environ, found.located)
+    return _desired(loaded, held, found, environ, room)
 
 
 def _lock_of(files: Sequence[Path]) -> Path:
@@ -141,10 +154,9 @@ def recorded(record: Record, environ: Mapping[str, str], objects: Path, room: Ro
         loaded = load(list(held), environ, held, Path(folder).resolve())
     carried = [one.declared for one in record.models.values()]
     models = weights(planned(loaded.spec), None, carried, environ)
-    for name, one in record.models.items():
-        if name in models.located and models.located[name].digest != one.digest:
-            message = f"the model {name} is not what it was in generation {record.number}: its files have changed"
-            raise SpecError([Problem("model-changed", message, path=f"models.{name}")])
+    models = replace(models, former=Former(record.number, {name: one.digest for name, one in record.models.items()}))
+    if changed := models.former.changed(models.located):
+        raise SpecError([Problem("model-changed", told, path=f"models.{name}") for name, told in changed.items()])
     return replace(_desired(loaded, held, models, environ, room), pins=pins)
 
 

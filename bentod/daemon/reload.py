@@ -238,8 +238,8 @@ class Reload:
 
     async def _read(self, files: Sequence[Path], room: Room, held: Mapping[Path, bytes] | None = None) -> Desired:
         """What these files say. Raises SpecError, PlanError."""
-        carried = self._daemon.desired.weights.pinned
-        desired = await asyncio.to_thread(read, files, self._environ, held, carried, self._hashes, room)
+        carried, locked = self._daemon.desired.weights.pinned, self._sources.locked
+        desired = await asyncio.to_thread(read, files, self._environ, held, carried, self._hashes, room, locked=locked)
         project = self._daemon.plan.project
         if desired.plan.project != project:
             raise SpecError([Problem("other-project", f"this daemon serves {project}", str(desired.loaded.files[0]))])

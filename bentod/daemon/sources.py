@@ -28,10 +28,11 @@ _DIFFERENT = "!"
 
 class Sources:
     """Of one daemon: the spec's `files`, what is named beside them, what its workers imported, what `reload.include`
-    names."""
+    names. `locked`: they count only as far as they are what the lock file says."""
 
-    def __init__(self, folders: Folders, project: Path, files: Sequence[Path]) -> None:
+    def __init__(self, folders: Folders, project: Path, files: Sequence[Path], *, locked: bool = False) -> None:
         self.files = tuple(files)
+        self.locked = locked
         self.included: Mapping[str, str] = {}
         """What `reload.include` named, and what that held, when what runs now was made."""
         self._project = project
@@ -71,6 +72,7 @@ class Sources:
         self._patterns = self._patterns_of(reload)
         self._reload, self._pinned = reload, bool(desired.pins)
         self.files, self._beside = desired.loaded.files, desired.beside
+        self._beside += (desired.lock,) if self.locked else ()
 
     def imported(self, pools: Iterable[Pool]) -> bool:
         """The running workers have imported what they have by now. Returns whether that is more, or less, than was

@@ -20,6 +20,7 @@ from bentod.supervise.spawn import Spawned
 class Start:
     """What a daemon starts with. `broken`: why `desired` is not what the files say, but the last good generation;
     `instead`: that generation, should what is wanted not start. `gated`: examples decide whether workers serve.
+    `locked`: what is edited later must be what the lock file says, too.
     `spawned` is a gateway that waits for its orders; `shown` shows how far a fetch of models is."""
 
     desired: Desired
@@ -32,6 +33,7 @@ class Start:
     notifier: Notifier = field(default_factory=lambda: Notifier(""))
     watchdog_s: float | None = None
     gated: bool = True
+    locked: bool = False
     spawned: Spawned | None = None
     again: Again = field(default_factory=lambda: Again((), {}))
     heir: Heir | None = None

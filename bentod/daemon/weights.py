@@ -26,15 +26,30 @@ Shown = Callable[["Progress"], None]
 
 
 @dataclass(frozen=True)
+class Former:
+    """The digests that models had in a generation of old, by their names."""
+
+    generation: int = 0
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    def changed(self, located: Mapping[str, Located]) -> dict[str, str]:
+        """What is to be said of each model that is not what it was."""
+        said = f"is not what it was in generation {self.generation}: its files have changed"
+        then = self.digests.items()
+        return {one: f"the model {one} {said}" for one, was in then if one in located and located[one].digest != was}
+
+
+@dataclass(frozen=True)
 class Weights:
     """The models of one spec. `declared` are pinned as far as they can be without asking anybody. `watched`: the files
-    and folders of models that are paths: what they hold may be changed by anybody."""
+    and folders of models that are paths: what they hold may be changed by anybody. `former`: what they have to be."""
 
     declared: tuple[ModelPlan, ...] = ()
     located: Mapping[str, Located] = field(default_factory=dict)
     missing: Mapping[str, Missing] = field(default_factory=dict)
     baked: bool = False
     watched: tuple[Path, ...] = ()
+    former: Former = field(default_factory=Former)
 
     @property
     def wanted(self) -> tuple[ModelPlan, ...]:
@@ -128,6 +143,8 @@ async def fetched(
         located = await fetch(wanted, default_home(environ), environ, report)
     except ModelError as error:
         raise StartError(str(error)) from None
+    if changed := found.former.changed(located):
+        raise StartError("; ".join(changed.values()))
     for one in located.values():
         seconds = round(time.monotonic() - begun, 3)
         log("model.ready", model=one.name, commit=one.commit, bytes=one.size, files=one.files, seconds=seconds)

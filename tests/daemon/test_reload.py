@@ -16,6 +16,8 @@ from bentod.daemon.journal import Journal, UnknownGeneration
 from bentod.daemon.order import Order
 from bentod.daemon.reload import Reload
 from bentod.errors import PlanError, Problem, SpecError
+from bentod.lock.apis import api_digests
+from bentod.lock.file import LockFile, lock_path, written
 from bentod.supervise.state import ServiceState
 from tests.support.children import Events
 from tests.support.loops import run
@@ -28,11 +30,11 @@ CANARY = "canary-4711"
 class Running:
     """A daemon that runs generation 1 of a project, but for its processes."""
 
-    def __init__(self, project, failing=()):
+    def __init__(self, project, failing=(), *, locked=False):
         self.project = project
         self.stage = project.stage(failing=failing)
         self.events = Events()
-        self.sources = project.sources()
+        self.sources = project.sources(locked=locked)
         self.journal = Journal(project.folders, project.environ, self.events)
         self.reload = Reload(self.stage, project.environ, self.journal, self.sources, self.events)
         self.history = History(project.folders.history)
@@ -79,6 +81,37 @@ def test_an_edit_is_applied_once(project):
         assert await one.reload.consider(["part.py"]) is None
         assert (await one.reload.apply(APPLY)).outcome == "unchanged"
         assert one.told("generation.starting")[0]["reason"] == "changed: part.py"
+
+    run(main())
+
+
+def lock(project):
+    """What `bentod lock` does."""
+    found = api_digests(project.read().loaded.spec)
+    lock_path(project.path).write_text(written(LockFile(apis=found)))
+
+
+def test_what_is_edited_under_a_lock_must_be_what_is_locked(project):
+    async def main():
+        lock(project)
+        one = await Running(project, locked=True).begin()
+        project.write("part.py", "WORD = 2\n")
+        assert (await one.reload.consider(["part.py"])).outcome == "applied"
+        project.spec(apis={"say": {"service": "one", "input": {"type": "null"}}})
+        refused = await one.reload.consider([])
+        assert (refused.outcome, refused.generation, one.note) == ("failed", 2, "failed")
+        [problem] = refused.problems
+        assert (problem.file, problem.code) == (str(lock_path(project.path)), "drift")
+        assert problem.line > 0
+        assert "`bentod lock`" in problem.hint
+        with pytest.raises(SpecError):
+            await one.reload.plan(None, None)
+        assert await one.reload.consider([]) is None
+        lock(project)
+        assert (await one.reload.consider([])).outcome == "applied", "the lock file is watched"
+        lock_path(project.path).unlink()
+        assert (await one.reload.consider([])).problems[0].code == "no-lock"
+        assert (await one.reload.apply(Order("rollback", generation=1))).outcome == "applied"
 
     run(main())
 

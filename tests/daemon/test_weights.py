@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bentod.daemon import weights as module
-from bentod.daemon.weights import NO_MODELS, Weights, fetched, weights
+from bentod.daemon.weights import NO_MODELS, Former, Weights, fetched, weights
 from bentod.errors import SpecError, StartError
 from bentod.models.hashes import Hashes
 from bentod.models.home import ModelError
@@ -127,6 +127,13 @@ def test_what_is_open_is_asked_for_and_pinned_by_what_came(fetching):
     assert (done.located, done.missing) == ({"m": FOUND}, {})
     assert [event for event, _ in told] == ["model.fetching", "model.ready"]
     assert done.wanted == (HUB,), "nobody but what runs pins it"
+
+
+def test_what_comes_for_a_generation_of_old_must_be_what_it_was(fetching):
+    gone = Weights((replace(HUB, commit=COMMIT),), {}, {"m": Missing("m", "it is gone", fetchable=True)})
+    assert run(replace(gone, former=Former(3, {"m": FOUND.digest, "other": "x"})))[0].located == {"m": FOUND}
+    with pytest.raises(StartError, match="the model m is not what it was in generation 3"):
+        run(replace(gone, former=Former(3, {"m": "sha256:" + "1" * 64})))
 
 
 def test_what_goes_wrong_starts_nothing(fetching):

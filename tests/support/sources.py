@@ -66,6 +66,6 @@ class Project:
             pool.files = self.imports()
         return stage
 
-    def sources(self) -> Sources:
+    def sources(self, *, locked: bool = False) -> Sources:
         """What decides what runs."""
-        return Sources(self.folders, self.folder, [self.path])
+        return Sources(self.folders, self.folder, [self.path], locked=locked)
