@@ -36,6 +36,7 @@ class ChildProcess:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
         self.signal_group(signal.SIGKILL)  # children that it left behind
+        self.channel.ended()
         self._ended.set_result(self._collect())
 
     def _collect(self) -> int:

@@ -6,6 +6,7 @@ Both ends speak `messages` in `frames`. The end of the stream is itself a messag
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import cast
 
@@ -17,7 +18,8 @@ from bentod.wire.messages import Message, decode, encode
 class Channel(asyncio.Protocol):
     """The asynchronous end."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
         self._splitter = Splitter()
         self._transport: asyncio.Transport | None = None
         self._received: asyncio.Queue[Message | None] = asyncio.Queue()
@@ -26,7 +28,7 @@ class Channel(asyncio.Protocol):
     @classmethod
     async def open(cls, end: socket.socket) -> Channel:
         """A channel over one end of a connected socket pair."""
-        _, channel = await asyncio.get_running_loop().create_connection(cls, sock=end)
+        _, channel = await asyncio.get_running_loop().create_connection(lambda: cls(end), sock=end)
         return channel
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -56,6 +58,12 @@ class Channel(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
         return message
+
+    def ended(self) -> None:
+        """The peer is gone, though somebody may hold its end still, such as a process that it has forked: what it said
+        is received, and nothing more."""
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Close this end."""

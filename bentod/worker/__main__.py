@@ -15,6 +15,7 @@ from typing import NoReturn
 from bentod.wire.blocking import BlockingChannel
 from bentod.wire.orders import DeviceFailed, Drain, Failed, Imported, Probe, Ready, Setup
 from bentod.worker.device_errors import Spotter
+from bentod.worker.forks import sever
 from bentod.worker.imports import Imports, Record
 from bentod.worker.serve import Served, Server, start
 
@@ -36,6 +37,7 @@ def main() -> int:
     if not isinstance(setup, Setup):
         return 1
     begun = time.monotonic()
+    sever(end.fileno(), setup.socket)
     orders = _Orders(channel)
     imports = Imports(setup.project, setup.objects, setup.pins)
     given = os.environ.get("BENTOD_DEVICE", "").startswith("cuda")

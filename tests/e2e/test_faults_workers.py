@@ -292,3 +292,48 @@ def test_a_worker_that_is_not_able_at_first_holds_the_start(hooked):
         assert app.process.poll() is None
         (steer / "unable").unlink()
         eventually(lambda: app.events("generation.ready"))
+
+
+FORKING = """import os
+import time
+
+
+def pid(n):
+    return os.getpid()
+
+
+def leave(n):
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+    while os.getsid(child) != child:
+        time.sleep(0.001)
+    return child
+
+
+def come_back(n):
+    if os.fork() == 0:
+        raise ValueError("this is the child")
+    return os.getpid()
+"""
+
+
+@pytest.mark.beside
+@pytest.mark.parametrize("style", ["def", "async def"])
+def test_a_worker_that_forks_is_itself_and_its_end_is_seen(tmp_path, style):
+    apis = {name: api("s", name, "n") for name in ("pid", "leave", "come_back")}
+    code = FORKING.replace("def ", f"{style} ")
+    folder = project(tmp_path, files={"m.py": code}, services={"s": {"target": "m.py", "restart": QUICK}}, apis=apis)
+    with running(folder) as app:
+        pid = app.post("/pid", {"n": 1})[2]
+        assert [app.post("/come_back", {"n": 1})[2] for _ in range(5)] == [pid] * 5
+        left = app.post("/leave", {"n": 1})[2]
+        try:
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: all_ready(app) != {pid})
+            assert app.post("/pid", {"n": 1})[2] != pid
+            assert alive(left), "it is a process of its own"
+        finally:
+            os.kill(left, signal.SIGKILL)

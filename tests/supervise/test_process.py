@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -46,6 +47,32 @@ def test_messages_go_both_ways_and_the_end_is_seen():
             assert await found.channel.receive() is None
             assert await found.wait() == 0
             assert found.exit_code == 0
+
+    run(main())
+
+
+HELD = """import os, socket, sys, time
+s = socket.socket(fileno=int(sys.argv[1]))
+if os.fork():
+    s.sendall(s.recv(999))
+    os._exit(3)
+os.setsid()
+print(os.getpid())
+time.sleep(60)
+"""
+
+
+def test_a_process_has_ended_although_what_it_forked_holds_its_channel():
+    async def main():
+        async with child(HELD) as (found, lines):
+            await until(lambda: lines)
+            try:
+                found.channel.send(Probe())
+                assert await found.wait() == 3
+                async with asyncio.timeout(20):
+                    assert [await found.channel.receive(), await found.channel.receive()] == [Probe(), None]
+            finally:
+                os.kill(int(lines[0][1]), signal.SIGKILL)
 
     run(main())
 

@@ -102,6 +102,20 @@ def test_closing_an_end_ends_both(loop):
     run(main(), loop)
 
 
+def test_of_a_peer_that_has_ended_what_it_said_is_received_though_its_end_is_held(loop):
+    async def main():
+        left, right = socket.socketpair()
+        with right:
+            channel = await Channel.open(left)
+            right.sendall(frame(encode(Drain(2.0))) + frame(encode(Probe())))
+            channel.ended()
+            assert [await channel.receive() for _ in range(4)] == [Drain(2.0), Probe(), None, None]
+            channel.close()
+            channel.ended()
+
+    run(main(), loop)
+
+
 def test_the_blocking_end_speaks_the_same():
     async def main():
         left, right = socket.socketpair()
