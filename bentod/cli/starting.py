@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentod.cli.project import chosen
-from bentod.daemon.claims import Claims
 from bentod.daemon.desired import Desired, read, recorded
 from bentod.daemon.folders import Folders, folders, state_folder
 from bentod.daemon.history import History, Marker
@@ -40,8 +39,7 @@ class Starting:
 def starting(args: argparse.Namespace, handover: Handover | None = None) -> Starting:
     """Raises SpecError, PlanError, StartError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
     settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
-    out = handover.out if handover is not None else None
-    room = here(environ, out=out, claims=Claims(environ, files[0]))
+    room = here(environ, out=handover.out if handover is not None else None)
     state = state_folder(files[0], settings.state)
     last = None if args.strict or handover is not None else _last(files, state, environ, room)
     broken: ProblemsError | None = None
@@ -54,7 +52,7 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
             raise
         broken, desired = error, last
     if args.locked and broken is None and handover is None:
-        from bentod.daemon.drifted import refuse_drift  # only this option needs it
+        from bentod.cli.locking import refuse_drift  # only this option needs it
 
         refuse_drift(desired.loaded, environ, desired.weights.located)
     where = folders(desired.plan.name, files[0], environ, settings.run, settings.state)

@@ -24,9 +24,9 @@ class Host:
     service has a GPU. `out` are the devices that get no workers any more: UUID → why. `on_event` hears what the driver
     says of errors. For one event loop."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], out: Mapping[str, str] | None = None) -> None:
         self.latest: Inventory | None = None
-        self.out: dict[str, str] = {}
+        self.out = dict(out or {})
         self.on_event: Callable[[DeviceEvent], None] = lambda event: None
         self._environ = environ
         self._probe: Probe | None = None
@@ -39,7 +39,7 @@ class Host:
     def room(self, plan: Plan, *, forgiving: bool = False) -> Room:
         """Where services can be placed. What this plan's workers have stays theirs if it can. `forgiving`: as if
         nothing were out."""
-        return here(self._environ, plan, {} if forgiving else self._why_out(), self._over)
+        return here(self._environ, plan, {} if forgiving else self.out, self._over)
 
     def follow(self, plan: Plan, found: Inventory | None = None) -> None:
         """This is what runs from now on: look at GPUs as long as it has some. `found` is what was there just now."""
@@ -61,10 +61,6 @@ class Host:
         self._end()
         while self._ending:
             await asyncio.wait(self._ending)
-
-    def _why_out(self) -> dict[str, str]:
-        """The devices that are out, with the reasons that are shown."""
-        return {uuid: f"{reason}; `bentod apply` has it used again" for uuid, reason in self.out.items()}
 
     def _looks(self) -> bool:
         return self._task is not None
@@ -97,7 +93,7 @@ class Host:
         async with self._asking:
             if self._looks():
                 self._probe = self._probe or Probe(self._environ, on_event=self._heard)
-                found = less(visible(await self._probe.ask(), self._environ), self._why_out())
+                found = less(visible(await self._probe.ask(), self._environ), self.out)
                 self.latest = found if self._looks() else None
             return self.latest
 

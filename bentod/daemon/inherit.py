@@ -13,7 +13,7 @@ import os
 import socket
 import typing
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -32,7 +32,7 @@ class Handover:
     """Who hands over, and where its successor can make itself at home. `addresses` are the entries of `listen` in the
     order of the sockets; of `owned` a file has to be removed at the end. `stays`: the old process goes on as the one
     that a terminal or a container knows, and the new one ends with it. `recorded`: what runs is `generation` as it was
-    recorded, with its code, whatever the files say by now."""
+    recorded, with its code, whatever the files say by now. `out`: GPUs that get no workers any more (UUID → why)."""
 
     version: str
     pid: int
@@ -44,6 +44,7 @@ class Handover:
     owned: tuple[str, ...] = ()
     stays: bool = False
     recorded: bool = False
+    out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +181,12 @@ def _decoded(data: bytes) -> Word:
     try:
         found = orjson.loads(data)
         said = _WORDS[found["says"]]
-        known = {field.name: field for field in fields(said)}
+        known = {one.name: one for one in fields(said)}
         values = {
             name: tuple(value) if isinstance(value, list) else value for name, value in found.items() if name in known
         }
-        missing = [name for name, field in known.items() if name not in values and field.default is MISSING]
+        needed = [name for name, one in known.items() if one.default is MISSING and one.default_factory is MISSING]
+        missing = [name for name in needed if name not in values]
     except (ValueError, TypeError, KeyError) as error:
         raise WireError(f"no word of a daemon's: {error!r}") from None
     if missing:

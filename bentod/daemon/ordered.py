@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bentod.daemon.changing import Changing
 
 _STOPS = "the daemon stops"
+_REREAD = Order("SIGHUP", allow_breaking=True)
 
 
 class Ordered:
@@ -35,6 +36,7 @@ class Ordered:
         self._changing: Changing | None = None
         self._equipped = asyncio.Event()
         self._under_way = 0
+        self._waiting = False  # whether the files are about to be read because of a signal
         self._ending = False
 
     def equip(self, changing: Changing) -> None:
@@ -64,10 +66,11 @@ class Ordered:
             self._tasks.start(self._apply(Order(reason, anew=True)))
 
     def hang_up(self) -> None:
-        """SIGHUP has come: the files are read again."""
-        if not self._ending:
+        """SIGHUP has come: the files are read again, once for all signals that come before that."""
+        if not self._ending and not self._waiting:
             self._daemon.devices.forgive()
-            self._tasks.start(self._apply(Order("SIGHUP", allow_breaking=True)))
+            self._waiting = True
+            self._tasks.start(self._apply(_REREAD))
 
     async def apply(self, order: Order) -> Outcome:
         """Carry out an order. Raises UnknownGeneration."""
@@ -77,14 +80,23 @@ class Ordered:
             await asyncio.wait({applying})
             if not applying.cancelled():
                 return applying.result()
-        return Outcome("failed", self._daemon.routing.number, error=_STOPS)
+        return Outcome("failed", self._daemon.routing.number, error=self._why_not)
+
+    @property
+    def _why_not(self) -> str:
+        heir = self._succession.heir
+        return f"bentod {heir.version} (pid {heir.pid}) has taken over: try again" if heir is not None else _STOPS
 
     async def _apply(self, order: Order) -> Outcome:
         await self._daemon.settled.wait()
         self._notifier.reloading()
         self._under_way += 1
         try:
-            return await (await self.changes()).apply(order)
+            changes = await self.changes()
+            if order is _REREAD:
+                async with changes.turn:
+                    self._waiting = False
+            return await changes.apply(order)
         finally:
             self._under_way -= 1
             self.say_ready()
@@ -96,7 +108,7 @@ class Ordered:
         if self._upgrading is not None and (not self._upgrading.done() or self._succession.heir is not None):
             return Outcome("refused", number, error="an upgrade is under way already").document()
         if self._ending:
-            return Outcome("failed", number, error=_STOPS).document()
+            return Outcome("failed", number, error=self._why_not).document()
         self._upgrading = upgrading = self._tasks.start(self._upgrade())
         await asyncio.wait({upgrading})
         if upgrading.cancelled():
@@ -111,8 +123,9 @@ class Ordered:
     async def _upgrade(self) -> Ready:
         daemon, changes = self._daemon, await self.changes()
         async with changes.turn:
-            number, recorded = daemon.routing.number, bool(daemon.desired.pins)
-            ready = await self._succession.run(changes.files, number, daemon.front.listeners, recorded=recorded)
+            number, recorded, out = daemon.routing.number, bool(daemon.desired.pins), daemon.host.out
+            listeners = daemon.front.listeners
+            ready = await self._succession.run(changes.files, number, listeners, recorded=recorded, out=out)
         self._notifier.mute()
         if self._succession.stays:
             self._succession.pass_on()

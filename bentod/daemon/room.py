@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bentod.plan.inventory import Inventory
 
 
+_AGAIN = "`bentod apply` has it used again"
+
+
 @dataclass(frozen=True)
 class Room:
     """Where services are placed. `look` is asked only if a spec has something to place, and for GPUs only if it wants
@@ -60,7 +63,7 @@ def less(inventory: Inventory, out: Mapping[str, str], parent: int = 0) -> Inven
     groups = {one.group for device in inventory.devices for one in device.processes}
     found = inventory.without({group for group in groups if parent and processes.parent(group) == parent})
     devices = tuple(
-        replace(device, state="out", reason=out[device.uuid]) if device.uuid in out else device
+        replace(device, state="out", reason=f"{out[device.uuid]}; {_AGAIN}") if device.uuid in out else device
         for device in found.devices
     )
     return replace(found, devices=devices)

@@ -81,7 +81,7 @@ class _Run:
         self._orders: asyncio.Queue[str] = asyncio.Queue()
         self._watchdog: asyncio.Task[None] | None = None
         self._journal = Journal(start.folders, start.environ, log)
-        host = Host(start.environ)
+        host = Host(start.environ, start.heir.handover.out if start.heir is not None else None)
         self._daemon = Daemon(start.desired, start.folders, start.access, log, host, start.spawned, gated=start.gated)
         self._ordered = Ordered(self._daemon, succession, start.notifier, self.stop)
         self._daemon.devices.move = self._ordered.move

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +58,22 @@ class Succession:
         """Who is the daemon now, if not this process."""
 
     async def run(
-        self, files: Sequence[Path], generation: int, listeners: Sequence[Listener], *, recorded: bool = False
+        self,
+        files: Sequence[Path],
+        generation: int,
+        listeners: Sequence[Listener],
+        *,
+        recorded: bool = False,
+        out: Mapping[str, str] | None = None,
     ) -> Ready:
         """Start a successor, and hand over once it serves. `recorded`: with the generation that runs, by its record,
-        not with what the files say. Raises StartError; then everything is as it was."""
+        not with what the files say. `out`: without these GPUs. Raises StartError; then everything is as it was."""
         beside = self._folders.free()
         if beside is None:
             raise StartError("the daemons of earlier upgrades still finish their calls; try again later")
         begun = time.monotonic()
         try:
-            handover = self._handover(generation, listeners, beside, recorded=recorded)
+            handover = replace(self._handover(generation, listeners, beside), recorded=recorded, out=dict(out or {}))
             ready = await self._started(files, handover, listeners)
         except BaseException as error:
             await self._abandon(beside)
@@ -122,7 +128,7 @@ class Succession:
                 process_group=None if detached else 0,  # a terminal's Ctrl-C is for this process, which passes it on
             )
 
-    def _handover(self, generation: int, listeners: Sequence[Listener], beside: Folders, *, recorded: bool) -> Handover:
+    def _handover(self, generation: int, listeners: Sequence[Listener], beside: Folders) -> Handover:
         return Handover(
             version=bentod.__version__,
             pid=os.getpid(),
@@ -133,7 +139,6 @@ class Succession:
             addresses=tuple(one.address for one in listeners),
             owned=tuple(one.address for one in listeners if one.owned),
             stays=self._again.stays,
-            recorded=recorded,
         )
 
     async def _hand_over(self, ready: Ready, listeners: Sequence[Listener], seconds: float) -> None:

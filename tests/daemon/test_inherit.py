@@ -15,7 +15,9 @@ from bentod.daemon.inherit import Conversation, Failed, Handover, Ready, Yours, 
 from bentod.errors import StartError, WireError
 from bentod.wire.frames import frame
 
-HANDOVER = Handover("0.1.0", 7, 3, "/run/a", "/tmp/a", "x", ("127.0.0.1:0", "fd://3"), ("unix:/s",), stays=True)
+HANDOVER = Handover(
+    "0.1.0", 7, 3, "/run/a", "/tmp/a", "x", ("127.0.0.1:0", "fd://3"), ("unix:/s",), True, out={"GPU-0": "Xid 79"}
+)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def test_what_our_workers_use_can_be_given_again_and_what_others_use_cannot():
     assert found.devices[0].processes == (theirs,)
     assert [(device.state, device.reason) for device in found.devices] == [
         ("ok", ""),
-        ("out", "it failed three times"),
+        ("out", "it failed three times; `bentod apply` has it used again"),
     ]
 
 
