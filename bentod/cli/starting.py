@@ -52,7 +52,7 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
             raise
         broken, desired = error, last
     if args.locked and broken is None and handover is None:
-        from bentod.cli.locking import refuse_drift  # only this option needs it
+        from bentod.daemon.drifted import refuse_drift  # only this option needs it
 
         refuse_drift(desired.loaded, environ, desired.weights.located)
     where = folders(desired.plan.name, files[0], environ, settings.run, settings.state)
