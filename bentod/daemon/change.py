@@ -54,6 +54,7 @@ class Change:
         Whoever cancels it is about to stop everything: nothing more is started, and what serves is left to that.
         """
         try:
+            await self._hold(self._plan)
             await self._prepare()
             if moved is not None and (file := await moved(self._fresh)):
                 raise StartError(f"{file} was edited while what it had said was starting", again=True)
@@ -64,12 +65,21 @@ class Change:
             raise
         except StartError:
             await self._undo()
+            await self._hold()
             raise
         except Exception as error:  # a bug of ours must not leave half a change
             await self._undo()
+            await self._hold()
             raise StartError(f"{type(error).__name__}: {error}", traceback.format_exc()) from error
         await self._commit()
+        await self._hold()
         return self._pools
+
+    async def _hold(self, coming: Plan | None = None) -> None:
+        """Have the host's other daemons hear what runs, and what comes. Raises StartError, if what comes is to have
+        what another one was quicker to get."""
+        if taken := await self._stage.host.hold(self._stage.routing.plan, coming):
+            raise StartError(taken, again=True)
 
     async def _prepare(self) -> None:
         """Everything up to the point from which there is no way back."""

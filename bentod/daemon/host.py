@@ -13,6 +13,7 @@ from bentod.daemon.trouble import Again
 from bentod.plan.model import Plan
 
 if TYPE_CHECKING:
+    from bentod.daemon.claims import Claims
     from bentod.inventory.probe import Probe
     from bentod.plan.inventory import DeviceEvent, Inventory
 
@@ -22,13 +23,16 @@ _EVERY_S = 2.0
 class Host:
     """`latest` is what was found last, of the GPUs that may be given, with everybody's processes; None as long as no
     service has a GPU. `out` are the devices that get no workers any more: UUID → why. `on_event` hears what the driver
-    says of errors. For one event loop."""
+    says of errors. `claims` are those of the host's daemons. For one event loop."""
 
-    def __init__(self, environ: Mapping[str, str], out: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], out: Mapping[str, str] | None = None, claims: Claims | None = None
+    ) -> None:
         self.latest: Inventory | None = None
         self.out = dict(out or {})
         self.on_event: Callable[[DeviceEvent], None] = lambda event: None
         self._environ = environ
+        self._claims = claims
         self._probe: Probe | None = None
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -36,10 +40,15 @@ class Host:
         self._over = os.eventfd(0)
         weakref.finalize(self, os.close, self._over)
 
-    def room(self, plan: Plan, *, forgiving: bool = False) -> Room:
+    def room(self, plan: Plan | None, *, forgiving: bool = False) -> Room:
         """Where services can be placed. What this plan's workers have stays theirs if it can. `forgiving`: as if
         nothing were out."""
-        return here(self._environ, plan, {} if forgiving else self.out, self._over)
+        return here(self._environ, plan, {} if forgiving else self.out, self._over, self._claims)
+
+    async def hold(self, running: Plan | None, coming: Plan | None = None) -> str:
+        """Other daemons hear what workers have of what runs, and of what is about to. Returns what keeps it from that,
+        if another daemon was quicker."""
+        return await asyncio.to_thread(self._claims.hold, running, coming) if self._claims is not None else ""
 
     def follow(self, plan: Plan, found: Inventory | None = None) -> None:
         """This is what runs from now on: look at GPUs as long as it has some. `found` is what was there just now."""
@@ -61,6 +70,8 @@ class Host:
         self._end()
         while self._ending:
             await asyncio.wait(self._ending)
+        if self._claims is not None:
+            self._claims.release()
 
     def _looks(self) -> bool:
         return self._task is not None

@@ -17,7 +17,8 @@ from bentod.spec.node import dotted
 from bentod.supervise import processes
 
 if TYPE_CHECKING:
-    from bentod.plan.inventory import Inventory
+    from bentod.daemon.claims import Claims
+    from bentod.plan.inventory import Claim, Inventory
 
 
 _AGAIN = "`bentod apply` has it used again"
@@ -37,9 +38,11 @@ def here(
     running: Plan | None = None,
     out: Mapping[str, str] | None = None,
     until: int | None = None,
+    claims: Claims | None = None,
 ) -> Room:
     """This host: the GPUs that `environ` lets be given, without those that are `out` (UUID → why). What the workers of
-    this daemon use is there to be given, what those of another one use is not: both run while one follows the other.
+    this daemon use is there to be given, what those of another one use is not, nor what it says by its `claims`: both
+    run while one follows the other.
     It is looked at once, whatever is placed in it: a driver that hangs is waited for each time, but only until
     the descriptor `until` can be read."""
 
@@ -48,25 +51,35 @@ def here(
         if not gpus:
             from bentod.inventory.here import here  # only specs that ask for something of the host need it
 
-            return here()
+            return replace(here(), claims=others())
         from bentod.inventory.take import take
         from bentod.plan.visible import visible
 
-        return less(visible(take(environ, until=until), environ), out or {}, os.getpid())
+        found = replace(visible(take(environ, until=until), environ), claims=others())
+        return less(found, out or {}, os.getpid())
+
+    def others() -> tuple[Claim, ...]:
+        return claims.others() if claims is not None else ()
 
     return Room(look, running)
 
 
 def less(inventory: Inventory, out: Mapping[str, str], parent: int = 0) -> Inventory:
-    """The inventory as services can be placed in it: what is out is out, and what the children of `parent` use is
-    there to be given."""
+    """The inventory as services can be placed in it: what is out is out, what the children of `parent` use is there to
+    be given, and what those of other daemons use on GPUs that they have claimed is in their claims."""
     groups = {one.group for device in inventory.devices for one in device.processes}
-    found = inventory.without({group for group in groups if parent and processes.parent(group) == parent})
-    devices = tuple(
+    parents = {group: processes.parent(group) for group in groups} if parent or inventory.claims else {}
+    found = inventory.without({group for group in groups if parent and parents[group] == parent})
+    claimed = {(share.device, claim.daemon) for claim in inventory.claims for share in claim.shares}
+    devices = [
+        replace(one, processes=tuple(it for it in one.processes if (one.uuid, parents.get(it.group)) not in claimed))
+        for one in found.devices
+    ]
+    devices = [
         replace(device, state="out", reason=f"{out[device.uuid]}; {_AGAIN}") if device.uuid in out else device
-        for device in found.devices
-    )
-    return replace(found, devices=devices)
+        for device in devices
+    ]
+    return replace(found, devices=tuple(devices))
 
 
 def placed(loaded: Loaded, room: Room | None) -> tuple[Placement | None, Inventory | None]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bentod.daemon.claims import Claims
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.folders import RunFolder
 from bentod.daemon.front import LINGER_S
@@ -24,7 +25,7 @@ from bentod.daemon.start import Start
 from bentod.daemon.succession import Succession
 from bentod.daemon.trouble import survived
 from bentod.daemon.weights import fetched
-from bentod.errors import StartError
+from bentod.errors import PlanError, StartError
 
 if TYPE_CHECKING:
     from bentod.daemon.control import Control
@@ -81,7 +82,8 @@ class _Run:
         self._orders: asyncio.Queue[str] = asyncio.Queue()
         self._watchdog: asyncio.Task[None] | None = None
         self._journal = Journal(start.folders, start.environ, log)
-        host = Host(start.environ, start.heir.handover.out if start.heir is not None else None)
+        claims = Claims(start.environ, start.desired.loaded.files[0], log)
+        host = Host(start.environ, start.heir.handover.out if start.heir is not None else None, claims)
         self._daemon = Daemon(start.desired, start.folders, start.access, log, host, start.spawned, gated=start.gated)
         self._ordered = Ordered(self._daemon, succession, start.notifier, self.stop)
         self._daemon.devices.move = self._ordered.move
@@ -116,7 +118,7 @@ class _Run:
         if not starting.done():
             starting.cancel()
             await asyncio.wait({starting})
-            with survived(), contextlib.suppress(asyncio.CancelledError, StartError):
+            with survived(), contextlib.suppress(asyncio.CancelledError, PlanError, StartError):
                 starting.result()
         await self._ordered.end()
 
@@ -131,21 +133,22 @@ class _Run:
         return control
 
     async def _begin(self) -> None:
-        """Start what is wanted. Raises StartError."""
+        """Start what is wanted. Raises StartError, PlanError."""
         begun = time.monotonic()
         broken = self._start.broken
         reason = first_reason(broken, heir=self._start.heir is not None)
         number = await self._journal.begin(self._daemon.desired, reason)
         try:
             await self._fetch()
+            await self._claim()
             await self._serve_from(number, reason)
             if broken is not None:
                 (await self._ordered.changes()).resumed(broken)
             self._ready = True
             seconds, pools = time.monotonic() - begun, self._daemon.routing.pools
             await self._journal.live(number, seconds, pools, self._daemon.desired.weights)
-        except StartError as error:
-            told = {"error": str(error), "traceback": error.traceback}
+        except (PlanError, StartError) as error:
+            told = {"error": str(error), "traceback": getattr(error, "traceback", "")}
             self._log("generation.failed", level="error", generation=number, **told)
             await self._journal.failed(number, time.monotonic() - begun, str(error))
             raise
@@ -163,6 +166,15 @@ class _Run:
             self._daemon.launched.set()
             found = await fetched(desired.weights, self._start.environ, self._log, self._start.shown)
             self._daemon.desired = desired.with_models(found, self._start.environ)
+
+    async def _claim(self) -> None:
+        """Have other daemons hear what our workers get. What one of them was quicker to get is not given again. Raises
+        PlanError, if there is no room without it."""
+        daemon, environ = self._daemon, self._start.environ
+        while taken := await daemon.host.hold(None, daemon.desired.plan):
+            self._log("host.taken", level="warning", reason=taken)
+            pins = daemon.desired.pins
+            daemon.desired = await asyncio.to_thread(daemon.desired.anew, environ, daemon.host.room(None), pins)
 
     async def _serve_from(self, number: int, reason: str) -> None:
         """Start a generation, in the place of another daemon if there is one. Raises StartError."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from bentod.daemon.front import Front
+from bentod.daemon.host import Host
 from bentod.daemon.routing import Routing
 from bentod.errors import StartError
 from bentod.plan.model import Plan, ServicePlan
@@ -18,6 +19,7 @@ class Stage(Protocol):
 
     routing: Routing
     front: Front
+    host: Host
 
     def pool(self, plan: Plan, service: ServicePlan, number: int, pins: dict[str, str]) -> Pool:
         """A pool that has not been started. Raises StartError if nothing is started any more."""

@@ -17,6 +17,8 @@ EVENTS: dict[str, str] = {
     "change.refused": "generation, reason, problems",
     "history.failed": "reason",
     "host.crowded": "reason",
+    "host.taken": "reason",
+    "claims.unusable": "reason",
     "model.fetching": "model, source, revision",
     "model.progress": "model, state, bytes, of",
     "model.note": "model, reason",

@@ -103,6 +103,8 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
         f"model {k['model']} is here: {k['files']} file(s), {k['bytes']:,} bytes {k['commit'][:12]}".rstrip()
     ),
     "host.crowded": lambda k: str(k["reason"]),
+    "host.taken": lambda k: f"{k['reason']}: workers are placed once more",
+    "claims.unusable": lambda k: f"{k['reason']}; other daemons may give away what these workers have",
     "history.failed": lambda k: f"it cannot be recorded what runs: {k['reason']}",
     "call.killed": lambda k: (
         f"{k['service']}: worker {k['pid']} died while it ran {k['api']} {k['request_id']}, which was the call's "

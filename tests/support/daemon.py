@@ -163,6 +163,7 @@ def running(
     (short / "overlay.yaml").write_text(json.dumps(over))
     files = ["--file", str(Path(folder) / spec), "--file", str(short / "overlay.yaml")]
     folders = {"BENTOD_RUN": run or str(short / "run"), "BENTOD_STATE": state or str(short / "state")}
+    folders["BENTOD_CLAIMS"] = (env or {}).get("BENTOD_CLAIMS", str(short / "claims"))
     with (short / "stderr.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bentod", "up", *files, *args],
