@@ -48,7 +48,7 @@ def _service(args: argparse.Namespace, spec: Spec, files: Sequence[Path], settin
         socket=bool(args.socket),
         waits_for_reload=args.type == "notify-reload",
         gpus=any(demand.needs.computes for demand in wanted),
-        limits=any(demand.needs.memory is not None for demand in wanted),
+        limits=any(demand.needs.memory is not None or demand.needs.cpus for demand in wanted),
     )
 
 

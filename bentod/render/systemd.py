@@ -46,7 +46,7 @@ class Service:
     gpus: bool = False
     """Whether workers have GPUs."""
     limits: bool = False
-    """Whether workers have limits of memory: then the daemon divides its control group."""
+    """Whether workers are promised memory or CPUs: then the daemon divides its control group."""
 
 
 def units(service: Service) -> dict[str, str]:

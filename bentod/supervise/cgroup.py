@@ -1,5 +1,5 @@
-"""Memory limits that the kernel keeps: a control group (version 2) for each worker, where this daemon may make some.
-Source: the kernel's manual of control groups, version 2."""
+"""What the kernel keeps for workers: a control group (version 2) for each, where this daemon may make some, with its
+limit of memory, and its share of CPUs that others want, too. Source: the kernel's manual of control groups (2)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from bentod.supervise.processes import parent
 LEAF = "bentod-daemon"
 _WORKER = "bentod-worker-"
 _TRIES = 20
+_WEIGHT, _MOST_WEIGHT = 100, 10_000
+"""A group's share of CPUs that are wanted by others: what the kernel gives by default, for each CPU, and its most."""
 
 
 class Kernel(Protocol):
@@ -56,9 +58,17 @@ class Group:
     def limit(self, memory: int | None) -> None:
         """From now on so many bytes, and nothing swapped; None: as many as there are. Raises OSError."""
         self._kernel.write(self._folder / "memory.max", "max" if memory is None else str(memory))
-        for name, text in (("memory.oom.group", "1"), ("memory.swap.max", "0")):
+        known = memory is not None
+        for name, text in (("memory.oom.group", "1" if known else "0"), ("memory.swap.max", "0" if known else "max")):
             if (self._folder / name).exists():
                 self._kernel.write(self._folder / name, text)
+
+    def share(self, cpus: float | None) -> None:
+        """From now on as much of CPUs that others want, too, as so many are of theirs; none of them is a limit while
+        nobody else wants it. Nothing happens where the kernel does not divide CPUs."""
+        if (self._folder / "cpu.weight").exists():
+            with contextlib.suppress(OSError):
+                self._kernel.write(self._folder / "cpu.weight", str(_weight(cpus or 1.0)))
 
     def join(self, pid: int) -> None:
         """The process is in it from now on, and whatever it starts. Raises OSError."""
@@ -91,14 +101,21 @@ class Groups:
         self._kernel = kernel
         self._proc = proc
 
-    def group(self, pid: int, memory: int) -> Group:
+    @property
+    def shares(self) -> bool:
+        """Whether CPUs that several want are divided by what each was promised."""
+        return "cpu" in _words(self._folder / "cgroup.subtree_control")
+
+    def group(self, pid: int, memory: int | None, cpus: float | None = None) -> Group:
         """A group of its own for a process, with its limit. Raises OSError."""
         self._sweep()
         folder = self._folder / f"{_WORKER}{pid}"
         made = Group(folder, self._kernel)
         try:
             self._kernel.make(folder)
-            made.limit(memory)
+            if memory is not None:
+                made.limit(memory)
+            made.share(cpus)
             made.join(pid)
         except OSError:
             with contextlib.suppress(OSError):
@@ -123,6 +140,7 @@ def delegated(root: Path = Path("/"), pid: int | None = None, kernel: Kernel | N
     if own is None:
         return None
     if own.name == LEAF and _divided(own.parent):  # a daemon before this one has done it
+        _share(own.parent, kernel)
         return Groups(own.parent, kernel, proc)
     if not _may(own) or "memory" not in _words(own / "cgroup.controllers") or _foreign(own, pid, proc):
         return None
@@ -152,6 +170,7 @@ def _divide(own: Path, kernel: Kernel) -> bool:
             _move(own, leaf, kernel)
             with contextlib.suppress(OSError):  # somebody was born meanwhile
                 kernel.write(own / "cgroup.subtree_control", "+memory")
+                _share(own, kernel)
                 return True
     except OSError:
         pass
@@ -159,6 +178,19 @@ def _divide(own: Path, kernel: Kernel) -> bool:
         _move(leaf, own, kernel)
         kernel.remove(leaf)
     return False
+
+
+def _share(own: Path, kernel: Kernel) -> None:
+    """Have the kernel divide CPUs among groups, if it does that here. Who is in the leaf, gateways above all, is many:
+    it has as much as all CPUs are."""
+    if "cpu" in _words(own / "cgroup.controllers"):
+        with contextlib.suppress(OSError):
+            kernel.write(own / "cgroup.subtree_control", "+cpu")
+            Group(own / LEAF, kernel).share(float(len(os.sched_getaffinity(0))))
+
+
+def _weight(cpus: float) -> int:
+    return min(_MOST_WEIGHT, max(1, round(cpus * _WEIGHT)))
 
 
 def _move(source: Path, target: Path, kernel: Kernel) -> None:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
+from bentod.plan.grants import Needs
 from bentod.plan.model import ServicePlan, WorkerPlan
 from bentod.supervise.cgroup import Group, Groups, delegated
 from bentod.supervise.guard import Guard, Log, Seen
@@ -39,9 +40,8 @@ class Limits:
         """Hold a process that has just been started to what its plan grants it. None: the spec does not say."""
         if service.needs is None:
             return None
-        memory = service.needs.memory
-        group = None if memory is None else self._group(pid, memory)
-        made = Guard(worker.index, pid, worker.grant.cpus, memory, group, log)
+        group = self._group(pid, service.needs)
+        made = Guard(worker.index, pid, worker.grant.cpus, service.needs.memory, group, log)
         made.begin()
         self._guards.add(made)
         self._start()
@@ -49,7 +49,10 @@ class Limits:
 
     def adopt(self, guard: Guard, service: ServicePlan, worker: WorkerPlan) -> None:
         """From now on what this plan grants it."""
-        if guard.adopt(worker.grant.cpus, None if service.needs is None else service.needs.memory):
+        needs = service.needs or Needs()
+        if guard.group is not None:
+            guard.group.share(needs.cpus)
+        if guard.adopt(worker.grant.cpus, needs.memory):
             self._soon.set()
         self._start()
 
@@ -75,11 +78,15 @@ class Limits:
                 return
             await asyncio.sleep(_TRY_S)  # who was killed in it has to go first
 
-    def _group(self, pid: int, memory: int) -> Group | None:
+    def _group(self, pid: int, needs: Needs) -> Group | None:
+        if needs.memory is None and not needs.cpus:
+            return None
         if not self._asked:
             self._asked, self._groups = True, self._ask()
+        if self._groups is None or (needs.memory is None and not self._groups.shares):
+            return None
         with contextlib.suppress(OSError):
-            return None if self._groups is None else self._groups.group(pid, memory)
+            return self._groups.group(pid, needs.memory, needs.cpus)
         return None
 
     def _start(self) -> None:

@@ -87,9 +87,9 @@ def test_what_systemd_thinks_of_the_hardening(tmp_path):
 def test_a_daemon_whose_workers_have_limits_of_memory_may_divide_its_control_group():
     """`ProtectControlGroups` would make it read-only."""
     limited = the_service(replace(PLAIN, limits=True))
-    assert values(limited, "Delegate") == ["memory"]
+    assert values(limited, "Delegate") == ["cpu memory"]
     assert values(limited, "ProtectControlGroups") == []
-    assert values(the_service(replace(USERS, limits=True)), "Delegate") == ["memory"]
+    assert values(the_service(replace(USERS, limits=True)), "Delegate") == ["cpu memory"]
     assert values(the_service(PLAIN), "Delegate") == []
     assert values(the_service(PLAIN), "ProtectControlGroups") == ["yes"]
 

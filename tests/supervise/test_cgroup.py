@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bentod.plan.grants import Needs
+from bentod.plan.model import WorkerPlan
 from bentod.supervise.cgroup import LEAF, delegated
+from bentod.supervise.limits import Limits
+from tests.support.children import plan
 
 ROOT = Path(__file__).parents[2]
 FILES = ("cgroup.procs", "cgroup.subtree_control", "cgroup.controllers", "cgroup.kill")
@@ -25,7 +29,7 @@ class FakeKernel:
 
     def __init__(self, root: Path, processes: dict[int, int], own: str = "unit", controllers: str = "cpu memory pids"):
         self.root, self.mount = root, root / "sys/fs/cgroup"
-        self.refuses = ""
+        self.refuses = self.no_controller = ""
         self.born: list[int] = []
         proc = root / "proc"
         (proc / "self").mkdir(parents=True)
@@ -45,7 +49,8 @@ class FakeKernel:
         (self.root / f"proc/{pid}/stat").write_text(f"{pid} (py) thon) S {parent} {pid} 0")
 
     def _files(self, folder: Path, controllers: str) -> None:
-        for name in (*FILES, *(MEMORY if "memory" in controllers else ())):
+        cpu = ("cpu.weight", "cpu.max") if "cpu" in controllers.split() else ()
+        for name in (*FILES, *(MEMORY if "memory" in controllers else ()), *cpu):
             (folder / name).write_text("")
         (folder / "cgroup.controllers").write_text(controllers)
 
@@ -58,6 +63,16 @@ class FakeKernel:
     def make(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self._files(folder, (folder.parent / "cgroup.subtree_control").read_text())
+
+    def _divide(self, folder: Path, controller: str) -> str:
+        """The controllers that the groups within are divided by, with one more."""
+        if controller not in (folder / "cgroup.controllers").read_text().split():
+            raise OSError(errno.ENOENT, "no such controller")
+        if controller == self.no_controller:
+            raise OSError(errno.EINVAL, "there are realtime processes")
+        for one in (one for one in folder.iterdir() if one.is_dir()):
+            (one / "cpu.weight").write_text("") if controller == "cpu" else None
+        return " ".join(sorted({*(folder / "cgroup.subtree_control").read_text().split(), controller}))
 
     def remove(self, folder: Path) -> None:
         if self.inside(folder):
@@ -77,7 +92,7 @@ class FakeKernel:
                 self._set(folder, [*self.inside(folder), self.born.pop()])
             if self.inside(folder):
                 raise OSError(errno.EBUSY, "busy")
-            text = text.removeprefix("+")
+            text = self._divide(folder, text.removeprefix("+"))
         if path.name == "cgroup.kill":
             return self._set(folder, [])
         path.write_text(text)
@@ -108,15 +123,57 @@ def test_a_worker_has_a_group_with_its_limit_and_everybody_else_is_in_a_leaf(tmp
     groups = kernel.groups()
     assert kernel.inside(kernel.own) == []
     assert sorted(kernel.inside(kernel.own / LEAF)) == sorted(FAMILY)
-    assert text(kernel.own / "cgroup.subtree_control") == "memory"
+    assert text(kernel.own / "cgroup.subtree_control") == "cpu memory"
     group = groups.group(CHILD, 2 << 30)
     folder = kernel.own / f"bentod-worker-{CHILD}"
     assert kernel.inside(folder) == [CHILD]
     assert [text(folder / name) for name in MEMORY[:3]] == [str(2 << 30), "1", "0"]
     group.limit(None)
-    assert text(folder / "memory.max") == "max"
+    assert [text(folder / name) for name in MEMORY[:3]] == ["max", "0", "max"]
     assert group.remove()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("cpus", "weight"), [(None, "100"), (0.5, "50"), (1, "100"), (2, "200"), (0.001, "1"), (512, "10000")]
+)
+def test_cpus_that_others_want_are_divided_by_what_was_promised_and_never_limited(cpus, weight, tmp_path):
+    """A quota would stop a worker for what is left of each tenth of a second while its CPU does nothing."""
+    kernel = FakeKernel(tmp_path, FAMILY)
+    groups = kernel.groups()
+    assert groups.shares
+    group, folder = groups.group(CHILD, None, cpus), kernel.own / f"bentod-worker-{CHILD}"
+    assert [text(folder / name) for name in ("cpu.weight", "cpu.max", *MEMORY[:3])] == [weight, "", "", "", ""]
+    group.share(3)
+    assert text(folder / "cpu.weight") == "300"
+    assert text(kernel.own / LEAF / "cpu.weight") == str(100 * len(os.sched_getaffinity(0)))
+
+
+def test_where_the_kernel_does_not_divide_cpus_memory_is_limited_all_the_same(tmp_path):
+    kernel = FakeKernel(tmp_path, FAMILY)
+    kernel.no_controller = "cpu"
+    groups = kernel.groups()
+    assert not groups.shares
+    groups.group(CHILD, 5, 0.5).share(1)
+    folder = kernel.own / f"bentod-worker-{CHILD}"
+    assert text(folder / "memory.max") == "5"
+    assert not (folder / "cpu.weight").exists()
+
+
+@pytest.mark.parametrize(
+    ("needs", "divides", "grouped"),
+    [
+        (Needs(cpus=0.5), True, True),
+        (Needs(cpus=0.5), False, False),
+        (Needs(cpus=0.5, memory=5), False, True),
+        (Needs(gpus=1), True, False),
+    ],
+)
+def test_a_worker_has_a_group_only_for_what_it_keeps(needs, divides, grouped, tmp_path):
+    kernel = FakeKernel(tmp_path, FAMILY)
+    kernel.no_controller = "" if divides else "cpu"
+    guard = Limits(kernel.groups).guard(CHILD, plan(1, needs=needs), WorkerPlan(0, {}, {}), lambda *_, **__: None)
+    assert (guard.group is not None) == grouped
 
 
 @pytest.mark.parametrize(
