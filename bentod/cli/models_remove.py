@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 from bentod.cli.models_pull import of_spec
 from bentod.cli.models_words import HUB, Wrong, home, hub_tag, means, store
+from bentod.cli.progress import size
 from bentod.errors import BentodError
-from bentod.models import tags
+from bentod.models import leftovers, tags
 from bentod.models.home import ModelError
 from bentod.models.records import Records
 from bentod.models.store import Store
@@ -59,13 +61,24 @@ def _named(here: Store, args: argparse.Namespace) -> Mapping[Tag, str]:
     return found
 
 
+def _parts(source: str) -> int:
+    """Remove what fetches of a repository have left that did not end. Returns how many bytes that were."""
+    from huggingface_hub import constants  # it takes its time to import
+
+    return leftovers.forget(Path(constants.HF_HUB_CACHE), source)
+
+
 def _forget(words: list[str]) -> None:
-    """Forget fetches. Their files are huggingface_hub's, and may be shared. Raises Wrong."""
+    """Forget fetches. Their files are huggingface_hub's, and may be shared; but for what never came wholly. Raises
+    Wrong."""
     records = Records(home())
     known = records.all()
     for word in words:
         meant = [one for one in known if means(word, one)]
-        if not meant:
+        given_back = 0 if "@" in word else _parts(word.removeprefix(HUB))
+        if given_back:
+            print(f"{word}: {size(given_back)} of a fetch that did not end removed")
+        elif not meant:
             raise Wrong(f"{word} was not fetched; `bentod models list` shows what was")
         for record in meant:
             records.remove(record)

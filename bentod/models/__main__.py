@@ -51,17 +51,21 @@ def main() -> int:
 def _carry_out(orders: SimpleQueue[bytes], speaker: _Speaker) -> None:
     from huggingface_hub import constants  # half a second, in which the order may come, or the parent go
 
+    from bentod.models import leftovers
     from bentod.models.huggingface import Hub
     from bentod.models.pulling import Pull
     from bentod.models.records import Records
     from bentod.models.tally import Tally
 
     order = decode_order(orders.get())
+    cache = Path(constants.HF_HUB_CACHE)
+    if order.what == "fetch":
+        leftovers.collect(cache, time.time(), {model.source for model in order.models})
     records = Records(Home(Path(order.home), order.endpoint))
     for model in order.models:
         tally = Tally(model.name, speaker.progress, time.monotonic)
         hub = Hub(model.endpoint, order.limits)
-        pull = Pull(model, hub, records, Path(constants.HF_HUB_CACHE), order.limits, tally)
+        pull = Pull(model, hub, records, cache, order.limits, tally)
         if order.what == "list":
             speaker.say(Said(listing=pull.offered()))
         else:

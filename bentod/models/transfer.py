@@ -17,8 +17,10 @@ from bentod.models.orders import Limits
 from bentod.models.patience import Passing, Stopped, patiently
 from bentod.models.progress import Offered
 
+PARTIAL = ".bentod.incomplete"
+"""How the name of a file ends that has not come wholly."""
 _CHUNK = 1 << 20
-_PARTIAL = 206
+_PART = 206
 _BEYOND = 416
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -192,13 +194,13 @@ class Transfer:
 
 
 def _partial(blob: Path) -> Path:
-    return blob.with_name(f"{blob.name}.bentod.incomplete")
+    return blob.with_name(f"{blob.name}{PARTIAL}")
 
 
 def _continues(answer: Answer, start: int) -> bool:
     """Whether the answer begins where the file ends so far."""
     given = answer.headers.get("content-range", "")
-    return answer.status_code == _PARTIAL and given.startswith(f"bytes {start}-")
+    return answer.status_code == _PART and given.startswith(f"bytes {start}-")
 
 
 def _write(stream: int, data: bytes) -> None:

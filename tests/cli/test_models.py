@@ -237,6 +237,17 @@ def test_models_of_a_hub_are_shown_pulled_verified_and_forgotten(run, here, monk
         assert "no models" in run("list").err
 
 
+def test_parts_of_a_fetch_that_did_not_end_are_removed(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    part = tmp_path / "cache/models--org--model/blobs/ab.bentod.incomplete"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 1000)
+    assert "was not fetched" in run("rm", "hf://org/model@abc", code=2).err
+    assert run("rm", "hf://org/model").out == "hf://org/model: 1000 B of a fetch that did not end removed\n"
+    assert not part.exists()
+    assert "was not fetched" in run("rm", "hf://org/model", code=2).err
+
+
 def test_every_action_is_told_and_one_is_needed(run, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["models"])
