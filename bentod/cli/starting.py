@@ -72,7 +72,7 @@ def _handed_over(
     record = History(state / "history").get(handover.generation)
     services = record.services.values() if record is not None else ()
     objects = Objects(state / "objects")
-    missing = [name for service in services for name in objects.missing(service.files)]
+    missing = [name for service in services for name in objects.missing(service.files, files[0].parent)]
     if record is None or missing:
         what = f"the code of generation {handover.generation}" if missing else f"generation {handover.generation}"
         raise StartError(f"{what}, which runs instead of what the files say, is not recorded; `bentod apply` leaves it")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,9 +18,10 @@ from bentod.daemon.atomic import create_whole, write_whole
 from bentod.daemon.git import Git
 from bentod.errors import BentodError
 from bentod.plan.models import ModelPlan
-from bentod.supervise.processes import stat
+from bentod.supervise.processes import stat as process
 
 _FILE = re.compile(r"([1-9][0-9]{0,8})\.json")
+_MOST = 256 * 1024 * 1024
 _TEMPORARY = re.compile(r"\..*\.tmp")
 
 Outcome = Literal["starting", "live", "failed", "refused"]
@@ -68,6 +71,11 @@ class Record:
     seconds: float | None = None
     difference: Mapping[str, Any] | None = None
     error: str = ""
+
+    @property
+    def project(self) -> Path:
+        """The folder from which files are named."""
+        return Path(next(iter(self.files), "")).parent
 
 
 _RECORD = TypeAdapter(Record)
@@ -139,7 +147,7 @@ class History:
         path = self._path(number)
         with contextlib.suppress(FileNotFoundError):
             try:
-                record = _RECORD.validate_json(path.read_bytes())
+                record = _RECORD.validate_json(_held(path))
                 if record.number == number:
                     return record
             except FileNotFoundError:
@@ -202,6 +210,14 @@ def ended(record: Record, outcome: Outcome, seconds: float, error: str = "") -> 
     return replace(record, outcome=outcome, seconds=round(seconds, 3), error=error)
 
 
+def _held(path: Path) -> bytes:
+    """What a file holds: nothing, if it is none, or larger than any record. Raises OSError."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe of this name would hold us forever
+    with os.fdopen(number, "rb") as stream:
+        found = os.fstat(number)
+        return stream.read() if stat.S_ISREG(found.st_mode) and found.st_size <= _MOST else b""
+
+
 def _encoded(record: Record) -> bytes:
     try:
         return orjson.dumps(asdict(record), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -220,7 +236,7 @@ def _failing(what: str) -> Iterator[None]:
 
 def _started(pid: int) -> str:
     """When a process started, in a form that no other process of this host ever has; "" if it does not run."""
-    fields = stat(pid)
+    fields = process(pid)
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

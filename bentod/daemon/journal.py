@@ -95,10 +95,18 @@ class Journal:
         record = await self.record(number)
         if record.outcome != "live":
             raise UnknownGeneration(f"generation {number} has never served: {record.error or record.outcome}")
-        missing = [name for service in record.services.values() for name in self._objects.missing(service.files)]
+        missing = await asyncio.to_thread(self._missing, record)
         if missing:
-            raise UnknownGeneration(f"the code of generation {number} is no longer kept: {', '.join(missing[:3])}")
+            names = ", ".join(missing[:3])
+            raise UnknownGeneration(
+                f"not all code of generation {number} is kept, and these files hold something else now: {names}; "
+                "put them back first, or choose another one of `bentod history`"
+            )
         return await asyncio.to_thread(recorded, record, self._environ, self._folder, room)
+
+    def _missing(self, record: Record) -> list[str]:
+        services = record.services.values()
+        return [name for service in services for name in self._objects.missing(service.files, record.project)]
 
     def left(self) -> Record | None:
         """The last generation that was live, if a daemon has ended without having stopped."""

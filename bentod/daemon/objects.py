@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -34,18 +35,22 @@ class Objects:
                     removed += 1
         return removed
 
-    def missing(self, pins: Mapping[str, str]) -> tuple[str, ...]:
-        """The names of those files whose pinned content is not there."""
-        return tuple(sorted(name for name, digest in pins.items() if not self._there(digest)))
-
-    def _there(self, digest: str) -> bool:
-        try:
-            return stat.S_ISREG((self._folder / digest).lstat().st_mode)
-        except OSError:
-            return False
+    def missing(self, pins: Mapping[str, str], project: Path) -> tuple[str, ...]:
+        """The names of those files whose pinned content is neither here nor in the project still. What is no Python
+        source is never kept."""
+        places = {name: (self._folder / digest, project / name) for name, digest in pins.items()}
+        return tuple(sorted(name for name in pins if not any(_holds(one, pins[name]) for one in places[name])))
 
     def _files(self) -> Iterator[Path]:
         try:
             yield from list(self._folder.iterdir())
         except OSError:
             return
+
+
+def _holds(path: Path, digest: str) -> bool:
+    with contextlib.suppress(OSError):
+        if path.is_file():  # no pipe that would hold us
+            with path.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest() == digest
+    return False

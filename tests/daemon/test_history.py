@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bentod.daemon import atomic
+from bentod.daemon import atomic, history
 from bentod.daemon.desired import contents
 from bentod.daemon.git import Git
 from bentod.daemon.history import History, HistoryFailed, Marker, Record, ServiceRecord, ended
@@ -92,6 +92,16 @@ def test_what_is_damaged_is_left_out_and_named(kept, text):
     assert kept.last_live() == record(1, "live")
     assert kept.get(2) is None
     assert kept.get(99) is None
+
+
+def test_what_would_never_end_is_no_record(kept, monkeypatch):
+    monkeypatch.setattr(history, "_MOST", 10_000)
+    kept.begin(record(1, "live"))
+    os.mkfifo(folder(kept) / "2.json")
+    (folder(kept) / "3.json").symlink_to("/dev/zero")
+    (folder(kept) / "4.json").write_bytes(b" " * 10_001)
+    assert kept.records() == [record(1, "live")]
+    assert [path.name for path in kept.damaged] == ["4.json", "3.json", "2.json"]
 
 
 def test_a_record_under_another_number_is_damaged(kept):

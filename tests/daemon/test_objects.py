@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 
@@ -38,12 +39,22 @@ def test_what_was_touched_just_now_is_kept(folder):
 
 
 def test_what_is_missing_is_named(folder):
-    pins = {"a.py": A, "gone.py": "c" * 64, "folder.py": "folder"}
-    assert Objects(folder).missing(pins) == ("folder.py", "gone.py")
-    assert Objects(folder).missing({}) == ()
+    digest = hashlib.sha256(b"x").hexdigest()
+    (folder / digest).write_text("x")
+    pins = {"a.py": digest, "damaged.py": A, "gone.py": "c" * 64, "folder.py": "folder"}
+    assert Objects(folder).missing(pins, folder) == ("damaged.py", "folder.py", "gone.py")
+    assert Objects(folder).missing({}, folder) == ()
+
+
+def test_what_is_not_kept_but_in_the_project_still_is_not_missing(folder, tmp_path):
+    (tmp_path / "fast.so").write_bytes(b"code")
+    pins = {"fast.so": hashlib.sha256(b"code").hexdigest(), "slow.so": "c" * 64}
+    assert Objects(folder).missing(pins, tmp_path) == ("slow.so",)
+    (tmp_path / "fast.so").write_bytes(b"other code")
+    assert Objects(folder).missing(pins, tmp_path) == ("fast.so", "slow.so")
 
 
 def test_a_store_that_is_not_there_is_empty(tmp_path):
     found = Objects(tmp_path / "nowhere")
     assert found.collect([]) == 0
-    assert found.missing({"a.py": A}) == ("a.py",)
+    assert found.missing({"a.py": A}, tmp_path) == ("a.py",)
