@@ -23,16 +23,32 @@ _NAMES = frozenset(
 _XLA = frozenset({"XlaRuntimeError", "JaxRuntimeError"})
 _XLA_TEXT = "RESOURCE_EXHAUSTED"
 
-_LIBRARIES = frozenset({"onnxruntime", "cupy", "cupy_backends", "numba", "pycuda", "torch", "tensorrt"})
+_LIBRARIES = frozenset(
+    [
+        "onnxruntime",
+        "cupy",
+        "cupy_backends",
+        "numba",
+        "pycuda",
+        "torch",
+        "tensorrt",
+        "tensorflow",
+        "xgboost",
+        "lightgbm",
+    ]
+)
 """The texts of exceptions of these packages count, and those of RuntimeErrors of anybody."""
 
 _TEXTS = re.compile(
     r"\b(?:CUDA|HIP|XPU)(?: error:)? out of memory"
     r"|\b(?:CUDA|HIP) failure \d+: out of memory"
+    r"|\b(?:CUDA|cuda|HIP) failed with error (?:\d+ )?out of memory|\[CUDA\]:? out of memory"
+    r"|\bCUDA runtime error(?: in \w+)?: out of memory|\bcu\w+ failed: out of memory|\bCuda Runtime \(out of memory\)"
     r"|MPS backend out of memory"
     r"|\b(?:CU|HIP|ROC)[A-Z]+_STATUS_ALLOC_FAILED\b"
     r"|\bcudaErrorMemoryAllocation\b|\bhipErrorOutOfMemory\b|\bCUDA_ERROR_OUT_OF_MEMORY\b"
-    r"|Failed to allocate memory for requested buffer"
+    r"|Failed to allocate memory for requested buffer|Available memory of \d+ is smaller than requested bytes"
+    r"|Dst tensor is not initialized|\bstd::bad_alloc\b"
     r"|DefaultCPUAllocator: (?:can't allocate memory|not enough memory)"
 )
 

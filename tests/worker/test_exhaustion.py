@@ -52,6 +52,17 @@ class Rude(RuntimeError):
         of("cupy_backends.cuda.api.runtime", "CUDARuntimeError", "cudaErrorMemoryAllocation: out of memory"),
         of("numba.cuda.cudadrv.driver", "CudaAPIError", "[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"),
         of("pycuda._driver", "MemoryError", "cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY"),
+        of("pycuda._driver", "MemoryError", "cuMemAlloc failed: out of memory"),
+        of(ORT, "RuntimeException", "Available memory of 0 is smaller than requested bytes of 8"),
+        of(ORT, "RuntimeException", "RUNTIME_EXCEPTION : Exception during run: std::bad_alloc"),
+        of("tensorflow.python.framework.errors_impl", "InternalError", "Dst tensor is not initialized."),
+        of("xgboost.core", "XGBoostError", "Memory allocation error: std::bad_alloc: cudaErrorMemoryAllocation"),
+        of("lightgbm.basic", "LightGBMError", "[CUDA] out of memory /LightGBM/src/cuda/vector.cpp 38"),
+        RuntimeError("CUDA failed with error out of memory"),  # CTranslate2
+        RuntimeError("cuda failed with error 2 out of memory. use CUDA_LAUNCH_BLOCKING=1"),  # spconv
+        RuntimeError("[TensorRT-LLM][ERROR] CUDA runtime error in cudaMalloc: out of memory (/src/cuda.h:1)"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        RuntimeError("std::bad_alloc"),
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 14.76 GiB total capacity)"),
         RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
@@ -77,6 +88,9 @@ def test_memory_ran_out(error):
     [
         ValueError("CUDA out of memory"),
         RuntimeError("out of memory"),
+        RuntimeError("CUDA runtime error in cudaFree: invalid argument; the host is not out of memory"),
+        of("tensorflow.python.framework.errors_impl", "InternalError", "Blas GEMM launch failed"),
+        of("triton.runtime.errors", "OutOfResources", "out of resource: shared memory, Required: 65536"),
         RuntimeError("CUDA error: device-side assert triggered"),
         RuntimeError("CUDA error: an illegal memory access was encountered"),
         RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED"),
