@@ -199,6 +199,8 @@ def _type(value: Any) -> str:
 
 def urlencoded(body: bytes | bytearray) -> Iterator[tuple[str, Field]]:
     """The fields of an `application/x-www-form-urlencoded` body. Raises MalformedBody, BodyTooLarge."""
+    if _is_json_object(body):  # `curl -d '{…}'` calls it a form
+        raise MalformedBody("the body is JSON, and called a form: send it with Content-Type: application/json")
     if body.count(b"&") >= MOST_FIELDS:
         raise BodyTooLarge(f"the form has more than {MOST_FIELDS} fields")
     if body.count(b"%") > _MOST_ESCAPES:
@@ -208,3 +210,12 @@ def urlencoded(body: bytes | bytearray) -> Iterator[tuple[str, Field]]:
     except UnicodeDecodeError:
         raise MalformedBody("the form is not UTF-8") from None
     return ((name, Text(text)) for name, text in pairs)
+
+
+def _is_json_object(body: bytes | bytearray) -> bool:
+    if not body.lstrip().startswith(b"{"):
+        return False
+    try:
+        return isinstance(json.decode(body), dict)
+    except MalformedBody:
+        return False

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bentod.codec.bodies import Form
+from bentod.codec.negotiate import essence
 from bentod.dispatch.call import Answer
 from bentod.errors import InvalidOutput, MethodNotAllowed, NotAcceptable, UnsupportedMediaType
 from bentod.gateway.exchange import too_large
 from bentod.gateway.record import Header, Record
 from bentod.gateway.routes import Operation
+from bentod.iotypes.media_types import MULTIPART, URLENCODED
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,4096}")
@@ -46,19 +48,27 @@ def forms(operation: Operation, headers: Mapping[bytes, bytes]) -> Wanted:
     content_type = headers.get(b"content-type")
     form = operation.bodies.form(content_type)
     if form is None:
-        raise _unsupported(operation, f"the body is {(content_type or b'').decode('latin-1')!r}")
+        raise _unsupported(operation, *_refused(content_type or b""))
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise _unsupported(operation, "the body is compressed")
     media_type = operation.accept(headers.get(b"accept"))
     if media_type is None:
-        raise NotAcceptable(f"the answer is {' or '.join(operation.offers)}")
+        raise NotAcceptable(f"the answer is {' or '.join(operation.offers)}, and `Accept` takes none of these")
     return Wanted(form, media_type)
 
 
-def _unsupported(operation: Operation, fault: str) -> UnsupportedMediaType:
+def _refused(content_type: bytes) -> tuple[str, str]:
+    """What the body is, and that no form is taken: `*/*` does not mean forms, and nobody can guess that."""
+    media_type = essence(content_type)[0]
+    if media_type in (MULTIPART, URLENCODED):
+        return f"the body is a form ({media_type})", "no form, but "
+    return f"the body is {content_type.decode('latin-1')!r}", ""
+
+
+def _unsupported(operation: Operation, fault: str, but: str = "") -> UnsupportedMediaType:
     taken = ", ".join(operation.bodies.takes)
     return UnsupportedMediaType(
-        f"{fault}, and the API takes {taken}", headers={"accept-post": taken, "accept-encoding": "identity"}
+        f"{fault}, and the API takes {but}{taken}", headers={"accept-post": taken, "accept-encoding": "identity"}
     )
 
 

@@ -128,6 +128,17 @@ def test_urlencoded_limits():
             urlencoded(body)
 
 
+@pytest.mark.parametrize("body", [b'{"text": "hello"}', b" {}\n", b'{"a": "' + b"&" * 64 + b'"}'])
+def test_json_that_is_called_a_form_is_told(body):
+    with pytest.raises(MalformedBody, match=r"the body is JSON.* Content-Type: application/json"):
+        urlencoded(body)
+
+
+@pytest.mark.parametrize("body", [b"{a=1", b"{}=1", b"{"])
+def test_a_name_may_begin_with_a_brace(body):
+    assert len(list(urlencoded(body))) == 1
+
+
 @pytest.mark.parametrize(
     "schema", [True, False, {"type": "string"}, {"type": "array", "properties": {}}, {"additionalProperties": True}]
 )

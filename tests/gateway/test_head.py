@@ -55,6 +55,16 @@ def test_a_body_of_another_type_is_refused_with_what_would_do(schema, content_ty
     assert asked == []
 
 
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=b", "application/x-www-form-urlencoded"])
+def test_a_form_is_refused_in_words_although_any_type_is_taken(content_type):
+    anything = {"type": "string", "format": "file"}
+    response, _ = sends(anything, True, body=b"1", headers={"Content-Type": content_type})
+    assert response.status == 415
+    assert response.json["detail"].startswith(
+        f"the body is a form ({content_type.partition(';')[0]}), and the API takes no"
+    )
+
+
 @pytest.mark.parametrize(
     ("schema", "accept", "offered"),
     [
@@ -70,6 +80,7 @@ def test_an_answer_that_nobody_can_make_is_refused_with_what_there_is(schema, ac
     response, asked = sends(True, schema, 1, headers={"Accept": accept})
     assert (response.status, response.code) == (406, "not-acceptable")
     assert all(one in response.json["detail"] for one in offered)
+    assert "`Accept`" in response.json["detail"]
     assert asked == []
 
 
