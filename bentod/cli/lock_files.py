@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bentod.daemon.atomic import write_whole
 from bentod.errors import BentodError
+from bentod.whole import write_whole
 
 _PUBLIC = 0o644
 

@@ -72,7 +72,7 @@ def told(document: dict[str, Any], words: str, colour: bool) -> str:
 
 def save(document: dict[str, Any], file: Path) -> None:
     """Keep a plan for `apply`; what it says of a spec is for nobody else. Raises NotSaved."""
-    from bentod.daemon.atomic import write_whole
+    from bentod.whole import write_whole
 
     try:
         write_whole(file.absolute(), json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")

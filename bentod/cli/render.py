@@ -11,9 +11,9 @@ from pathlib import Path
 from bentod.cli.options import add_files
 from bentod.cli.project import chosen
 from bentod.cli.render_options import FORMS, add, add_output, misplaced
-from bentod.daemon.atomic import write_whole
 from bentod.render.recipes import Unwritable
 from bentod.spec.load import load
+from bentod.whole import write_whole
 
 _FILES = {
     "dockerfile": "render_dockerfile:dockerfile_files",

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from bentod.daemon.atomic import create_whole, write_whole
 from bentod.daemon.git import Git
 from bentod.errors import BentodError
 from bentod.plan.models import ModelPlan
 from bentod.supervise.processes import stat as process
+from bentod.whole import create_whole, write_whole
 
 _FILE = re.compile(r"([1-9][0-9]{0,8})\.json")
 _MOST = 256 * 1024 * 1024

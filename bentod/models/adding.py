@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bentod import whole
 from bentod.models import copying, digest, entry, manifest, staging, tags
 from bentod.models.digest import Counted, FileSet, Found, failing
 from bentod.models.entry import Entry
@@ -71,17 +72,17 @@ def commit(store: Store, made: Path, model: Model) -> Added:
     """Let the model whose files lie in the staged folder `made` appear. Raises ModelError, OSError."""
     tag = model.tag if model.tag.version else Tag(model.tag.name, version_of(model.files))
     described = manifest.made(tag, model.files, model.single, model.about)
-    copying.write_whole(made / manifest.NAME, manifest.encoded(described), copying.MODE)
-    copying.sync(made)
+    whole.write_whole(made / manifest.NAME, manifest.encoded(described), copying.MODE)
+    whole.sync(made)
     latest = made.with_name(tags.LATEST)
-    copying.write_whole(latest, f"{tag.version}\n".encode())
+    whole.write_whole(latest, f"{tag.version}\n".encode(), whole.PUBLIC)
     folder = store.root / tag.name / tag.version
     with staging.locked(store.root):
         if folder.exists():
             return same(store, replace(model, tag=tag))
         _place(made, latest, folder)
-        copying.sync(folder.parent)
-        copying.sync(store.root)
+        whole.sync(folder.parent)
+        whole.sync(store.root)
     return Added(store.read(tag), new=True)
 
 

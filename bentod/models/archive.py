@@ -14,6 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO, cast
 
+from bentod import whole
 from bentod.models import copying, digest, entry, manifest
 from bentod.models.digest import CHUNK, Counted, Found, failing
 from bentod.models.entry import Entry
@@ -58,9 +59,9 @@ def _to_folder(known: Entry, target: Path, counted: Counted | None) -> None:
         copied = copying.copied(_found(known), temporary / entry.FILES, counted=counted)
         if copied != known.manifest.file_set:
             raise _changed(known)
-        copying.write_whole(temporary / manifest.NAME, manifest.encoded(known.manifest), copying.MODE)
+        whole.write_whole(temporary / manifest.NAME, manifest.encoded(known.manifest), copying.MODE)
         temporary.rename(target)
-        copying.sync(target.parent)
+        whole.sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -69,7 +70,7 @@ def _to_archive(known: Entry, target: Path, form: str, counted: Counted | None) 
     if target.exists() and not target.is_file():
         raise ModelError(f"{target} is no regular file; name another one")
     with (
-        copying.replacing(target) as stream,
+        whole.replacing(target, whole.PUBLIC) as stream,
         _compressed(stream, form) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from bentod.models import digest
 from bentod.models.digest import Counted, File, FileSet, Found
 from bentod.models.home import ModelError
+from bentod.whole import created, sync
 
 MODE = 0o444
 """Of the files in the store, less the umask: a model that was added is not written again."""
@@ -50,7 +48,7 @@ def check_room(folder: Path, size: int) -> None:
 def written(path: str, where: Path, pieces: Iterable[bytes]) -> File:
     """Write the new file `where` from the pieces; it is known as `path`. Raises OSError."""
     sha256, size = hashlib.sha256(), 0
-    with _created(where, MODE) as stream:
+    with created(where, MODE) as stream:
         for piece in pieces:
             sha256.update(piece)
             size += len(piece)
@@ -58,41 +56,6 @@ def written(path: str, where: Path, pieces: Iterable[bytes]) -> File:
         stream.flush()
         os.fsync(stream.fileno())
     return File(path, size, sha256.hexdigest())
-
-
-def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """Put `data` at `path`, in place of what is there; it appears whole or not at all. Raises OSError."""
-    with replacing(path, mode) as stream:
-        stream.write(data)
-
-
-@contextlib.contextmanager
-def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """A new file, which takes the place of `path` once the block has ended well, and else goes. Raises OSError."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
-    try:
-        with _created(temporary, mode) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _created(path: Path, mode: int) -> BinaryIO:
-    """A new file of that mode, less the umask."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode), "wb")
-
-
-def sync(path: Path) -> None:
-    """What is written to the file or folder is on the disk, not only in memory. Raises OSError."""
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def sync_tree(root: Path) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bentod.models import digest
-from bentod.models.copying import write_whole
 from bentod.models.digest import File, FileSet, Found
+from bentod.whole import write_whole
 
 _Look = tuple[int, ...]
 _Known = dict[str, tuple[_Look, File]]

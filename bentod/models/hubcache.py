@@ -12,8 +12,8 @@ import secrets
 import shutil
 from pathlib import Path
 
-from bentod.models.copying import write_whole
 from bentod.models.progress import Offered
+from bentod.whole import PUBLIC, write_whole
 
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -60,7 +60,7 @@ class RepositoryCache:
         place = self.folder / "refs" / revision
         with contextlib.suppress(OSError):  # it is for others only
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(place, commit.encode())
+            write_whole(place, commit.encode(), PUBLIC)
 
     def free(self) -> int:
         """How many bytes can still be written there."""

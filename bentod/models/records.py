@@ -13,11 +13,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from bentod.models import digest
-from bentod.models.copying import write_whole
 from bentod.models.digest import File, FileSet
 from bentod.models.home import USUAL, Home
 from bentod.models.revisions import pinned, revision_of
 from bentod.plan.models import Located, ModelPlan
+from bentod.whole import write_whole
 
 _LARGEST = 64 << 20
 _Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}\z")]

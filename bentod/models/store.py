@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentod import whole
 from bentod.errors import Unknown
-from bentod.models import copying, digest, entry, staging, tags
+from bentod.models import digest, entry, staging, tags
 from bentod.models.digest import Counted, failing
 from bentod.models.entry import Entry
 from bentod.models.home import ModelError
@@ -147,12 +148,12 @@ class Store:
     def _repoint(self, name: str) -> None:
         newest = self._newest(name, self.versions(name))
         if newest:
-            copying.write_whole(self.root / name / tags.LATEST, f"{newest}\n".encode())
+            whole.write_whole(self.root / name / tags.LATEST, f"{newest}\n".encode(), whole.PUBLIC)
         else:
             (self.root / name / tags.LATEST).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # something else lies there
                 (self.root / name).rmdir()
-        copying.sync(self.root)
+        whole.sync(self.root)
 
     def _newest(self, name: str, versions: list[str]) -> str:
         """Of those whose manifest can be read; else the last one."""

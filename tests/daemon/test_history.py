@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bentod.daemon import atomic, history
+from bentod import whole
+from bentod.daemon import history
 from bentod.daemon.desired import contents
 from bentod.daemon.git import Git
 from bentod.daemon.history import History, HistoryFailed, Marker, Record, ServiceRecord, ended
@@ -182,10 +183,10 @@ def test_records_are_whole_whenever_the_daemon_is_killed(kept):
     assert all(not path.name.startswith(".") for path in folder(kept).iterdir())
 
 
-@pytest.mark.parametrize("point", ["fsync", "fdopen", "mkstemp"])
+@pytest.mark.parametrize("point", ["fsync", "fdopen", "open"])
 def test_a_full_disk_is_one_error_and_leaves_what_was_there(kept, monkeypatch, point):
     kept.begin(record())
-    monkeypatch.setattr(atomic.tempfile if point == "mkstemp" else atomic.os, point, full)
+    monkeypatch.setattr(whole.os, point, full)
     with pytest.raises(HistoryFailed, match="the end of generation 1 cannot be recorded: No space left on device"):
         kept.finish(record(outcome="live"))
     with pytest.raises(HistoryFailed, match="generation 2 cannot be recorded: No space left on device"):
