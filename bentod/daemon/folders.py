@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +38,13 @@ class Folders:
     """Of calls that have files: as large as they are, so not beside the sockets, where there may be memory only."""
     part: str = _PARTS[0]
     """What the folder of the workers' sockets is called."""
+    spec: Path | None = None
+    """The file that was named, links and all."""
+
+    @property
+    def note(self) -> Path:
+        """Says which file was named: where a link of its path leads may change, and its daemon must still be found."""
+        return self.run / "spec"
 
     @property
     def control(self) -> Path:
@@ -93,7 +100,7 @@ def folders(name: str, spec: Path, environ: Mapping[str, str], run: Path | None,
         raise UnusableFolder(
             f"the run folder {found.run} is too long for Unix sockets: set BENTOD_RUN to a shorter one"
         )
-    return found
+    return replace(found, spec=spec)
 
 
 def located(spec: Path, environ: Mapping[str, str], run: Path | None, state: Path | None) -> Folders:
@@ -101,6 +108,9 @@ def located(spec: Path, environ: Mapping[str, str], run: Path | None, state: Pat
     another name, and its daemon must still be found."""
     parents = [_parent(environ, run)] if run is not None else _parents(spec, environ)
     running = [path.parent for parent in parents for path in parent.absolute().glob(f"*-{_short(spec)}/control.sock")]
+    if not running:
+        everywhere = parents if run is not None else [*parents, *_SERVICES.glob("bentod-*")]
+        running = [path for parent in everywhere for path in _noted(parent, spec) if (path / "control.sock").exists()]
     found = running[0] if running else parents[0] / f"no-daemon-{_short(spec)}"
     return _folders(found.absolute(), state_folder(spec, state), environ)
 
@@ -162,7 +172,7 @@ class RunFolder:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _check_private(folder)
             self.lock = _locked(run / "lock")
-            _refuse_namesake(run)
+            _refuse_namesake(self._where)
         except BlockingIOError:
             raise AlreadyRunning(
                 "a daemon already runs this spec: `bentod apply` has it do what the spec says by now; "
@@ -173,6 +183,8 @@ class RunFolder:
         self.ours = True
         self._clean()
         self._make()
+        with contextlib.suppress(OSError):  # such as a disk that is full
+            self._where.note.write_bytes(os.fsencode(self._where.spec or ""))
 
     def join(self, lock: int) -> None:
         """Make a part of the folder ours that another daemon has left free; its `lock` is ours, too. Raises
@@ -208,8 +220,8 @@ class RunFolder:
             ) from None
 
     def _clean(self) -> None:
-        self._where.control.unlink(missing_ok=True)
-        self._where.next_control.unlink(missing_ok=True)
+        for file in (self._where.control, self._where.next_control, self._where.note):
+            file.unlink(missing_ok=True)
         for part in _PARTS:
             remove_part(self._where.with_part(part))
 
@@ -246,11 +258,23 @@ def _locked(path: Path) -> int:
         os.close(number)
 
 
-def _refuse_namesake(run: Path) -> None:
-    """One daemon per spec, whatever name the spec had when the other one started. Raises BlockingIOError."""
-    for other in run.parent.glob(f"*-{run.name.rpartition('-')[2]}/lock"):
-        if other.parent != run:
-            os.close(_locked(other))
+def _refuse_namesake(where: Folders) -> None:
+    """One daemon per spec, whatever name the spec had when the other one started, and wherever links led to it. Raises
+    BlockingIOError."""
+    parent = where.run.parent
+    others = {path.parent for path in parent.glob(f"*-{where.run.name.rpartition('-')[2]}/lock")}
+    if where.spec is not None:
+        others.update(_noted(parent, where.spec))
+    for other in others - {where.run}:
+        os.close(_locked(other / "lock"))
+
+
+def _noted(parent: Path, spec: Path) -> Iterator[Path]:
+    """The run folders in `parent` of daemons for which the file was named that is `spec` by now."""
+    for note in parent.absolute().glob("*/spec"):
+        with contextlib.suppress(OSError, RuntimeError):  # not ours, or links that go round in circles
+            if Path(os.fsdecode(note.read_bytes())).resolve() == spec.resolve():
+                yield note.parent
 
 
 def _same(path: Path, number: int) -> bool:

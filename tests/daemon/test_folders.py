@@ -76,6 +76,29 @@ def test_one_spec_has_one_daemon(tmp_path):
     again.release()
 
 
+def test_a_daemon_is_found_and_not_started_twice_when_a_link_to_its_spec_leads_elsewhere(tmp_path):
+    for release in ("1", "2"):
+        (tmp_path / release).mkdir()
+        (tmp_path / release / "bentofile.yaml").touch()
+    current = tmp_path / "current"
+    current.symlink_to("1")
+    where = places(tmp_path, spec="current/bentofile.yaml")
+    folder = taken(where)
+    where.control.touch()
+    current.unlink()
+    current.symlink_to("2")
+    for spec in ("current", "2"):
+        assert located(tmp_path / spec / "bentofile.yaml", {}, tmp_path / "run", None).run == where.run
+        with pytest.raises(AlreadyRunning):
+            taken(places(tmp_path, spec=f"{spec}/bentofile.yaml"))
+    (tmp_path / "3").mkdir()
+    assert located(tmp_path / "3/bentofile.yaml", {}, tmp_path / "run", None).run != where.run
+    taken(places(tmp_path, spec="3/bentofile.yaml")).release()
+    folder.release()
+    assert not where.run.exists()
+    taken(places(tmp_path, spec="2/bentofile.yaml")).release()
+
+
 def test_daemons_with_different_run_folders_share_no_files(tmp_path):
     """They may run one spec, and one of them must not clean away what the other's calls have."""
     one, two = places(tmp_path, "one"), places(tmp_path, "two")
