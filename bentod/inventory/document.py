@@ -118,6 +118,7 @@ def _keys(route: Route) -> list[str]:
 def _judge(data: dict[str, Any], report: Report) -> None:
     """What a schema cannot say."""
     seen: dict[str, int] = {}
+    instances = {device["uuid"] for device in data.get("devices", ()) if device.get("parent")}
     for place, device in enumerate(data.get("devices", ())):
         route: Route = ("devices", place)
         uuid = device["uuid"]
@@ -126,6 +127,11 @@ def _judge(data: dict[str, Any], report: Report) -> None:
         elif uuid and uuid in seen:
             message = f"this is the UUID of `devices[{seen[uuid]}]` already"
             report.at_value((*route, "uuid"), "duplicate", message)
+        elif any(not char.isascii() or not char.isprintable() or char in ", " for char in uuid):
+            report.at_value((*route, "uuid"), "wrong-value", "no UUID has blanks, commas or characters besides ASCII")
+        if device.get("parent", "") in instances:
+            message = "the GPU that an instance is part of is no instance itself, and is not listed"
+            report.at_value((*route, "parent"), "wrong-value", message)
         seen.setdefault(uuid, place)
         free, memory = _bytes(device.get("free")), _bytes(device["memory"]) or 0
         if free is not None and free > memory:
