@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bentod.errors import BentodError
@@ -38,7 +38,7 @@ class Folders:
     """Of calls that have files: as large as they are, so not beside the sockets, where there may be memory only."""
     part: str = _PARTS[0]
     """What the folder of the workers' sockets is called."""
-    spec: Path | None = None
+    spec: Path | None = field(default=None, compare=False)
     """The file that was named, links and all."""
 
     @property
@@ -174,6 +174,8 @@ class RunFolder:
             self.lock = _locked(run / "lock")
             _refuse_namesake(self._where)
         except BlockingIOError:
+            if self.lock >= 0:
+                self._leave()
             raise AlreadyRunning(
                 "a daemon already runs this spec: `bentod apply` has it do what the spec says by now; "
                 f"its run folder is {run}"
@@ -200,11 +202,15 @@ class RunFolder:
         """Remove the folder, the lock last; or only what is ours of it."""
         if self.ours:
             self._clean()
-            (self._where.run / "lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # another daemon may be making itself at home already
-                self._where.run.rmdir()
+            self._leave()
         else:
             remove_part(self._where)
+            os.close(self.lock)
+
+    def _leave(self) -> None:
+        (self._where.run / "lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another daemon may be making itself at home already
+            self._where.run.rmdir()
         os.close(self.lock)
 
     def _make(self) -> None:
