@@ -32,7 +32,7 @@ def gpu_lack(want: Want, owners: Owners, inventory: Inventory, given: Given, tas
     """What a service lacks of GPUs, `given` being what all that fit have."""
     key = "gpus" if want.needs.gpus else "gpu_memory"
     wanted = f"{want.service} wants {_amount(want.needs, want.workers)}"
-    if none := _no_gpus(inventory):
+    if none := _no_gpus(inventory, given.room.gpus):
         return Lack(want.service, key, f"{wanted}, {none[0]}", none[1])
     named = [device for device in given.room.gpus.devices if named_so(want.needs, device)]
     if want.needs.gpu_type is not None and not named:
@@ -47,7 +47,7 @@ def gpu_lack(want: Want, owners: Owners, inventory: Inventory, given: Given, tas
     return Lack(want.service, key, message, _help(want, given, fit))
 
 
-def _no_gpus(inventory: Inventory) -> tuple[str, str] | None:
+def _no_gpus(inventory: Inventory, gpus: Gpus) -> tuple[str, str] | None:
     """What is said where no GPU can be given to anybody, and what would help."""
     if inventory.gpus == "none":
         told = f" ({inventory.reason})" if inventory.reason else ""
@@ -57,8 +57,9 @@ def _no_gpus(inventory: Inventory) -> tuple[str, str] | None:
     if not inventory.devices:
         told = inventory.reason or "the driver lists none"
         return f"and there is no GPU to give: {told}", "`bentod inventory` shows what there is"
-    if all(device.state != "ok" for device in inventory.devices):
-        return f"but {', '.join(_states(inventory))}{_restricted(inventory)}", "`bentod inventory` shows what there is"
+    if not gpus.devices:  # also where those that work are divided into instances that do not
+        states = ", ".join(_states(inventory)) or "none of its GPUs can be given"
+        return f"but {states}{_restricted(inventory)}", "`bentod inventory` shows what there is"
     return None
 
 

@@ -9,7 +9,8 @@ import yaml
 
 from bentod.plan.devices import place
 from bentod.plan.devices_words import TIMES
-from bentod.plan.grants import Grant, Share
+from bentod.plan.grants import Demand, Grant, Needs, Share
+from bentod.plan.inventory import Device, Inventory
 from tests.support.hosts import GIB, demand, gpu, host, names, python, wrong
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "devices").glob("*.yaml"))
@@ -317,3 +318,14 @@ def test_messages_of_many_stay_short():
     demands = [*(demand(f"service-{index:02}", gpus=1) for index in range(30)), demand("late", gpus=0.5)]
     message = lack(demands, host(30))[2]
     assert re.search(r"and 27 others, short by 0.5$", message)
+
+
+@pytest.mark.parametrize(
+    "needs", [Needs(gpus=1), Needs(gpus=2), Needs(gpus=0.5), Needs(gpu_memory=1), Needs(gpus=1, gpu_type="Z")]
+)
+@pytest.mark.parametrize("workers", [1, None])
+def test_where_a_gpu_works_that_is_divided_into_instances_that_do_not_there_is_none(needs, workers):
+    divided = Device("GPU-0", "A", 1 << 34, "0")
+    part = Device("MIG-0", "A", 1 << 33, "0:0", parent="GPU-0", state="failed", reason="lost")
+    [lack] = place([Demand("s", needs, workers)], Inventory(4.0, (0,), 1 << 34, (divided, part), "ok"), {}).lacks
+    assert "but GPU 0:0 has failed (lost)" in lack.message
