@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bentod import whole
 from bentod.errors import Unknown
-from bentod.models import digest, entry, staging, tags
+from bentod.models import digest, entry, manifest, staging, tags
 from bentod.models.digest import Counted, failing
 from bentod.models.entry import Entry
 from bentod.models.home import ModelError
@@ -77,7 +77,8 @@ class Store:
 
     def versions(self, name: str) -> list[str]:
         """The versions of a model, damaged ones too."""
-        return sorted(path.name for path in _folders(self.root / name) if path.name != tags.LATEST)
+        folders = _folders(self.root / name)
+        return sorted(path.name for path in folders if path.name != tags.LATEST and _is_ours(path))
 
     def latest(self, name: str) -> str:
         """The version that `name` alone means: the last that was added. "" if there is none."""
@@ -172,6 +173,18 @@ def _folders(parent: Path) -> Iterator[Path]:
     """The folders that can be a model's, or a version's."""
     with contextlib.suppress(OSError):
         yield from (path for path in parent.iterdir() if not tags.why_not(path.name) and path.is_dir())
+
+
+def _is_ours(version: Path) -> bool:
+    """Whether the folder holds a model, or what is left of one. Others may have folders in the store, too: what is
+    theirs is neither damage nor to be removed."""
+    try:
+        names = {path.name for path in version.iterdir()}
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return not names or manifest.NAME in names or entry.FILES in names
 
 
 def _some(name: str, versions: list[str]) -> str:

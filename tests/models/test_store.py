@@ -232,6 +232,22 @@ def test_strange_things_in_the_store_are_left_alone(store, model):
     assert store.find("m") is None
 
 
+def test_a_folder_of_something_else_is_no_model_and_is_not_removed_as_one(store, model):
+    """The cache of huggingface_hub may lie beside the models, in a folder that is mounted into containers."""
+    put(store, model(), "m:1")
+    blob = store.root / "huggingface" / "hub" / "models--org--m" / "blobs" / "ab"
+    blob.parent.mkdir(parents=True)
+    blob.write_text("weights")
+    assert store.versions("huggingface") == []
+    assert store.listing().damaged == ()
+    with pytest.raises(NoSuchModel):
+        store.remove("huggingface:hub")
+    assert blob.exists()
+    assert put(store, model(), "huggingface:1").new
+    store.remove("huggingface:1")
+    assert blob.exists()
+
+
 def test_the_store_cannot_be_added_to_itself(store, model, tmp_path):
     found = put(store, model()).entry
     for path in (store.root, tmp_path):
