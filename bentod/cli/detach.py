@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import subprocess
 import sys
 import time
@@ -14,13 +15,14 @@ from bentod.cli.starting import starting
 from bentod.daemon.folders import RunFolder
 from bentod.errors import StartError
 
-_APPEAR_S = 30.0
+_APPEAR_S = 60.0
+_UNFIT = 3
 
 
 def detach(args: argparse.Namespace) -> int:
     """Start a daemon of its own session. What keeps it from starting is told here: SpecError, StartError,
     AlreadyRunning, UnusableFolder."""
-    folders = starting(args).folders
+    folders = starting(args, placed=False).folders  # the daemon looks at this host: a driver may take seconds
     probe = RunFolder(folders)
     probe.take()  # says at once that another daemon runs, or that a folder cannot be used
     probe.release()
@@ -43,6 +45,9 @@ def detach(args: argparse.Namespace) -> int:
     if status is None or status["state"] not in {"starting", "ready", "degraded"}:
         code = daemon.wait()
         text = errors.read_text("utf-8", "replace").strip()
+        if code == _UNFIT and text:
+            print(text, file=sys.stderr)
+            return code
         raise StartError(text.removeprefix("bentod: ") or f"the daemon ended with code {code}")
     at = f" at {status['url']}" if status["url"] else ""  # while models are fetched it has none
     print(f"{status['name']} is {status['state']}{at} (pid {daemon.pid})")
@@ -50,11 +55,13 @@ def detach(args: argparse.Namespace) -> int:
 
 
 async def _appear(daemon: subprocess.Popen[bytes], client: Client, *, wait: bool) -> dict[str, Any] | None:
-    """The daemon's status once it answers (or, with `wait`, once it has settled); None if it ended."""
+    """The daemon's status once it answers (or, with `wait`, once it has settled); None if it ended. Another one that
+    was faster may answer in its place: then ours ends."""
     deadline = time.monotonic() + _APPEAR_S
     while daemon.poll() is None and time.monotonic() < deadline:
-        try:
-            return await client.get("/settled" if wait else "/status")
-        except NotRunning:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(NotRunning):
+            status = await client.get("/settled" if wait else "/status")
+            if status["daemon"]["pid"] == daemon.pid:
+                return status
+        await asyncio.sleep(0.02)
     return None

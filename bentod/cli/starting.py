@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentod.cli.project import chosen
+from bentod.daemon.claims import Claims
 from bentod.daemon.desired import Desired, read, recorded
 from bentod.daemon.folders import Folders, folders, state_folder
 from bentod.daemon.history import History, Marker
@@ -36,10 +37,12 @@ class Starting:
     broken: ProblemsError | None = None
 
 
-def starting(args: argparse.Namespace, handover: Handover | None = None) -> Starting:
-    """Raises SpecError, PlanError, StartError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still."""
+def starting(args: argparse.Namespace, handover: Handover | None = None, *, placed: bool = True) -> Starting:
+    """Raises SpecError, PlanError, StartError, BadSetting, UnusableFolder. `handover`: by a daemon that runs still.
+    `placed`: whether this host is looked at, if the spec wants something of it."""
     settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
-    room = here(environ, out=handover.out if handover is not None else None)
+    out = handover.out if handover is not None else None
+    room = here(environ, out=out, claims=Claims(environ, files[0])) if placed else None
     state = state_folder(files[0], settings.state)
     last = None if args.strict or handover is not None else _last(files, state, environ, room)
     broken: ProblemsError | None = None
@@ -62,7 +65,7 @@ def starting(args: argparse.Namespace, handover: Handover | None = None) -> Star
 
 
 def _handed_over(
-    files: Sequence[Path], environ: Mapping[str, str], settings: Settings, handover: Handover | None, room: Room
+    files: Sequence[Path], environ: Mapping[str, str], settings: Settings, handover: Handover | None, room: Room | None
 ) -> Desired | None:
     """What a daemon runs that is to be replaced, if that is not what the files say. Raises StartError if nobody knows
     that any more, SpecError if it cannot be read."""
@@ -85,7 +88,7 @@ def _for_both(error: PlanError) -> PlanError:
     return PlanError([replace(one, hint=_BOTH) if ".gpu" in one.path else one for one in error.problems])
 
 
-def _last(files: Sequence[Path], state: Path, environ: Mapping[str, str], room: Room) -> Desired | None:
+def _last(files: Sequence[Path], state: Path, environ: Mapping[str, str], room: Room | None) -> Desired | None:
     """The last good generation, if a daemon has ended without having stopped, and it can be read by now. What counts
     from then on is what `files` say."""
     if Marker(state).left() is None:

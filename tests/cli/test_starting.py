@@ -43,3 +43,10 @@ def test_who_follows_a_daemon_gives_nobody_a_gpu_that_was_out(tmp_path, monkeypa
     found = starting(Namespace(files=[file], strict=True, locked=False), handover).desired
     assert [share.device for one in found.plan.services[0].workers for share in one.grant.shares] == ["GPU-1"]
     assert found.inventory.devices[0].reason == "Xid 79; `bentod apply` has it used again"
+
+
+def test_who_leaves_a_daemon_behind_does_not_ask_the_driver_before_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("bentod.inventory.take.take", lambda *_, **__: pytest.fail("that is the daemon's to do"))
+    spec = laid_over(BASE, {"services": {"s": {"resources": {"gpus": 1}}}})
+    file = write(tmp_path, {"bentofile.yaml": json.dumps(spec), "hello.py": "def greet(): ..."})
+    assert starting(Namespace(files=[file], strict=False, locked=False), placed=False).folders.run

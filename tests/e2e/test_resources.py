@@ -99,9 +99,10 @@ def test_what_does_not_fit_does_not_start(tmp_path, nvml):
     assert "services.s.resources.gpus" in done.stderr
     environ["CUDA_VISIBLE_DEVICES"] = nvml.uuids[1]
     spec(tmp_path, s={"resources": {"gpus": 2}})
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*command, "-d"], env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
     assert "CUDA_VISIBLE_DEVICES" in done.stderr
+    assert "bentofile.yaml:1:" in done.stderr
 
 
 def test_a_gpu_that_somebody_else_has_taken_is_left_to_them(tmp_path, nvml):
