@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_files(parser)
     parser.epilog = _EPILOG
     parser.add_argument("api", metavar="API")
-    parser.add_argument("words", metavar="INPUT", nargs="*", help=_INPUT)
+    parser.add_argument("words", metavar="INPUT", nargs="*", default=[], help=_INPUT)
     parser.add_argument("-o", "--output", metavar="FILE", default="", help="write the answer as it is; `-` is stdout")
     parser.add_argument("--accept", metavar="TYPE", help="the media type that the answer shall have")
     parser.add_argument(

@@ -23,6 +23,7 @@ from bentod.iotypes.special import FileType, ImageType, SpecialType, TensorType,
 _PAIR = re.compile(r"([^\W\d][\w.-]*)=(.*)", re.DOTALL)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _OF_TENSORS = {".npy": NPY, ".msgpack": MSGPACK}
+_LONGEST_TOLD = 60
 _WORDS = (b"null", b"[]")
 _FORMS = (JSON, MSGPACK, MULTIPART, URLENCODED)
 
@@ -53,18 +54,20 @@ def body(words: Sequence[str], api: Mapping[str, Any], stdin: Callable[[], bytes
     if not words:
         return _example(api)
     pairs = [_PAIR.fullmatch(word) for word in words]
+    kind = special(api["input"], api["types"])
+    if all(pairs) and kind is not None:
+        raise UnusableInput("the API's input has no properties: give the value itself, as `@FILE`")
     if all(pairs):
         return _object([(pair[1], pair[2]) for pair in pairs if pair], api, files)
     if len(words) > 1:
         raise UnusableInput("several words of input must all be NAME=VALUE; JSON is one word: put it in quotes")
     [word] = words
-    kind = special(api["input"], api["types"])
     if word == "-":
         return _bytes(stdin(), "the input", kind)
     if word.startswith("@"):
         file = _opened(word[1:], files)
         return _raw(word[1:], file, kind) if kind else _read(word[1:], file)
-    return Content(JSON, _json(_encoded(word), "the input"))
+    return Content(JSON, _json(_encoded(word), "the input", _meant(word)))
 
 
 def header(text: str) -> tuple[str, str]:
@@ -81,12 +84,21 @@ def _example(api: Mapping[str, Any]) -> Content:
     return Content(JSON, json.dumps(api["examples"][0]["input"]).encode())
 
 
-def _json(data: bytes, what: str) -> bytes:
+def _json(data: bytes, what: str, hint: str = "") -> bytes:
     try:
         json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise UnusableInput(f"{what} is no JSON: {error}") from None
+        raise UnusableInput(f"{what} is no JSON: {error}{hint}") from None
     return data
+
+
+def _meant(word: str) -> str:
+    """What a word that is no JSON may have been meant as."""
+    if word[:1] in "[{\"'" or len(word) > _LONGEST_TOLD:
+        return ""
+    if Path(word).is_file():
+        return f"; did you mean `@{word}`?"
+    return f"; NAME=VALUE is a property, @FILE a file, and text has quotes of its own: '{json.dumps(word)}'"
 
 
 def _encoded(word: str) -> bytes:

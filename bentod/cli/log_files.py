@@ -17,6 +17,8 @@ from bentod.observe.sink import KEPT
 
 Event = dict[str, Any]
 
+_SPECS = (".yaml", ".yml", ".toml")
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of a verb that shows events."""
@@ -145,8 +147,10 @@ def shown(args: argparse.Namespace, folder: Path, logs: Logs, show: Callable[[Ev
     show = _show_json if args.json else show
     with contextlib.closing(logs):
         earlier = logs.earlier()
-        if args.service is not None and args.service not in logs.services and not args.follow:
+        if args.service is not None and args.service not in logs.services and not _may_come(args):
             return _unknown_service(logs, args.verb, args.service)
+        if not earlier and not args.follow and args.service is None:
+            print("nothing was logged yet: no daemon has run this spec from here; `bentod up` does", file=sys.stderr)
         for event in earlier[-args.lines :] if args.lines > 0 else []:
             show(event)
         if args.follow:
@@ -161,6 +165,11 @@ def _follow(folder: Path, logs: Logs, show: Callable[[Event], None]) -> None:
     for _ in watch(folder, debounce=50, step=20, recursive=False, rust_timeout=1000, yield_on_timeout=True):
         for event in logs.new():
             show(event)
+
+
+def _may_come(args: argparse.Namespace) -> bool:
+    """Whether a service of which nothing is known may still say something; `-f bentofile.yaml` is meant as a spec."""
+    return args.follow and not args.service.endswith(_SPECS)
 
 
 def _unknown_service(logs: Logs, verb: str, service: str) -> int:

@@ -42,6 +42,14 @@ VERBS: dict[str, str] = {
     "down": "stop the daemon, after the calls that it has",
 }
 
+_ELSEWHERE = {
+    "build": "build-image", "containerize": "build-image", "log": "logs", "ps": "status", "run": "up", "serve": "up",
+    "start": "up", "stop": "down",
+}  # fmt: skip
+"""What other tools call a verb."""
+
+_ASKING = frozenset({"-h", "--help", "--version"})
+
 FINE, BUG, BAD_SPEC, BAD_HOST, NOT_STARTED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """The exit codes."""
 
@@ -56,7 +64,10 @@ def main(arguments: Sequence[str]) -> int:
     verb = _verb(arguments)
     try:
         module = importlib.import_module(f"bentod.cli.{verb.replace('-', '_')}") if verb in VERBS else None
-        args = _parsed(_parser(verb, module), arguments)
+        parser = _parser(verb, module)
+        if verb and module is None and not _ASKING & set(arguments):
+            parser.error(f"there is no verb {verb!r}; {_verb_meant(verb)}")
+        args = _parsed(parser, arguments)
         if module is None:
             _parser("", None).print_help()
             return BAD_SPEC
@@ -79,10 +90,19 @@ def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argpar
     """The arguments. A verb's free `words` may come after options, too, which argparse cannot do before Python 3.13."""
     args, more = parser.parse_known_args(arguments)
     if more and (not hasattr(args, "words") or any(word.startswith("-") and word != "-" for word in more)):
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
+        hint = "; the spec is named by `-f FILE`" if any(map(os.path.exists, more)) else ""
+        parser.error(f"unrecognized arguments: {' '.join(more)}{hint}")
     if more:
         args.words = [*args.words, *more]
     return args
+
+
+def _verb_meant(verb: str) -> str:
+    from bentod.spec.found import did_you_mean  # only a mistake needs it
+
+    known = _ELSEWHERE.get(verb)
+    close = f"did you mean `{known}`?" if known else did_you_mean(verb, VERBS)
+    return close or "`bentod --help` lists them"
 
 
 def _verb(arguments: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ from bentod.wire.messages import Failed, Message, Ready, Setup, decode, encode
 
 _LARGEST_ANSWER = 4 * 1024 * 1024
 _KEPT_OUTPUT = 4096
+_INSTALL = f"packages must be in the Python that runs bentod: `{sys.executable} -m pip install` puts them there"
 _FRAME = re.compile(r'^  File "(.+?)", line (\d+)', re.MULTILINE)
 
 
@@ -126,7 +127,8 @@ class _Inspection:
         inside = [(file.relative_to(project), line) for file, line in own if file.is_relative_to(project)]
         where = f" at {inside[-1][0]}:{inside[-1][1]}" if inside else ""
         message = f"importing `{self._service.target}` failed{where}: {failed.error}"
-        return self._problem(self._target_path(), Misfit((), "import-failed", message))
+        hint = _INSTALL if failed.error.startswith("ModuleNotFoundError") else ""
+        return self._problem(self._target_path(), Misfit((), "import-failed", message, hint))
 
     def _silent(self, answer: _Answer, timeout_s: float) -> Problem:
         target = self._service.target

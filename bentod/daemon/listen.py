@@ -113,7 +113,7 @@ def _why(error: OSError, address: str, old: Sequence[Listener]) -> str:
     for one in old:
         if one.socket.family != socket.AF_UNIX and str(one.socket.getsockname()[1]) == port:
             return f"that overlaps with {one.address}, where this daemon listens now: stop it first"
-    return "the address is in use by another process"
+    return "the address is in use by another process; `server.listen` or BENTOD_LISTEN says another"
 
 
 def _is_for(one: Inherited, address: str) -> bool:

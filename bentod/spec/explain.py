@@ -45,6 +45,9 @@ _EXPECTED = {
 _PLACEHOLDERS: dict[str, Any] = {"bentod": 1, "name": "unnamed", "apis": {}}
 """What stands for a missing key, so that the rest can still be judged."""
 
+_ELSEWHERE = {"port": "listen", "host": "listen", "replicas": "workers", "class": "target", "path": "route"}
+"""What other servers call a key."""
+
 _ATTEMPTS = 4
 """As often as a section can be in a section."""
 
@@ -85,13 +88,13 @@ def _explain(detail: ErrorDetails, report: Report) -> None:
             report.at_key(path, "missing-key", f"the key `{path[-1]}` is missing", _purpose(path))
     elif kind == "extra_forbidden":
         section = section_at(path[:-1])
-        hint = did_you_mean(str(path[-1]), keys_of(section)) if section else ""
+        hint = _meant(str(path[-1]), keys_of(section)) if section else ""
         report.at_key(path, "unknown-key", f"unknown key `{path[-1]}`", hint)
     elif kind == "bentod":
         add = report.at_key if detail["loc"][-1] == "[key]" else report.at_value
         add(path, context["code"], context["message"], context["hint"])
     elif kind in _EXPECTED:
-        hint = "put it in quotes" if kind == "string_type" and isinstance(detail["input"], (int, float)) else ""
+        hint = _written(path, kind, detail["input"])
         message = f"expected {_EXPECTED[kind]}, found {shown(detail['input'])}"
         report.at_value(path, "wrong-type", message, hint)
     elif kind == "literal_error":
@@ -99,6 +102,20 @@ def _explain(detail: ErrorDetails, report: Report) -> None:
         report.at_value(path, "wrong-value", message)
     else:
         report.at_value(path, "wrong-value", f"{shown(detail['input'])}: {_lowered(detail['msg'])}")
+
+
+def _meant(key: str, keys: list[str]) -> str:
+    other = _ELSEWHERE.get(key, "")
+    return f"did you mean `{other}`?" if other in keys else did_you_mean(key, keys)
+
+
+def _written(path: Path, kind: str, value: Any) -> str:
+    """How a value of another type is written, if that is plain."""
+    if kind == "string_type" and isinstance(value, (int, float)):
+        return "put it in quotes"
+    if kind.startswith("model") and value is True and path:
+        return f"write `{path[-1]}: {{}}` for its defaults"
+    return ""
 
 
 def _purpose(path: Path) -> str:

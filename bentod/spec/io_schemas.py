@@ -23,6 +23,24 @@ from bentod.spec.special_places import Root, Rule
 
 META_SCHEMA = "schemas/io.schema.json"
 _KINDS = ("array", "boolean", "integer", "null", "number", "object", "string")
+_MEANT = {
+    "image": "type: string, format: image",
+    "file": "type: string, format: file",
+    "binary": "type: string, format: binary",
+    "bytes": "type: string, format: binary",
+    "tensor": "type: array, format: tensor",
+    "ndarray": "type: array, format: tensor",
+    "str": "type: string",
+    "text": "type: string",
+    "int": "type: integer",
+    "float": "type: number",
+    "double": "type: number",
+    "bool": "type: boolean",
+    "dict": "type: object",
+    "list": "type: array",
+    "None": 'type: "null"',
+}
+"""What is written for a type by those who think of Python, or of the `format` that they want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +115,12 @@ class _Schemas:
         before = len(self._report.problems)
         valid = _meta().is_valid(schema)
         if not valid:
-            for at, message in _explained(schema, None):
-                self._report.at_value((*path, *at), "invalid-schema", message)
+            for at, message, hint in _explained(schema, None):
+                self._report.at_value((*path, *at), "invalid-schema", message, hint)
         keywords.check(schema, path, self._types.written, self._project, self._report)
         if not valid and len(self._report.problems) == before:
-            for at, message in _explained(schema, _dialect()):
-                self._report.at_value((*path, *at), "invalid-schema", message)
+            for at, message, hint in _explained(schema, _dialect()):
+                self._report.at_value((*path, *at), "invalid-schema", message, hint)
         return len(self._report.problems) == before
 
     def compiled(self, schema: Any, path: Path) -> Validator | None:
@@ -132,13 +150,13 @@ def _meta() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(_dialect())
 
 
-def _explained(schema: Any, meta: dict[str, Any] | None) -> Iterator[tuple[Path, str]]:
-    """What a meta-schema, by default that of 2020-12, says; `jsonschema` tells it better than what is fast."""
+def _explained(schema: Any, meta: dict[str, Any] | None) -> Iterator[tuple[Path, str, str]]:
+    """What a meta-schema, that of 2020-12 if none, says, and hints; `jsonschema` tells it better than what is fast."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     if not isinstance(schema, (dict, bool)):
-        yield (), f"a JSON Schema is a map, true or false; found {shown(schema)}"
+        yield (), f"a JSON Schema is a map, true or false; found {shown(schema)}", ""
         return
     seen: set[Path] = set()
     for error in Draft202012Validator(meta or Draft202012Validator.META_SCHEMA).iter_errors(schema):
@@ -146,7 +164,13 @@ def _explained(schema: Any, meta: dict[str, Any] | None) -> Iterator[tuple[Path,
         at = tuple(deepest.absolute_path)
         if at not in seen:
             seen.add(at)
-            yield at, f"not a valid JSON Schema: {_short(_worded(deepest.message, at))}"
+            yield at, f"not a valid JSON Schema: {_short(_worded(deepest.message, at))}", _hint(at, deepest.instance)
+
+
+def _hint(at: Path, value: Any) -> str:
+    """What to write for a type that other languages know, or that is a `format` here."""
+    meant = _MEANT.get(value) if at[-1:] == ("type",) and isinstance(value, str) else None
+    return f"write `{meant}`" if meant else ""
 
 
 def _worded(message: str, at: Path) -> str:

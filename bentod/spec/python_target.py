@@ -51,7 +51,7 @@ class Finder:
         """What `target` is. Raises TargetError if it does not exist or is no target at all."""
         location, colon, attribute = target.partition(":")
         if colon and not _DOTTED.fullmatch(attribute):
-            raise TargetError("wrong-value", f"{shown(target)} names nothing after the colon", _HINT)
+            raise TargetError("wrong-value", f"{shown(target)} names nothing after the colon", _name_hint(target))
         source = self._file(location) if is_file(location) else self._module(location)
         first, _, rest = attribute.partition(".")
         found = self._attribute(source, location, first) if first else self._whole(source)
@@ -122,23 +122,28 @@ class Finder:
                 spec = search(part, list(spec.submodule_search_locations or ()))
             if spec is None:
                 missing = ".".join(parts[: index + 1])
-                raise TargetError(
-                    "missing-module", f"there is no module `{missing}`", self._module_hint(missing, index)
-                )
+                hint = self._colon_hint(parts, index) if index else self._module_hint(missing)
+                raise TargetError("missing-module", f"there is no module `{missing}`", hint)
         assert spec is not None
         file = Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
         if local and file and not file.resolve().is_relative_to(self._project.resolve()):
             raise TargetError("outside-project", f"`{name}` is a link that leaves the project")
         return _Source(file, name if spec.submodule_search_locations is not None else name.rpartition(".")[0])
 
-    def _module_hint(self, name: str, depth: int) -> str:
-        if depth:
-            return ""
+    def _colon_hint(self, parts: Sequence[str], index: int) -> str:
+        """What to write if a dot stands where the module ends and its attribute begins."""
+        module, attribute = ".".join(parts[:index]), ".".join(parts[index:])
+        bindings = self._bindings(self._module(module))
+        return f"did you mean `{module}:{attribute}`?" if bindings and parts[index] in bindings.names else ""
+
+    def _module_hint(self, name: str) -> str:
         here = [path.stem for path in self._project.glob("*.py")] + [
             path.parent.name for path in self._project.glob("*/*.py")
         ]
         close = did_you_mean(name, here)
-        return close if close.startswith("did") else f"looked in {self._project} and in this Python's packages"
+        return (
+            close if close.startswith("did") else f"looked in {self._project} and in the packages of {sys.executable}"
+        )
 
     def _similar(self, path: Path) -> str:
         names = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
@@ -185,3 +190,11 @@ def _by_finders(name: str) -> ModuleSpec | None:
         if isinstance(spec, ModuleSpec):
             return spec
     return None
+
+
+def _name_hint(target: str) -> str:
+    """What to write for an attribute with what does not belong to it, such as `module:Class()`."""
+    location, _, written = target.partition(":")
+    name = _DOTTED.match(written.strip())
+    call = " Arguments are written as `init`" if "(" in written else ""
+    return f"did you mean `{location}:{name[0]}`?{call}" if name else _HINT

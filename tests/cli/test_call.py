@@ -284,7 +284,9 @@ def test_a_header_may_name_the_media_type(server, run):
     ("words", "said"),
     [
         (["any", "{"], "the input is no JSON"),
-        (["any", "hello"], "the input is no JSON"),
+        (["any", "hello"], "NAME=VALUE is a property, @FILE a file, and text has quotes of its own: '\"hello\"'"),
+        (["image", "bytes"], "did you mean `@bytes`?"),
+        (["image", "image=@bytes"], "no properties: give the value itself, as `@FILE`"),
         (["any", "[" * 100_000], "the input is no JSON"),
         (["any", "\udcff"], "not UTF-8"),
         (["any", "-"], "the input is no JSON"),

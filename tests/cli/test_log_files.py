@@ -77,7 +77,15 @@ def test_of_one_service_and_the_last(written, capsys, verb):
 
 def test_without_any_log(where, capsys):
     assert main(["events"]) == 0
-    assert capsys.readouterr().out == ""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "`bentod up`" in err
+
+
+@pytest.mark.parametrize("verb", ["logs", "events"])
+def test_a_spec_after_f_is_told_and_not_waited_for(written, capsys, verb):
+    assert main([verb, "-f", "bentofile.yaml"]) == 2
+    assert f"bentod -f FILE {verb}" in capsys.readouterr().err
 
 
 def test_an_event_of_another_version_is_shown(where, capsys):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,11 @@ def test_what_is_wrong_with_a_target_is_one_problem(tmp_path, module, code, says
     assert problem.code == code
     assert says in problem.message
     assert problem.line > 0
+
+
+def test_a_package_that_is_missing_is_looked_for_in_the_python_that_runs_bentod(tmp_path):
+    [problem] = inspected(tmp_path, "import nowhere\ndef f(x): ...")
+    assert problem.hint.endswith(f"`{sys.executable} -m pip install` puts them there")
 
 
 def test_the_last_words_of_a_process_that_ended_are_told(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,16 @@ def told(files, folder):
     try:
         load(specs, ENVIRON)
     except SpecError as error:
-        return "".join(
-            f"{Path(p.file).name}:{p.line}:{p.column} {p.path} [{p.code}] {p.message}"
-            + f" ({p.hint})" * bool(p.hint)
-            + "\n"
-            for p in error.problems
-        ).replace(str(folder), "PROJECT")
+        return (
+            "".join(
+                f"{Path(p.file).name}:{p.line}:{p.column} {p.path} [{p.code}] {p.message}"
+                + f" ({p.hint})" * bool(p.hint)
+                + "\n"
+                for p in error.problems
+            )
+            .replace(str(folder), "PROJECT")
+            .replace(sys.executable, "PYTHON")
+        )
     return ""
 
 
