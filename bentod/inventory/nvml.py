@@ -65,7 +65,8 @@ class Driver:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
             return failed(error_words(error, self._root))
-        self._name = _told(pynvml.nvmlSystemGetDriverVersion) or ""
+        with contextlib.suppress(pynvml.NVMLError):
+            self._name = pynvml.nvmlSystemGetDriverVersion() or ""
         return None
 
     def gpus(self) -> Gpus:
@@ -91,8 +92,7 @@ class Driver:
             handle = pynvml.nvmlDeviceGetHandleByIndex(number)
             uuid = pynvml.nvmlDeviceGetUUID(handle)
             self.handles[uuid] = handle
-            mode = _told(pynvml.nvmlDeviceGetMigMode, handle)
-            if mode and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE:
+            if _divided(handle):
                 yield from self._parts(handle, uuid, index)
             else:
                 yield self._device(handle, uuid, index), 0
@@ -159,6 +159,16 @@ class Driver:
                 newest[sample.pid] = sample
         self._since[uuid] = max((sample.timeStamp for sample in samples), default=self._since.get(uuid, 0))
         return {pid: _part(sample.smUtil) for pid, sample in newest.items()}
+
+
+def _divided(gpu: Any) -> bool:
+    """Whether it is in MIG mode. One that could say so and does not is not taken for a whole one. Raises NVMLError."""
+    try:
+        return bool(pynvml.nvmlDeviceGetMigMode(gpu)[0] == pynvml.NVML_DEVICE_MIG_ENABLE)
+    except pynvml.NVMLError as error:
+        if error.value not in {*_CANNOT, pynvml.NVML_ERROR_NO_PERMISSION}:
+            raise
+        return False
 
 
 def _broken(uuid: str, index: str, reason: str, parent: str = "") -> Device:

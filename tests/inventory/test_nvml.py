@@ -12,7 +12,7 @@ from bentod.inventory.gpus import joined
 from bentod.inventory.nvml import Driver
 from bentod.plan.inventory import Inventory
 from tests.support.daemon import eventually
-from tests.support.nvml import GIB, MISMATCH, NO_FUNCTION, UNKNOWN, StandIn, library
+from tests.support.nvml import GIB, LOST, MISMATCH, NO_FUNCTION, UNKNOWN, StandIn, library
 
 
 @pytest.fixture
@@ -87,6 +87,20 @@ def test_what_a_driver_cannot_tell_costs_just_that(nvml, code):
     (one,) = found.devices
     assert (found.gpus, found.driver, one.state, one.uuid, one.memory) == ("ok", "", "ok", uuid, GIB)
     assert (one.name, one.utilization, one.processes, one.errors) == ("", None, (), None)
+
+
+@pytest.mark.parametrize("code", [UNKNOWN, 7])
+def test_a_divided_gpu_that_cannot_say_so_just_now_is_not_given_as_a_whole_one(nvml, code):
+    nvml.instance(nvml.gpu())
+    nvml.fail("nvmlDeviceGetMigMode", code)
+    assert [(one.state, one.index) for one in taken(nvml).devices] == [("failed", "0")]
+
+
+def test_a_version_that_is_not_told_costs_no_gpu(nvml):
+    nvml.gpu()
+    nvml.fail("nvmlSystemGetDriverVersion", LOST)
+    found = taken(nvml)
+    assert (found.gpus, found.driver, [one.state for one in found.devices]) == ("ok", "", ["ok"])
 
 
 def test_a_gpu_that_shares_the_memory_of_the_host_has_none_of_its_own(nvml):
