@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +18,7 @@ from bentod.spec.found import did_you_mean
 
 Document = dict[str, Any]
 
+_QUICK = ("/status", "/stop", "/apis")
 _NOT_RUNNING = "no daemon runs this spec; start it with `bentod up`"
 
 
@@ -43,10 +47,11 @@ class Answer:
 
 
 class Client:
-    """Asks one daemon. Everything raises NotRunning, and Unanswered."""
+    """Asks one daemon. Everything raises NotRunning, and Unanswered: what takes a daemon no time after `patience_s`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience_s: float = 30.0) -> None:
         self._path = path
+        self._patience_s = patience_s
 
     async def get(self, route: str) -> Document:
         """What the daemon answers."""
@@ -83,7 +88,8 @@ class Client:
         return _checked(await self._ask("POST", "/apply", order))
 
     async def _ask(self, method: str, route: str, sent: Mapping[str, Any] | None = None) -> Answer:
-        timeout = aiohttp.ClientTimeout(total=None, connect=5)
+        quick = route.startswith(_QUICK)
+        timeout = aiohttp.ClientTimeout(total=self._patience_s if quick else None, connect=5)
         try:
             async with (
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self._path)), timeout=timeout) as session,
@@ -94,6 +100,8 @@ class Client:
                 return Answer(response.status, await response.json())
         except (aiohttp.ClientConnectorError, FileNotFoundError, aiohttp.ConnectionTimeoutError):
             raise NotRunning(_NOT_RUNNING) from None
+        except TimeoutError:
+            raise Unanswered(_silent(_who(self._path), self._patience_s)) from None
         except (aiohttp.ClientError, OSError) as error:
             if sent is None:
                 raise NotRunning(_NOT_RUNNING) from None
@@ -134,6 +142,25 @@ def _no_api(name: str, known: Sequence[str]) -> str:
     if not hint.startswith("did"):
         return f"the daemon serves no API {name!r}; it serves: {', '.join(known)}"
     return f"the daemon serves no API {name!r}; {hint}"
+
+
+def _who(path: Path) -> int:
+    """The process that listens there; 0 if that cannot be said."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(1)
+        asking.connect(str(path))
+        return int(struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+    return 0
+
+
+def _silent(pid: int, waited_s: float) -> str:
+    said = f"has not answered for {waited_s:g} s: it is stopped, or hangs"
+    if not pid:
+        return f"the daemon {said}"
+    return (
+        f"the daemon (pid {pid}) {said}; `kill -CONT {pid}` lets it go on if it was stopped, `kill -KILL {pid}` ends "
+        "it and all that it has started"
+    )
 
 
 def _no_json(status: int, route: str) -> str:

@@ -1,7 +1,9 @@
 """The client of the control socket: what it makes of answers and of silence."""
 
 import asyncio
+import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
@@ -73,6 +75,15 @@ def test_no_answer_is_not_the_same_as_no_daemon(server, client, answer, said):
     server.answers["/apply"] = answer
     with pytest.raises(Unanswered, match=said):
         asyncio.run(client.apply((), allow_breaking=False))
+
+
+@pytest.mark.parametrize("route", ["/status", "/stop", "/apis/f"])
+def test_a_daemon_that_is_stopped_is_named_with_what_to_do(tmp_path, route):
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        with pytest.raises(Unanswered, match=rf"\(pid {os.getpid()}\) has not answered for 0.05 s.*kill -KILL"):
+            asyncio.run(Client(tmp_path / "s", patience_s=0.05).get(route))
 
 
 def test_no_daemon(tmp_path):

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema
@@ -239,6 +240,15 @@ def test_up_detached_and_waited_for(bentod):
     down = bentod("down")
     assert down.returncode == 0
     assert "no daemon" in down.stderr
+
+
+def test_of_several_that_are_started_at_once_one_runs_and_the_others_say_so(bentod):
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(lambda _: bentod("up", "-d"), range(4)))
+    assert sorted(one.returncode for one in ended) == [0, 3, 3, 3]
+    assert all("a daemon already runs this spec" in one.stderr for one in ended if one.returncode)
+    [said] = [one.stdout for one in ended if not one.returncode]
+    assert f"(pid {json.loads(bentod('status', '--json').stdout)['daemon']['pid']})" in said
 
 
 def test_up_detached_returns_before_it_is_ready(bentod):
