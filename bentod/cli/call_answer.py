@@ -14,6 +14,7 @@ import aiohttp
 from bentod.codec.chunks import DECODERS, Decoder, StreamFailed, readable
 from bentod.errors import BentodError
 
+_FAILED = 500
 _ANSWERED, _UNSHOWN, _PROBLEM = 0, 2, 4
 
 
@@ -30,6 +31,8 @@ async def show(response: aiohttp.ClientResponse, file: str) -> int:
     try:
         if response.status >= 300:
             print(readable(await response.read()), file=sys.stderr)
+            if response.status == _FAILED and _seen():
+                print("the reason is in the log: `bentod logs`", file=sys.stderr)
             return _PROBLEM
         return await _answer(response, file)
     except aiohttp.ClientError as error:
@@ -37,6 +40,11 @@ async def show(response: aiohttp.ClientResponse, file: str) -> int:
     except StreamFailed as error:
         print(error, file=sys.stderr)
     return _PROBLEM
+
+
+def _seen() -> bool:
+    """Whether a person reads what is said, and no program that expects the problem alone."""
+    return sys.stderr.isatty()
 
 
 def check(file: str) -> None:

@@ -57,9 +57,13 @@ def detach(args: argparse.Namespace) -> int:
 async def _appear(daemon: subprocess.Popen[bytes], client: Client, *, wait: bool) -> dict[str, Any] | None:
     """The daemon's status once it answers (or, with `wait`, once it has settled); None if it ended. Another one that
     was faster may answer in its place: then ours ends."""
+    told = False
     deadline = time.monotonic() + _APPEAR_S
     while daemon.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(NotRunning):
+            if wait and sys.stderr.isatty() and (await client.get("/status"))["state"] == "starting" and not told:
+                told = True
+                print("waiting for the services; `bentod logs -f` shows what they do", file=sys.stderr)
             status = await client.get("/settled" if wait else "/status")
             if status["daemon"]["pid"] == daemon.pid:
                 return status

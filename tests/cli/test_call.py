@@ -350,6 +350,13 @@ def test_a_problem_goes_to_stderr(server, run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("status", "named"), [(500, True), (422, False)])
+def test_a_person_is_told_where_the_reason_of_a_failure_is(server, run, monkeypatch, status, named):
+    server.gives(json.dumps(PROBLEM).encode(), "application/problem+json", status)
+    monkeypatch.setattr(call_answer, "_seen", lambda: True)
+    assert ("`bentod logs`" in run("any", "1")[2]) == named
+
+
 def test_a_binary_answer_goes_into_a_pipe_or_a_file(server, run, tmp_path):
     server.gives(PNG, "image/png")
     assert run("any", "1") == (0, PNG, "")
