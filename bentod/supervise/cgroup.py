@@ -63,6 +63,13 @@ class Group:
             if (self._folder / name).exists():
                 self._kernel.write(self._folder / name, text)
 
+    def used(self) -> int:
+        """The bytes that it has and cannot give up: without what was read of files."""
+        cached = sum(size for name, size in _pairs(self._folder / "memory.stat") if name.endswith("active_file"))
+        with contextlib.suppress(OSError, ValueError):
+            return max(0, int((self._folder / "memory.current").read_text()) - cached)
+        return 0
+
     def share(self, cpus: float | None) -> None:
         """From now on as much of CPUs that others want, too, as so many are of theirs; none of them is a limit while
         nobody else wants it. Nothing happens where the kernel does not divide CPUs."""

@@ -91,9 +91,12 @@ class Guard:
         return True
 
     def _limit(self) -> None:
+        """A lower limit than what it has would have it killed at once: it keeps the old one, and is replaced."""
         if self.group is not None:
+            self.over = self.excess(self.group.used())
             try:
-                self.group.limit(self._memory)
+                if not self.over:
+                    self.group.limit(self._memory)
             except OSError:
                 self.group = None  # it is looked at from now on
 

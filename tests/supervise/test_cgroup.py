@@ -14,6 +14,7 @@ import pytest
 from bentod.plan.grants import Needs
 from bentod.plan.model import WorkerPlan
 from bentod.supervise.cgroup import LEAF, delegated
+from bentod.supervise.guard import Guard
 from bentod.supervise.limits import Limits
 from tests.support.children import plan
 
@@ -147,6 +148,20 @@ def test_cpus_that_others_want_are_divided_by_what_was_promised_and_never_limite
     group.share(3)
     assert text(folder / "cpu.weight") == "300"
     assert text(kernel.own / LEAF / "cpu.weight") == str(100 * len(os.sched_getaffinity(0)))
+
+
+def test_a_worker_that_has_more_than_a_lower_limit_is_replaced_and_not_killed(tmp_path):
+    kernel = FakeKernel(tmp_path, FAMILY)
+    group = kernel.groups().group(CHILD, 4 << 30)
+    folder = kernel.own / f"bentod-worker-{CHILD}"
+    (folder / "memory.current").write_text(f"{3 << 30}\n")
+    (folder / "memory.stat").write_text(f"anon 1\ninactive_file {1 << 29}\nactive_file {1 << 29}\n")
+    guard = Guard(0, CHILD, (), 4 << 30, group, lambda *_, **__: None)
+    guard.adopt((), 1 << 30)
+    assert guard.over == "it has 2048 MiB, more than its `resources.memory` of 1 GiB"
+    assert text(folder / "memory.max") == str(4 << 30)
+    guard.adopt((), 2 << 30)
+    assert (guard.over, text(folder / "memory.max")) == ("", str(2 << 30))
 
 
 def test_where_the_kernel_does_not_divide_cpus_memory_is_limited_all_the_same(tmp_path):
