@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from bentod.gateway.app import App
 from bentod.gateway.protocol import HttpProtocol, factory
@@ -13,6 +14,8 @@ from bentod.gateway.shared import Shared
 
 _BACKLOG = 2048
 _LAST_WORDS_S = 1.0
+_LEAVES_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""A loop of Python 3.13 removes a Unix socket's file when it stops listening; others listen on it still."""
 
 
 class Server:
@@ -36,7 +39,7 @@ class Server:
             listener.setblocking(False)
             make = factory(self._shared)
             if listener.family == socket.AF_UNIX:
-                server = await loop.create_unix_server(make, sock=listener, backlog=_BACKLOG)
+                server = await loop.create_unix_server(make, sock=listener, backlog=_BACKLOG, **_LEAVES_FILE)
             else:
                 server = await loop.create_server(make, sock=listener, backlog=_BACKLOG)
             self._servers.append(server)

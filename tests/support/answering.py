@@ -85,7 +85,7 @@ class Answering:
     def stop(self) -> None:
         """Listen no more, and cut everybody off."""
         self._listener.close()
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)  # Python 3.13 removes it by itself
         for request in [*self.open]:
             request.transport.abort()
 
