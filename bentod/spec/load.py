@@ -58,7 +58,7 @@ def find(directory: Path) -> Path:
         problem = Problem(
             "no-spec",
             f"no bentofile in {directory.absolute()}",
-            hint=f"expected one of {names}; `bentod init` writes one",
+            hint=f"expected one of {names}; `-f FILE` names one elsewhere, `bentod init` writes one",
         )
     raise SpecError([problem])
 

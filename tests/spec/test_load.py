@@ -310,8 +310,9 @@ def test_what_is_an_address(tmp_path, listen, fine):
 
 
 def test_the_spec_of_a_folder_is_found(tmp_path):
-    with pytest.raises(SpecError, match="no bentofile"):
+    with pytest.raises(SpecError, match="no bentofile") as none:
         find(tmp_path)
+    assert "`-f FILE`" in none.value.problems[0].hint
     (tmp_path / "bentofile.toml").touch()
     assert find(tmp_path) == tmp_path / "bentofile.toml"
     (tmp_path / "bentofile.yml").touch()
