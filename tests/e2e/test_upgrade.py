@@ -113,7 +113,7 @@ def test_a_successor_that_cannot_serve_changes_nothing(folder):
         assert daemon_pid(app) == before
         assert app.events("daemon.not_replaced")
         [run] = app.run.iterdir()
-        assert sorted(path.name for path in run.iterdir()) == ["control.sock", "lock", "w"]
+        assert sorted(path.name for path in run.iterdir()) == ["control.sock", "lock", "spec", "w"]
         (folder / "word.py").write_text(WORD.replace("one", "two"))
         upgraded(app)
         assert app.post("/say", {})[2] == "two"
