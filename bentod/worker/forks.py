@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ def _sever(control: int, path: str) -> None:
 
 
 def _bound_to(number: int, path: str) -> bool:
-    with suppress(OSError), socket.socket(fileno=os.dup(number)) as found:  # the list names itself, too
-        return bool(found.getsockname() == path)
+    with suppress(OSError):  # the list names itself, too
+        if stat.S_ISSOCK(os.fstat(number).st_mode):  # of another file the second descriptor would stay
+            with socket.socket(fileno=os.dup(number)) as found:
+                return bool(found.getsockname() == path)
     return False

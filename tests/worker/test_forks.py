@@ -9,15 +9,20 @@ import pytest
 from bentod.worker import forks
 
 
-def still_connected(number: int) -> bool:
-    """Whether a descriptor is a socket, in a process forked now."""
+def asked(question) -> int:
+    """The small number that it comes to in a process forked now."""
     if pid := os.fork():
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
-    code = 2
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 255
     try:
-        code = int(str(Path(f"/proc/self/fd/{number}").readlink()).startswith("socket:"))
+        code = question()
     finally:
         os._exit(code)
+
+
+def still_connected(number: int) -> bool:
+    """Whether a descriptor is a socket, in a process forked now."""
+    return asked(lambda: int(str(Path(f"/proc/self/fd/{number}").readlink()).startswith("socket:"))) == 1
 
 
 @pytest.fixture
@@ -52,3 +57,22 @@ def test_a_forked_process_has_the_users_sockets_and_none_of_ours(tmp_path):
             assert [still_connected(one.fileno()) for one in (theirs, client)] == [True, True]
             accepted.sendall(b"the parent's are as they were")
             assert client.recv(99)
+
+
+@pytest.mark.usefixtures("severed")
+def test_a_forked_process_has_no_pipe_twice(tmp_path):
+    """What it closes must be closed: `multiprocessing` hears so that a process has ended."""
+    ours, theirs = socket.socketpair()
+    read, write = os.pipe()
+
+    def ends() -> int:
+        links = (path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+        return sum(str(link) == pipe for link in links)
+
+    with ours, theirs:
+        forks.sever(ours.fileno(), str(tmp_path / "s"))
+        pipe = f"pipe:[{os.fstat(write).st_ino}]"
+        count = asked(ends)
+    os.close(read)
+    os.close(write)
+    assert count == 2
