@@ -11,15 +11,24 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from bentod.wire.orders import Method, Parameter
 from bentod.worker.imports import Imports
 
 _MOST_WRAPPERS = 100
+_signature: Callable[[Any], inspect.Signature] = inspect.signature
+_takers: tuple[type, ...] = (FunctionType,)
+"""What takes the instance first when it is an attribute of a class."""
+if sys.version_info >= (3, 14):
+    from annotationlib import Format
+
+    # As text: what only a type checker imports cannot be looked up.
+    _signature = functools.partial(inspect.signature, annotation_format=Format.STRING)
+    _takers = (FunctionType, functools.partial)
 
 
 class TargetFailed(Exception):
@@ -132,13 +141,13 @@ def methods(target: object, names: Sequence[str]) -> dict[str, Method]:
 
 
 def _takes_self(target: object, name: str) -> bool:
-    return isinstance(target, type) and inspect.isfunction(inspect.getattr_static(target, name, None))
+    return isinstance(target, type) and isinstance(inspect.getattr_static(target, name, None), _takers)
 
 
 def describe(name: str, function: Any, *, skip_self: bool = False) -> Method:
     """How `function` is called, found through wrappers, partials and callable objects."""
     try:
-        found = list(inspect.signature(function).parameters.values())[1 if skip_self else 0 :]
+        found = list(_signature(function).parameters.values())[1 if skip_self else 0 :]
     except (TypeError, ValueError):  # some builtins have no signature
         return Method(name, style(function), None)
     return Method(name, style(function), tuple(Parameter(p.name, p.kind.name, p.default is p.empty) for p in found))
