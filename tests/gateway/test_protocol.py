@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -222,6 +223,8 @@ def test_a_client_that_leaves_is_noticed_behind_what_it_sent_ahead(tmp_path, loo
 
 
 def test_an_answer_that_nobody_takes_is_let_go(tmp_path, loop, monkeypatch):
+    if loop == "asyncio" and ((3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)):
+        pytest.skip("there asyncio pauses nobody who uses writelines (gh-127655); gateways run on uvloop")
     aborted = []
     abort = Answering.abort
     monkeypatch.setattr(Answering, "abort", lambda self: aborted.append(abort(self)))
