@@ -7,8 +7,9 @@ import socket
 import struct
 from collections.abc import Iterable, Sequence
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from bentod.gateway.phrases import STATUS_LINES
 from bentod.gateway.record import Header
 from bentod.gateway.shared import Shared
 from bentod.wire.intake import Memory
@@ -87,9 +88,9 @@ class Answering(HttpToolsProtocol):
             return
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         if len(body) <= _TOGETHER:
-            self.transport.write(b"".join((STATUS_LINE[200], self._shared.date, fields, end, body)))
+            self.transport.write(b"".join((STATUS_LINES[200], self._shared.date, fields, end, body)))
         else:
-            self.transport.writelines([b"".join((STATUS_LINE[200], self._shared.date, fields, end)), body])
+            self.transport.writelines([b"".join((STATUS_LINES[200], self._shared.date, fields, end)), body])
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
@@ -128,7 +129,7 @@ class Answering(HttpToolsProtocol):
         if cycle.more_body:  # the rest of the body will not be read, so this answer is the last one
             cycle.keep_alive = False
             cycle.transport = _LastWords(self)  # type: ignore[assignment]
-        parts = [STATUS_LINE[status], self._shared.date]
+        parts = [STATUS_LINES[status], self._shared.date]
         for name, value in headers:
             if name == b"connection":  # only ever `close`
                 cycle.keep_alive = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import orjson
@@ -10,6 +9,7 @@ import orjson
 from bentod import errors
 from bentod.dispatch.call import TargetFailure
 from bentod.errors import CallError
+from bentod.gateway.phrases import PHRASES
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "https://bentod.dev/problems/"
@@ -77,8 +77,7 @@ def kind_of(error: CallError) -> Kind:
     """The kind of an error, with the status that the API's `errors` map gave it."""
     kind = KINDS[type(error)]
     if isinstance(error, errors.TargetRaised) and error.status is not None:
-        title = HTTPStatus(error.status).phrase if error.status in set(HTTPStatus) else kind.title
-        return kind._replace(status=error.status, title=title)
+        return kind._replace(status=error.status, title=PHRASES.get(error.status, kind.title))
     return kind
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -16,6 +15,7 @@ from bentod.gateway.answering import Answering
 from bentod.gateway.direct import Direct
 from bentod.gateway.exchange import CONNECTION
 from bentod.gateway.heads import Head
+from bentod.gateway.phrases import STATUS_LINES
 from bentod.gateway.problems import Kind
 from bentod.gateway.record import new_request_id
 from bentod.gateway.shared import Shared
@@ -187,11 +187,11 @@ class HttpProtocol(Answering):
             request_id = new_request_id()
             body = problems.render(kind, request_id, {})
             head = (
-                f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}\r\ndate: {formatdate(usegmt=True)}\r\n"
+                f"date: {formatdate(usegmt=True)}\r\n"
                 f"content-type: {problems.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
                 f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
             )
-            self.transport.write(head.encode() + body)
+            self.transport.write(STATUS_LINES[kind.status] + head.encode() + body)
         self.transport.close()
 
     def on_body(self, body: bytes) -> None:

@@ -56,7 +56,16 @@ def test_every_error_makes_a_whole_problem(cls):
     assert full["errors"] == [{"pointer": "/a~1b", "detail": "bad"}]
 
 
-@pytest.mark.parametrize(("status", "title"), [(409, "Conflict"), (418, "I'm a Teapot"), (499, "The model failed")])
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [
+        (409, "Conflict"),
+        (413, "Content Too Large"),
+        (418, "I'm a Teapot"),
+        (422, "Unprocessable Content"),
+        (499, "The model failed"),
+    ],
+)
 def test_a_status_of_the_spec_has_its_own_title(status, title):
     kind = kind_of(TargetRaised("text", status=status))
     assert (kind.code, kind.status, kind.title) == ("target-raised", status, title)
