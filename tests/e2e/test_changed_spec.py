@@ -64,7 +64,7 @@ def test_a_ready_hook_that_never_answers_is_a_start_that_failed(tmp_path):
     folder = project(
         tmp_path,
         files={"hook.py": HOOK},
-        services={"hook": {"target": "hook.py", "hooks": {"ready": "ready"}, "start_timeout": "1s"}},
+        services={"hook": {"target": "hook.py", "hooks": {"ready": "ready"}, "start_timeout": "3s"}},
         apis={"f": {"service": "hook"}},
     )
     with running(folder, ready=False, code=4) as app:
