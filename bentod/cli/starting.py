@@ -11,7 +11,7 @@ from pathlib import Path
 from bentod.cli.project import chosen
 from bentod.daemon.claims import Claims
 from bentod.daemon.desired import Desired, read, recorded
-from bentod.daemon.folders import Folders, folders, state_folder
+from bentod.daemon.folders import Folders, folders, located, state_folder
 from bentod.daemon.history import History, Marker
 from bentod.daemon.inherit import Handover
 from bentod.daemon.notify import child_environ
@@ -42,7 +42,8 @@ def starting(args: argparse.Namespace, handover: Handover | None = None, *, plac
     `placed`: whether this host is looked at, if the spec wants something of it."""
     settings, environ, files = read_settings(), child_environ(os.environ), chosen(args)
     out = handover.out if handover is not None else None
-    room = here(environ, out=out, claims=Claims(environ, files[0])) if placed else None
+    run = Path(handover.run) if handover is not None else located(files[0], environ, settings.run, settings.state).run
+    room = here(environ, out=out, claims=Claims(environ, files[0], run)) if placed else None
     state = state_folder(files[0], settings.state)
     last = None if args.strict or handover is not None else _last(files, state, environ, room)
     broken: ProblemsError | None = None

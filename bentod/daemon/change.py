@@ -12,6 +12,7 @@ from bentod.daemon.stage import Stage, fit
 from bentod.daemon.trouble import survived
 from bentod.errors import StartError
 from bentod.plan.difference import Difference, Step
+from bentod.plan.inventory import Inventory
 from bentod.plan.model import Plan, ServicePlan
 from bentod.supervise.pool import Pool
 
@@ -20,7 +21,7 @@ Moved = Callable[[Sequence[Pool]], Awaitable[str]]
 
 
 class Change:
-    """One attempt to become generation `number`, as `plan` says. `run` once."""
+    """One attempt to become generation `number`, as `plan` says, which was placed in what is `there`. `run` once."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Change:
         difference: Difference,
         steps: Sequence[Step],
         pins: dict[str, dict[str, str]],
+        there: Inventory | None = None,
     ) -> None:
         self._stage = stage
         self._number = number
@@ -37,6 +39,7 @@ class Change:
         self._difference = difference
         self._modes = {step.service: step.mode for step in steps}
         self._pins = pins
+        self._there = there
         self._pools: dict[str, Pool] = {}
         self._fresh: list[Pool] = []
         self._grown: list[tuple[Pool, ServicePlan]] = []
@@ -78,7 +81,7 @@ class Change:
     async def _hold(self, coming: Plan | None = None) -> None:
         """Have the host's other daemons hear what runs, and what comes. Raises StartError, if what comes is to have
         what another one was quicker to get."""
-        if taken := await self._stage.host.hold(self._stage.routing.plan, coming):
+        if taken := await self._stage.host.hold(self._stage.routing.plan, coming, self._there):
             raise StartError(taken, again=True)
 
     async def _prepare(self) -> None:

@@ -45,10 +45,10 @@ class Host:
         nothing were out."""
         return here(self._environ, plan, {} if forgiving else self.out, self._over, self._claims)
 
-    async def hold(self, running: Plan | None, coming: Plan | None = None) -> str:
-        """Other daemons hear what workers have of what runs, and of what is about to. Returns what keeps it from that,
-        if another daemon was quicker."""
-        return await asyncio.to_thread(self._claims.hold, running, coming) if self._claims is not None else ""
+    async def hold(self, running: Plan | None, coming: Plan | None = None, there: Inventory | None = None) -> str:
+        """Other daemons hear what workers have of what runs, and of what is about to, which was placed in what is
+        `there`. Returns what keeps it from that, if another daemon was quicker."""
+        return await asyncio.to_thread(self._claims.hold, running, coming, there) if self._claims is not None else ""
 
     def follow(self, plan: Plan, found: Inventory | None = None) -> None:
         """This is what runs from now on: look at GPUs as long as it has some. `found` is what was there just now."""
@@ -71,7 +71,7 @@ class Host:
         while self._ending:
             await asyncio.wait(self._ending)
         if self._claims is not None:
-            self._claims.release()
+            await asyncio.to_thread(self._claims.release)  # a thread that still claims goes first
 
     def _looks(self) -> bool:
         return self._task is not None
@@ -90,6 +90,8 @@ class Host:
             while True:
                 with trouble.survived():
                     await self._ask()
+                    if self._claims is not None:
+                        await asyncio.to_thread(self._claims.renew)
                 await asyncio.sleep(_EVERY_S)
         finally:
             async with self._asking:

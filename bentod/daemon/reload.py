@@ -12,7 +12,7 @@ from typing import Any
 from bentod.daemon.change import Change, Moved
 from bentod.daemon.daemon import Daemon
 from bentod.daemon.desired import Desired, contents, read
-from bentod.daemon.journal import Journal, UnknownGeneration
+from bentod.daemon.journal import Journal
 from bentod.daemon.note import Note
 from bentod.daemon.order import Order, Outcome, first_cause, reason, refusal
 from bentod.daemon.proposal import Disk, Running, propose
@@ -175,7 +175,9 @@ class Reload:
         desired.announce(self._log, number, why)
         self.note = Note("applying", why)
         pins = {name: dict(files) for name, files in desired.pins.items()}
-        change = Change(self._daemon, number, desired.plan, proposal.difference, proposal.steps, pins)
+        change = Change(
+            self._daemon, number, desired.plan, proposal.difference, proposal.steps, pins, desired.inventory
+        )
         started = time.time()
         try:
             await change.run(moved)
@@ -295,6 +297,3 @@ def _problems(error: UnusablePattern, desired: Desired | None = None) -> list[Pr
     hidden = desired is not None and refers(desired.loaded.as_written, "reload")
     said = "a pattern from the environment cannot be used" if hidden else str(error)
     return [Problem("unusable-pattern", said, *at, path="reload")]
-
-
-__all__ = ["Note", "Reload", "UnknownGeneration"]

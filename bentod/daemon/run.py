@@ -82,7 +82,7 @@ class _Run:
         self._orders: asyncio.Queue[str] = asyncio.Queue()
         self._watchdog: asyncio.Task[None] | None = None
         self._journal = Journal(start.folders, start.environ, log)
-        claims = Claims(start.environ, start.desired.loaded.files[0], log)
+        claims = Claims(start.environ, start.desired.loaded.files[0], start.folders.run, log)
         host = Host(start.environ, start.heir.handover.out if start.heir is not None else None, claims)
         self._daemon = Daemon(start.desired, start.folders, start.access, log, host, start.spawned, gated=start.gated)
         self._ordered = Ordered(self._daemon, succession, start.notifier, self.stop)
@@ -171,7 +171,7 @@ class _Run:
         """Have other daemons hear what our workers get. What one of them was quicker to get is not given again. Raises
         PlanError, if there is no room without it."""
         daemon, environ = self._daemon, self._start.environ
-        while taken := await daemon.host.hold(None, daemon.desired.plan):
+        while taken := await daemon.host.hold(None, daemon.desired.plan, daemon.desired.inventory):
             self._log("host.taken", level="warning", reason=taken)
             pins = daemon.desired.pins
             daemon.desired = await asyncio.to_thread(daemon.desired.anew, environ, daemon.host.room(None), pins)

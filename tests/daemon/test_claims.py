@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -34,8 +35,9 @@ def daemon(tmp_path):
     """Makes the claims of a daemon whose spec has that name."""
     made = []
 
-    def make(name, log=None):
-        found = Claims({"BENTOD_CLAIMS": str(tmp_path / "claims")}, tmp_path / name, log)
+    def make(name, log=None, run=None):
+        environ = {"BENTOD_CLAIMS": str(tmp_path / "claims")}
+        found = Claims(environ, tmp_path / name, tmp_path / "run" / (run or name), log)
         made.append(found)
         return found
 
@@ -66,6 +68,24 @@ def test_a_successor_does_not_see_what_it_replaces(daemon):
     assert before.others() == after.others() == ()
     before.release()
     assert len(daemon("other.yaml").others()) == 1
+
+
+def test_a_successor_is_one_wherever_the_link_leads_by_which_the_spec_was_named(daemon, tmp_path):
+    for release in ("1", "2"):
+        (tmp_path / release).mkdir()
+    current = tmp_path / "current"
+    current.symlink_to("1")
+    before = daemon("current/bentofile.yaml", run="shop")
+    before.hold(None, WHOLE)
+    current.unlink()
+    current.symlink_to("2")
+    assert daemon("current/bentofile.yaml", run="shop").hold(None, WHOLE) == ""
+
+
+def test_two_daemons_of_one_spec_in_folders_of_their_own_are_others(daemon):
+    one, other = daemon("one.yaml", run="live"), daemon("one.yaml", run="test")
+    one.hold(None, WHOLE)
+    assert len(other.others()) == 1
 
 
 def test_who_comes_second_is_told_and_claims_nothing(daemon, tmp_path):
@@ -124,6 +144,7 @@ def test_what_a_killed_daemon_has_left_is_removed(daemon, tmp_path):
         '{"scope": "", "claims": [{"owner": "x", "daemon": "y"}]}',
         "[" * 100_000,
         json.dumps({"scope": "", "claims": [{"owner": "x", "daemon": 1, "shares": [{"device": "d", "part": "NaN"}]}]}),
+        '{"scope": "", "claims": [{"owner": "x", "daemon": 1, "shares": [], "cpus": [], "load": 0, "memory": 1e999}]}',
     ],
 )
 def test_what_is_no_claim_is_none(daemon, tmp_path, text):
@@ -138,7 +159,7 @@ def test_what_is_no_claim_is_none(daemon, tmp_path, text):
 
 def test_a_name_that_is_no_text_and_numbers_that_are_none_stay_small(daemon, tmp_path):
     worker = {"owner": "a\n\x1b[2J" + "b" * 999, "daemon": 1, "cpus": [0], "load": 9, "memory": -5}
-    worker["shares"] = [{"device": "GPU-0", "part": 7, "memory": 1}]
+    worker["shares"] = [{"device": "GPU-0", "part": 7, "memory": 10**999}]
     other = daemon("other.yaml")
     daemon("one.yaml").hold(None, WHOLE)
     with (tmp_path / "claims" / "f00d-1-1.json").open("w+") as stream:
@@ -149,6 +170,7 @@ def test_a_name_that_is_no_text_and_numbers_that_are_none_stay_small(daemon, tmp
     assert found.owner.isprintable()
     assert len(found.owner) <= 200
     assert (found.load, found.memory, found.shares[0].part) == (1.0, 0, 1.0)
+    assert found.shares[0].memory < 1 << 63
 
 
 def test_what_is_no_file_is_not_opened(daemon, tmp_path):
@@ -203,3 +225,42 @@ def test_what_workers_of_another_daemon_use_is_what_it_has_given_them():
     claim = Claim("s of x", os.getppid(), (Share("GPU-0", 0.5, 8 * GIB),))
     found = less(Inventory(4.0, devices=devices, gpus="ok", claims=(claim,)), {})
     assert [device.processes for device in found.devices] == [(), (ours,)], "nor has it the other one"
+
+
+def test_a_name_of_a_folder_that_nobody_can_have_is_one_that_cannot_be_used(tmp_path):
+    told = []
+    one = Claims({"BENTOD_CLAIMS": "x" * 300}, tmp_path / "a", tmp_path, lambda event, **keys: told.append(event))
+    assert one.others() == ()
+    assert told == ["claims.unusable"]
+
+
+def test_memory_that_another_was_quicker_to_promise_is_not_promised_again(daemon):
+    one, other = daemon("one.yaml"), daemon("other.yaml")
+    host = Inventory(4.0, devices=(Device("GPU-0", "Some GPU", 16 * GIB, "0"),), memory=16 * GIB, gpus="ok")
+    mine = plan(asking(replace(granted(), grant=Grant()), memory=9 * GIB))
+    assert one.hold(None, mine, host) == ""
+    assert other.hold(None, mine, host).startswith("memory was given to s of ")
+    part = WorkerPlan(0, {}, {}, Grant((Share("GPU-0", 0.1, 9 * GIB),)))
+    mine = plan(asking(part, gpus=0.1, gpu_memory=9 * GIB))
+    assert one.hold(None, mine, host) == ""
+    assert other.hold(None, mine, host).startswith("GPU GPU-0 was given to s of ")
+
+
+def test_who_has_released_claims_nothing_more_even_if_a_thread_was_about_to(daemon, tmp_path):
+    one = daemon("one.yaml")
+    one.release()
+    one.hold(None, WHOLE)
+    assert daemon("other.yaml").others() == ()
+
+
+def test_a_file_that_somebody_removed_is_written_again(daemon, tmp_path):
+    """systemd's RemoveIPC empties /dev/shm of what a user has once that one has logged out."""
+    one, other = daemon("one.yaml"), daemon("other.yaml")
+    one.hold(None, WHOLE)
+    shutil.rmtree(tmp_path / "claims")
+    assert other.others() == ()
+    one.renew()
+    assert len(other.others()) == 1
+    shutil.rmtree(tmp_path / "claims")
+    one.hold(WHOLE)
+    assert len(other.others()) == 1
