@@ -50,8 +50,7 @@ def propose(running: Running, desired: Desired, disk: Disk) -> Proposal:
     """What would change if what is wanted were applied now."""
     causes = _causes(running, desired, disk)
     found = difference(running.plan, desired.plan, causes, running.failed)
-    devices = desired.inventory.devices if desired.inventory is not None else ()
-    budget, ways = steps(found, running.plan, desired.plan, running.usage, disk.available, devices)
+    budget, ways = steps(found, running.plan, desired.plan, running.usage, disk.available, desired.inventory)
     shown = unsaid(found, running.written, desired.loaded.as_written)
     given = allotment(desired.placement, desired.inventory)
     return Proposal(running.number, _state(running, desired, disk), shown, budget, ways, given)

@@ -7,17 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from bentod.plan.difference import GpuBudget, Usage
-from bentod.plan.inventory import Device
+from bentod.plan.inventory import Inventory
 from bentod.plan.model import Plan, ServicePlan, WorkerPlan
 from bentod.plan.reserve import usable
 from bentod.plan.words import mebibytes
 
 
 class GpuRoom:
-    """The GPUs of a host as the workers of `old` use them, and as new ones take from them."""
+    """The GPUs that are `there` as the workers of `old` use them, and as new ones take from them."""
 
-    def __init__(self, devices: Iterable[Device], old: Plan | None, usage: Mapping[str, Usage]) -> None:
-        self._devices = {device.uuid: device for device in devices}
+    def __init__(self, there: Inventory | None, old: Plan | None, usage: Mapping[str, Usage]) -> None:
+        self._devices = {device.uuid: device for device in (there.devices if there is not None else ())}
+        self._promised: Counter[str] = Counter()
+        for share in (share for claim in (there.claims if there is not None else ()) for share in claim.shares):
+            self._promised[share.device] += share.memory
         self._usage = usage
         self._declared: Counter[str] = Counter()
         self._measured: Counter[str] = Counter()
@@ -50,7 +53,7 @@ class GpuRoom:
         if device.free is not None and self._measured[uuid]:
             return usable(device.free) - self._taken[uuid]
         others = sum(process.memory or 0 for process in device.processes if process.pid)
-        return device.memory - others - self._declared[uuid] - self._taken[uuid]
+        return device.memory - others - self._promised[uuid] - self._declared[uuid] - self._taken[uuid]
 
     def take(self, needs: Mapping[str, int]) -> None:
         """So much more is used."""

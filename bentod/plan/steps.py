@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bentod.plan.difference import Budget, Difference, Mode, Step, Usage
 from bentod.plan.gpu_room import GpuRoom
-from bentod.plan.inventory import Device
+from bentod.plan.inventory import Inventory
 from bentod.plan.model import Plan, ServicePlan
 from bentod.plan.reserve import usable
 from bentod.plan.words import mebibytes
@@ -20,16 +20,16 @@ def steps(
     new: Plan,
     usage: Mapping[str, Usage],
     available: int | None,
-    devices: Sequence[Device] = (),
+    there: Inventory | None = None,
 ) -> tuple[Budget, tuple[Step, ...]]:
     """What the change costs while both generations run, and a step for each service that restarts, or of which more
     workers come that have to wait until others leave their GPUs.
 
-    A new worker is expected to need what the running ones do on average; what is not known counts as nothing, on one of
-    the `devices` as what was declared. The services share what is available in the new plan's order.
+    A new worker is expected to need what the running ones do on average; what is not known counts as nothing, on GPUs
+    that are `there` as what was declared. The services share what is available in the new plan's order.
     """
     running = {service.name: service for service in old.services} if old else {}
-    room = _Room(available, GpuRoom(devices, old, usage))
+    room = _Room(available, GpuRoom(there, old, usage))
     found = []
     for service in new.services:
         action, before = difference.of(service.name).action, running.get(service.name)

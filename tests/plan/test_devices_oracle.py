@@ -1,12 +1,15 @@
 """Placement against an oracle that tries everything: nothing is booked twice, and nothing is missed that fits."""
 
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bentod.plan.devices import place
-from tests.support.hosts import demand, gpu, host, possible, python, wrong
+from bentod.plan.grants import Share
+from bentod.plan.inventory import Claim
+from tests.support.hosts import GIB, claimed, demand, gpu, host, possible, python, wrong
 
 TYPES = ("NVIDIA A10", "NVIDIA H100")
 STATES = ("", "", "", "", "", "", "", "", "taken", "unknown", "failed", "divided")
@@ -56,12 +59,28 @@ def some_services(random, shapes, most=4):
     return found
 
 
-def missed(random, shapes):
-    """Whether something was missed that fits."""
+def some_claims(random, inventory):
+    """What workers of other daemons have, of GPUs that are there: any two may be of one owner."""
+    left = {device.uuid: [1.0, device.memory] for device in inventory.devices}
+    found = []
+    for device in random.choices(inventory.devices, k=random.randint(1, 3)):
+        part = random.choice([0.1, 1 / 3, 0.5, 1.0])
+        size = random.choice([1, 2, device.memory // GIB]) * GIB
+        if part <= left[device.uuid][0] and size <= left[device.uuid][1]:
+            left[device.uuid][0] -= part
+            left[device.uuid][1] -= size
+            found.append(Claim(random.choice(["a", "b"]), 1, (Share(device.uuid, part, size),)))
+    return tuple(found)
+
+
+def missed(random, shapes, *, others=False):
+    """Whether something was missed that fits, perhaps beside what `others` have."""
     inventory, demands = some_host(random), some_services(random, shapes)
+    if others:
+        inventory = replace(inventory, claims=some_claims(random, inventory))
     found = place(demands, inventory)
     assert wrong(demands, inventory, found) == []
-    return bool(found.lacks) == possible(demands, inventory)
+    return bool(found.lacks) == possible(demands, inventory, claimed(inventory))
 
 
 @settings(max_examples=10_000)
@@ -74,3 +93,15 @@ def test_whole_gpus_are_found_whenever_there_is_a_way(random):
 @given(cases)
 def test_parts_and_whole_gpus_are_found_whenever_there_is_a_way(random):
     assert not missed(random, (*WHOLE, *PARTS))
+
+
+@settings(max_examples=700)
+@given(cases)
+def test_whole_gpus_are_found_beside_what_other_daemons_have(random):
+    assert not missed(random, WHOLE, others=True)
+
+
+@settings(max_examples=700)
+@given(cases)
+def test_parts_are_found_beside_what_other_daemons_have(random):
+    assert not missed(random, (*WHOLE, *PARTS), others=True)

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from bentod.plan.difference import Difference, GatewayChange, ServiceChange, Usage
+from bentod.plan.grants import Share
+from bentod.plan.inventory import Claim
 from bentod.plan.steps import steps
 from tests.support.devices import GIB, granted
-from tests.support.hosts import gpu, python
+from tests.support.hosts import gpu, host, python
 from tests.support.stage import plan, service
 
 HOST = (gpu(0, free=24 * GIB), gpu(1, free=24 * GIB))
@@ -21,10 +23,11 @@ def on(*devices, memory=24, part=1.0, name="s"):
     return replace(service(name), workers=tuple(workers))
 
 
-def stepped(old, new, devices=HOST, usage=None, **actions):
+def stepped(old, new, devices=HOST, usage=None, claims=(), **actions):
     """The steps by service: mode and reason."""
     changes = tuple(ServiceChange(name, action) for name, action in actions.items())
-    found = steps(Difference(changes, (), GatewayChange("keep")), plan(*old), plan(*new), usage or {}, None, devices)[1]
+    difference, there = Difference(changes, (), GatewayChange("keep")), host(*devices, claims=claims)
+    found = steps(difference, plan(*old), plan(*new), usage or {}, None, there)[1]
     return {step.service: (step.mode, step.reason) for step in found}
 
 
@@ -72,3 +75,10 @@ def test_a_change_and_a_recycled_worker_go_by_one_rule_whether_two_fit_on_a_gpu(
         one = replace(gpu(0, free=free * GIB), processes=(replace(python(memory=0), group=7, pid=7, memory=has),))
         mode = stepped([some], [some], (one,), {"s": Usage(gpus={"GPU-0": (has,)})}, s="restart")["s"][0]
         assert (mode == "overlap") == (lacking(some.workers[0], 7, {one.uuid: one}) == "")
+
+
+@pytest.mark.parametrize(("size", "mode"), [(8, "overlap"), (9, "stop_first")])
+def test_what_another_daemon_has_promised_on_a_gpu_is_not_left(size, mode):
+    claim = Claim("t of /x", 7, (Share("GPU-0", 0.3, size * GIB),))
+    old = [on(0, memory=8, part=0.3)]
+    assert stepped(old, old, (gpu(0),), claims=(claim,), s="restart")["s"][0] == mode

@@ -71,6 +71,15 @@ def taken(needs, device):
     return part, int(part * device.memory) if needs.gpu_memory is None else needs.gpu_memory
 
 
+def claimed(inventory):
+    """By UUID, the part and the bytes that other daemons have given."""
+    found = defaultdict(lambda: (0.0, 0))
+    for share in (share for claim in inventory.claims for share in claim.shares):
+        part, memory = found[share.device]
+        found[share.device] = part + share.part, memory + share.memory
+    return found
+
+
 def wrong(demands, inventory, placement, had=frozenset()):
     """All that must not be. `had` are the services that may have kept what strangers have come to since."""
     found = [*_wrong_sizes(demands, inventory, placement), *_wrong_cpus(demands, inventory, placement)]
@@ -95,10 +104,13 @@ def wrong(demands, inventory, placement, had=frozenset()):
                     found.append(f"{one.service} has {share}")
                 if whole and strangers(device) and one.service not in had:
                     found.append(f"{one.service} has a stranger's GPU")
+    others = claimed(inventory)
     for uuid, some in owners.items():
         theirs = sum(process.memory or 0 for process in strangers(devices[uuid]))
-        if any(some) and len(some) > 1:
+        if any(some) and (len(some) > 1 or uuid in others):
             found.append(f"{uuid} is booked twice")
+        parts[uuid] += others[uuid][0]
+        memory[uuid] += others[uuid][1]
         if parts[uuid] > 1 + 1e-9 or memory[uuid] > devices[uuid].memory - (0 if any(some) or uuid in kept else theirs):
             found.append(f"{uuid} has {parts[uuid]}, {memory[uuid]}")
     return found
