@@ -55,7 +55,7 @@ def starting(args: argparse.Namespace, handover: Handover | None = None, *, plac
         if last is None:
             raise
         broken, desired = error, last
-    if args.locked and broken is None and handover is None:
+    if args.locked and broken is None and not (handover is not None and handover.recorded):
         from bentod.daemon.drifted import refuse_drift  # only this option needs it
 
         refuse_drift(desired.loaded, environ, desired.weights.located)

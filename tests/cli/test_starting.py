@@ -11,7 +11,7 @@ from bentod.cli import starting as module
 from bentod.cli.starting import starting
 from bentod.daemon.inherit import Handover
 from bentod.daemon.room import Room
-from bentod.errors import PlanError
+from bentod.errors import PlanError, SpecError
 from bentod.plan.inventory import Device, GpuProcess, Inventory
 from tests.support.specs import BASE, laid_over, write
 
@@ -50,3 +50,11 @@ def test_who_leaves_a_daemon_behind_does_not_ask_the_driver_before_it_does(tmp_p
     spec = laid_over(BASE, {"services": {"s": {"resources": {"gpus": 1}}}})
     file = write(tmp_path, {"bentofile.yaml": json.dumps(spec), "hello.py": "def greet(): ..."})
     assert starting(Namespace(files=[file], strict=False, locked=False), placed=False).folders.run
+
+
+def test_who_follows_a_daemon_that_is_held_to_the_lock_file_is_held_to_it_too(tmp_path):
+    file = write(tmp_path, {"bentofile.yaml": json.dumps(BASE), "hello.py": "def greet(): ..."})
+    handover = Handover("1", 41, 3, str(tmp_path), "", "", ())
+    with pytest.raises(SpecError) as caught:
+        starting(Namespace(files=[file], strict=True, locked=True), handover)
+    assert [problem.code for problem in caught.value.problems] == ["no-lock"]
