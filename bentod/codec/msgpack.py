@@ -107,6 +107,7 @@ _SHORT = (  # numbers, short texts and bytes
     + b"|[\xc4\xd9](?:"
     + b"|".join(re.escape(bytes([length])) + b".{%d}" % length for length in range(32))
     + b")|[\xc5\xda]\x00\x00|[\xc6\xdb]\x00{4}"
+    + b"|(?!)"  # before Python 3.11.5 what is possessive ends where the last alternative that it tried did: at once
 )
 _SCALARS = re.compile(b"(?:" + _SHORT + b")*+", re.DOTALL)
 _RUN = re.compile(b"(?:[\x80-\x9f]|" + _SHORT + b")*+", re.DOTALL)  # with lists and maps of at most 15
