@@ -35,8 +35,8 @@ _APPEAR_S = 30.0
 
 
 async def run(start: Start, log: Callable[..., None]) -> int:
-    """Serve until told to stop; the exit code. Raises StartError if it does not become ready, AlreadyRunning,
-    UnusableFolder.
+    """Serve until told to stop; the exit code. Raises StartError if it does not become ready, PlanError if others were
+    quicker to get what it needs of the host, AlreadyRunning, UnusableFolder.
 
     The first SIGTERM or SIGINT drains, a second one ends at once. SIGHUP has the spec read again. `start.heir`: another
     daemon serves still, and this one takes its place.
@@ -54,7 +54,7 @@ async def run(start: Start, log: Callable[..., None]) -> int:
         first = _Run(start, folder, succession, log)
         try:
             await first.serve()
-        except StartError as error:
+        except (PlanError, StartError) as error:
             if start.instead is None or start.broken is not None or first.stopped:
                 raise
             again = replace(start, desired=start.instead, instead=None, spawned=None, broken=error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from bentod.daemon.order import Order, Outcome
 from bentod.daemon.run import run
 from bentod.daemon.start import Start
 from bentod.daemon.weights import NO_MODELS
-from bentod.errors import StartError
+from bentod.errors import UNFIT, PlanError, Problem, StartError
 from tests.support import loops
 from tests.support.children import Events
 from tests.support.loops import until
@@ -28,6 +29,7 @@ class World:
 
     def __init__(self):
         self.did: list[str] = []
+        self.claim = lambda: None
         self.start = lambda: None
         self.follow = lambda: None
         self.stopping = None
@@ -54,6 +56,14 @@ class FakeDaemon:
         self.routing = SimpleNamespace(number=1, pools={})
         self.front = SimpleNamespace(urls=["http://x"], listeners=[])
         self.devices = SimpleNamespace(forgive=lambda: None)
+        self.host = SimpleNamespace(hold=self.hold)
+
+    async def hold(self, running, coming, there):
+        assert running is None
+        self.world.did.append(f"claim {coming.name}")
+        if coming.name == "wanted":
+            self.world.claim()
+        return ""
 
     async def start(self, *_, **__):
         self.world.did.append(f"start {self.desired.plan.name}")
@@ -72,7 +82,7 @@ class FakeChanging:
     trouble = ""
 
     def __init__(self, *_):
-        pass
+        self.turn = asyncio.Lock()
 
     async def start(self):
         self.world.follow()
@@ -132,11 +142,12 @@ def daemon(world, instead=False):
     """`run` with everything that it starts with."""
 
     def desired(name):
-        return SimpleNamespace(plan=SimpleNamespace(name=name), weights=NO_MODELS)
+        loaded = SimpleNamespace(files=(Path("/p/bentofile.yaml"),))
+        return SimpleNamespace(plan=SimpleNamespace(name=name), weights=NO_MODELS, loaded=loaded, inventory=None)
 
     start = Start(
         desired("wanted"),
-        SimpleNamespace(run="", state="", control="", next_control=""),
+        SimpleNamespace(run=Path("/r"), state="", control="", next_control=""),
         None,
         {},
         instead=desired("last") if instead else None,
@@ -174,6 +185,19 @@ def test_a_bug_while_it_drains_leaves_no_control_socket(world):
         with pytest.raises(KeyError, match="oops"):
             await one
         assert world.did[-1] == "control stops"
+
+    loops.run(main())
+
+
+def test_what_others_were_quicker_to_get_may_be_there_for_the_last_good_generation(world):
+    async def main():
+        world.claim = fails(PlanError([Problem(UNFIT, "no GPU is left")]))
+        one = daemon(world, instead=True)
+        await until(lambda: len(world.controls) == 2)
+        world.controls[1].stop("down")
+        assert await one == 0
+        assert "start wanted" not in world.did
+        assert world.did.index("claim last") < world.did.index("start last")
 
     loops.run(main())
 
