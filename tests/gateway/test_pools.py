@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -497,8 +498,8 @@ KINDS = (Dispatcher, Queue, Deadlines, Worker, FakeLink)
 def alive() -> list[int]:
     """How many there are of what comes and goes with a pool."""
     gc.collect()
-    everything = gc.get_objects()
-    return [sum(isinstance(one, kind) for one in everything) for kind in KINDS]
+    everything = Counter(map(type, gc.get_objects()))
+    return [everything[kind] for kind in KINDS]
 
 
 class Load:
@@ -547,7 +548,7 @@ class Load:
         """The next pool. Every third time the API `g` changes; some pools are dropped from the table at once."""
         methods = (method("f", "x"), method("g", "x"))
         output = True if number // 3 % 2 else {}
-        apis = (api(timeout_s=5.0), api("g", output=output, max_size=4, method="g", timeout_s=5.0))
+        apis = (api(timeout_s=60.0), api("g", output=output, max_size=4, method="g", timeout_s=60.0))
         old = pool(f"s@{number - 1}", 2 * number - 2, 2 * number - 1, threads=2, methods=methods, retiring=True)
         new = pool(f"s@{number}", 2 * number, 2 * number + 1, threads=2, methods=methods)
         await self.bench.apply(new, *[old] * (number % 4 > 0), apis=apis)
