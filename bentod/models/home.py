@@ -44,7 +44,7 @@ class Home:
 def default_home(environ: Mapping[str, str]) -> Home:
     """The folder that BENTOD_MODELS names, or the usual one of this user, with the hub that HF_ENDPOINT names. Raises
     ModelError if it has no home."""
-    endpoint = _endpoint(environ.get("HF_ENDPOINT", ""))
+    endpoint = recorded(environ.get("HF_ENDPOINT", ""))
     own, data = environ.get("BENTOD_MODELS"), environ.get("XDG_DATA_HOME", "")
     try:
         if own:
@@ -55,8 +55,8 @@ def default_home(environ: Mapping[str, str]) -> Home:
     return Home(folder / "bentod" / "models", endpoint)
 
 
-def _endpoint(url: str) -> str:
-    """The hub at `url`, as it is written down: without the name and the password that may be in it."""
+def recorded(url: str) -> str:
+    """The hub at `url` as records have it: without a name and a password that may be in it, "" for the usual one."""
     parts = urlsplit(url.strip().rstrip("/"))
     shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     return "" if shown == USUAL else shown

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from bentod.models import digest
 from bentod.models.digest import File, FileSet
-from bentod.models.home import USUAL, Home
+from bentod.models.home import USUAL, Home, recorded
 from bentod.models.revisions import pinned, revision_of
 from bentod.plan.models import Located, ModelPlan
 from bentod.whole import write_whole
@@ -132,7 +132,7 @@ class Records:
 
     def hub(self, model: ModelPlan) -> str:
         """The hub that is asked for the model, as records have it."""
-        return model.endpoint or self._endpoint
+        return recorded(model.endpoint) if model.endpoint else self._endpoint
 
     def get(self, model: ModelPlan, commit: str) -> Record | None:
         """The record of `model` at `commit`, if it was fetched: from the model's own hub, or from any other, if it is

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bentod.models.home import Home, ModelError, default_home
+from bentod.models.home import USUAL, Home, ModelError, default_home
 from bentod.models.locate import locate
+from bentod.models.records import Records
 from bentod.plan.models import Located, Missing
 from tests.support.fetches import hf
 from tests.support.hub import Fault, Hub
@@ -51,6 +52,13 @@ def test_what_one_hub_gave_is_not_what_another_has(host, hub, mirror, files, pin
     assert host.files(second) == files
     assert here(host, hf(**asked)).digest == second.digest
     assert sorted(one.endpoint for one in host.records.all()) == sorted([hub.url, mirror.url])
+
+
+def test_the_usual_hub_is_the_same_whether_it_is_named_or_not(tmp_path):
+    for endpoint in ("", "https://huggingface.co", "https://huggingface.co/"):
+        records = Records(Home(tmp_path))
+        assert records.hub(hf(endpoint=endpoint)) == ""
+        assert Records(Home(tmp_path, endpoint="https://mirror")).hub(hf(endpoint=endpoint or USUAL)) == ""
 
 
 def test_a_hub_is_the_same_whoever_names_it(host, hub):
