@@ -105,13 +105,6 @@ class Env(_Assignment):
     keyword = "ENV"
 
 
-class Arg(_Assignment):
-    """A variable of the build, and its default."""
-
-    __slots__ = ()
-    keyword = "ARG"
-
-
 class Label(_Assignment):
     """A label of the image. Its name may hold anything but `=`."""
 

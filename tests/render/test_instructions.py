@@ -5,7 +5,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bentod.render.instructions import (
-    Arg,
     Cache,
     Comment,
     Copy,
@@ -56,7 +55,6 @@ def one(instruction):
 @example("\ufeff")
 def test_a_value_means_itself(text):
     assert one(Env("A", text)) == Read("ENV", (), ("A", text))
-    assert one(Arg("A", text)) == Read("ARG", (), ("A", text))
     assert one(Label("a.b", text)) == Read("LABEL", (), ("a.b", text))
     for made in (Run, Entrypoint):
         assert one(made(("x", text, "--y"))).words == ("x", text, "--y")
@@ -76,7 +74,6 @@ def test_the_name_of_a_label_means_itself(name):
     [
         lambda bad: Env("A", bad),
         lambda bad: Env(bad, "x"),
-        lambda bad: Arg("A", bad),
         lambda bad: Label("a", bad),
         lambda bad: Label(bad, "x"),
         lambda bad: Run(("x", bad)),
