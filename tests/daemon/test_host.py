@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from bentod.daemon.claims import Claims
 from bentod.daemon.host import Host
 from bentod.plan.inventory import Device, Inventory
 from tests.support.devices import granted
@@ -42,10 +44,10 @@ class FakeProbe:
 
 
 @asynccontextmanager
-async def following(monkeypatch):
+async def following(monkeypatch, claims=None):
     FakeProbe.made = []
     monkeypatch.setattr("bentod.inventory.probe.Probe", FakeProbe)
-    host = Host({})
+    host = Host({}, claims=claims)
     try:
         yield host, FakeProbe.made
     finally:
@@ -82,6 +84,21 @@ def test_an_answer_that_comes_when_no_service_has_a_gpu_is_none(monkeypatch):
             assert await asked is None
             await turns()
             assert (host.latest, probes[0].stopped, len(probes)) == (None, True, 1)
+
+    run(scenario())
+
+
+def test_claims_that_somebody_removes_come_back_while_services_have_gpus(monkeypatch, tmp_path):
+    monkeypatch.setattr("bentod.daemon.host._EVERY_S", 0.0)
+    one, other = (Claims({"BENTOD_CLAIMS": str(tmp_path / "c")}, tmp_path, tmp_path / name) for name in "ab")
+
+    async def scenario():
+        async with following(monkeypatch, one) as (host, _):
+            assert await host.hold(None, WITH) == ""
+            host.follow(WITH)
+            shutil.rmtree(tmp_path / "c")
+            await until(other.others)
+        assert other.others() == ()
 
     run(scenario())
 
