@@ -164,5 +164,5 @@ def _enough(demands: Sequence[Demand], kind: str, devices: Sequence[Device]) -> 
     most = len(found) + sum((demand.workers or 1) * max(1, math.ceil(demand.needs.gpus or 0)) for demand in demands)
     while len(found) < most and place(demands, Inventory(cpus=1.0, devices=tuple(found), gpus="ok"), {}).lacks:
         number = len(found)
-        found.append(Device(f"GPU-{number:08}", kind or "any", _NO_END, index=str(number), free=_NO_END))
+        found.append(Device(f"{kind or 'any'} {number}", kind or "any", _NO_END, index=str(number), free=_NO_END))
     return found
