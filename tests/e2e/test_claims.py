@@ -49,12 +49,12 @@ def gpu(app):
     return app.post("/seen", {})[2][0]
 
 
-def test_each_daemon_has_its_gpu_though_nobody_computes_yet(tmp_path, host):
+def test_each_daemon_has_its_gpu_though_nobody_computes_yet(tmp_path, host, short_folder):
     with running(project(tmp_path / "one", gpus=1), env=host) as one, ExitStack() as later:
         second = later.enter_context(running(project(tmp_path / "two", gpus=1), env=host))
         assert gpu(one) != gpu(second)
         third = project(tmp_path / "three", gpus=1)
-        refused = up(third, tmp_path, host)
+        refused = up(third, tmp_path, {**host, "BENTOD_RUN": str(short_folder)})
         assert refused.returncode == 3
         assert "2 of 2 GPUs are given to s of" in refused.stderr
         assert f"{tmp_path}/one/bentofile.yaml" in refused.stderr
@@ -67,7 +67,7 @@ def test_each_daemon_has_its_gpu_though_nobody_computes_yet(tmp_path, host):
 
 
 def up(folder, tmp_path, host):
-    environ = {**os.environ, **host, "BENTOD_RUN": str(tmp_path / "r"), "BENTOD_STATE": str(tmp_path / "st")}
+    environ = {**os.environ, **host, "BENTOD_STATE": str(tmp_path / "st")}
     command = [sys.executable, "-P", "-m", "bentod", "up", "-f", str(folder / "bentofile.yaml")]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
 
@@ -83,18 +83,18 @@ def test_workers_of_two_daemons_run_on_cpus_of_their_own(tmp_path, host):
         assert first != second
 
 
-def test_daemons_that_start_at_once_share_out_what_there_is(tmp_path, host):
+def test_daemons_that_start_at_once_share_out_what_there_is(tmp_path, host, short_folder):
     folders = [project(tmp_path / name, gpus=1) for name in ("one", "two")]
     commands = []
     for folder in folders:
         environ = {
             **os.environ,
             **host,
-            "BENTOD_RUN": str(tmp_path / f"r{folder.name}"),
+            "BENTOD_RUN": str(short_folder),
             "BENTOD_STATE": str(tmp_path / f"st{folder.name}"),
         }
         overlay = folder / "over.yaml"
-        put(overlay, json.dumps({"server": {"listen": f"unix:{tmp_path}/{folder.name}.sock"}}))
+        put(overlay, json.dumps({"server": {"listen": f"unix:{short_folder}/{folder.name}.sock"}}))
         words = ["-f", str(folder / "bentofile.yaml"), "-f", str(overlay)]
         commands.append(([sys.executable, "-P", "-m", "bentod"], words, environ))
     starting = [

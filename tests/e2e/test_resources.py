@@ -89,9 +89,9 @@ def test_each_worker_has_its_gpu_and_a_reload_keeps_the_promise(tmp_path, nvml):
         assert moved[2] not in {whole, *half}, "it began on a free GPU while the old one still served"
 
 
-def test_what_does_not_fit_does_not_start(tmp_path, nvml):
+def test_what_does_not_fit_does_not_start(tmp_path, nvml, short_folder):
     spec(tmp_path, s={"workers": 3, "resources": {"gpus": 1}})
-    environ = {**os.environ, **nvml.environ, "BENTOD_RUN": str(tmp_path / "r"), "BENTOD_STATE": str(tmp_path / "st")}
+    environ = {**os.environ, **nvml.environ, "BENTOD_RUN": str(short_folder), "BENTOD_STATE": str(tmp_path / "st")}
     command = [sys.executable, "-P", "-m", "bentod", "up", "-f", str(tmp_path / "bentofile.yaml")]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
