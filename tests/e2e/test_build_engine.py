@@ -10,7 +10,7 @@ from bentod.image.context import made, text
 from bentod.image.order import BuildFailed, Order
 from tests.support.daemon import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 TAG = "bentod-test-build:1"
 
 
