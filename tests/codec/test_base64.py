@@ -24,6 +24,8 @@ def test_bytes_come_back(data):
         pytest.param("AAA", id="no padding"),
         pytest.param("AA=", id="half a padding"),
         pytest.param("AA===", id="too much padding"),
+        pytest.param("AAAA=", id="padding that is not needed"),
+        pytest.param("AAAA==", id="more of it"),
         pytest.param("AAAA====", id="nothing but padding at the end"),
         pytest.param("=AAA", id="padding before"),
         pytest.param("AA==AAAA", id="padding inside"),
