@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -146,10 +145,12 @@ def _no_api(name: str, known: Sequence[str]) -> str:
 
 def _who(path: Path) -> int:
     """The process that listens there; 0 if that cannot be said."""
+    from bentod.wire.entries import credentials  # only a daemon that is silent needs it
+
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(1)
         asking.connect(str(path))
-        return int(struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+        return credentials(asking)[0]
     return 0
 
 

@@ -61,7 +61,7 @@ async def _appear(daemon: subprocess.Popen[bytes], client: Client, *, wait: bool
     deadline = time.monotonic() + _APPEAR_S
     while daemon.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(NotRunning):
-            if wait and sys.stderr.isatty() and (await client.get("/status"))["state"] == "starting" and not told:
+            if wait and not told and sys.stderr.isatty() and (await client.get("/status"))["state"] == "starting":
                 told = True
                 print("waiting for the services; `bentod logs -f` shows what they do", file=sys.stderr)
             status = await client.get("/settled" if wait else "/status")

@@ -68,14 +68,11 @@ class Change:
             raise
         except StartError:
             await self._undo()
-            await self._hold()
             raise
         except Exception as error:  # a bug of ours must not leave half a change
             await self._undo()
-            await self._hold()
             raise StartError(f"{type(error).__name__}: {error}", traceback.format_exc()) from error
         await self._commit()
-        await self._hold()
         return self._pools
 
     async def _hold(self, coming: Plan | None = None) -> None:
@@ -170,6 +167,7 @@ class Change:
                 with survived():
                     stage.retire(pool)
         await asyncio.gather(*map(_shrink, kept))
+        await self._hold()
 
     async def _undo(self) -> None:
         """What ran goes on; what was started ends. One thing that cannot be undone does not keep the rest from it."""
@@ -180,6 +178,7 @@ class Change:
         await asyncio.gather(*(pool.shrink() for pool, _ in self._grown), *ending, return_exceptions=True)
         for way in reversed(self._instead):
             await asyncio.gather(way.back(), return_exceptions=True)
+        await self._hold()
 
     async def _leave(self) -> None:
         """Everything is about to stop. Who serves is left to that: calls come until nobody listens any more."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+
+from bentod.daemon.contents import Contents
 
 _OLD_S = 3600.0
 """What is younger may have been kept for a generation that has no record yet."""
@@ -39,18 +40,13 @@ class Objects:
         """The names of those files whose pinned content is neither here nor in the project still. What is no Python
         source is never kept."""
         places = {name: (self._folder / digest, project / name) for name, digest in pins.items()}
-        return tuple(sorted(name for name in pins if not any(_holds(one, pins[name]) for one in places[name])))
+        contents = Contents()
+        return tuple(
+            sorted(name for name in pins if not any(contents.digest(one) == pins[name] != "" for one in places[name]))
+        )
 
     def _files(self) -> Iterator[Path]:
         try:
             yield from list(self._folder.iterdir())
         except OSError:
             return
-
-
-def _holds(path: Path, digest: str) -> bool:
-    with contextlib.suppress(OSError):
-        if path.is_file():  # no pipe that would hold us
-            with path.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest() == digest
-    return False

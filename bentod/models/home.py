@@ -56,7 +56,12 @@ def default_home(environ: Mapping[str, str]) -> Home:
 
 
 def recorded(url: str) -> str:
-    """The hub at `url` as records have it: without a name and a password that may be in it, "" for the usual one."""
-    parts = urlsplit(url.strip().rstrip("/"))
-    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """The hub at `url` as records have it: as it may be told, "" for the usual one."""
+    shown = without_password(url.strip().rstrip("/"))
     return "" if shown == USUAL else shown
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be told: without what only its owner should know."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

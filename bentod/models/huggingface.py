@@ -12,7 +12,6 @@ import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 from huggingface_hub import HfApi, constants, hf_hub_url, set_client_factory
@@ -27,7 +26,7 @@ from huggingface_hub.utils import (
 )
 
 from bentod.models import digest
-from bentod.models.home import ModelError
+from bentod.models.home import ModelError, without_password
 from bentod.models.orders import Limits
 from bentod.models.patience import Passing
 from bentod.models.progress import Listing, Offered
@@ -70,8 +69,7 @@ class Hub:
     @property
     def shown(self) -> str:
         """The endpoint as it may be told: without what only its owner should know."""
-        parts = urlsplit(self.endpoint)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return without_password(self.endpoint)
 
     @property
     def has_token(self) -> bool:

@@ -32,7 +32,8 @@ def place(demands: Sequence[Demand], inventory: Inventory, held: Mapping[str, Se
     placed = [demand for demand in demands if demand.service not in lacking]
     by_service = {want.service: want for want in wants}
     now = Now(by_service, given, taste, {service: len(grants) for service, grants in held.items()})
-    counts = _counts(placed, inventory, Purse(_cpus(placed, inventory), memory), now)
+    cpus = cpus_left(inventory)
+    counts = _counts(placed, cpus, Purse(cpus - _cpus(placed), memory), now)
     wanted = _cpus_wanted(placed, counts)
     sets, shared = cpu_sets(wanted, inventory.cpu_ids, _cpus_held(held), cpus_claimed(inventory))
     grants = {
@@ -91,17 +92,17 @@ def _gpu_lacks(wants: Sequence[Want], inventory: Inventory, given: Given, taste:
     return found
 
 
-def _counts(demands: Sequence[Demand], inventory: Inventory, purse: Purse, now: Now) -> dict[str, int]:
+def _counts(demands: Sequence[Demand], cpus: float, purse: Purse, now: Now) -> dict[str, int]:
     """How many workers each service gets."""
     autos = [demand for demand in demands if demand.workers is None]
-    more = grown(autos, inventory, purse, now) if autos else {}
+    more = grown(autos, cpus, purse, now) if autos else {}
     return {demand.service: demand.workers or more[demand.service] for demand in demands}
 
 
-def _cpus(demands: Sequence[Demand], inventory: Inventory) -> float:
-    """What is left of the CPUs for `auto` services with GPUs."""
+def _cpus(demands: Sequence[Demand]) -> float:
+    """The CPUs that are not left for `auto` services with GPUs."""
     fixed = [one for one in demands if one.workers is not None or one.needs.computes]
-    return cpus_left(inventory) - sum((one.needs.cpus or 0) * (one.workers or 1) for one in fixed)
+    return sum((one.needs.cpus or 0) * (one.workers or 1) for one in fixed)
 
 
 def _cpus_wanted(demands: Sequence[Demand], counts: Mapping[str, int]) -> dict[Worker, float]:

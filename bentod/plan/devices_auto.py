@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bentod.plan.devices_attempt import Given, Taste, place_for
-from bentod.plan.devices_cpus import cpus_left
 from bentod.plan.devices_room import Want
 from bentod.plan.devices_whole import picked
 from bentod.plan.grants import Demand, Needs
-from bentod.plan.inventory import Inventory
 
 MOST = 1024
 
@@ -41,14 +39,15 @@ class Now:
     had: Mapping[str, int]
 
 
-def grown(demands: Sequence[Demand], inventory: Inventory, purse: Purse, now: Now) -> dict[str, int]:
+def grown(demands: Sequence[Demand], cpus: float, purse: Purse, now: Now) -> dict[str, int]:
     """How many workers each of these services gets, all of them `auto` and with one already; those with GPUs get
-    theirs. They take turns: whoever has fewest first, then whoever has had more, then in the order of the spec."""
+    theirs, of the others `cpus` are the measure. They take turns: whoever has fewest first, then whoever has had more,
+    then in the order of the spec."""
     taking = [_Taking(demand, now) for demand in demands]
     queue = list(taking)
     while queue:
         one = min(queue, key=lambda one: (len(one.kept), len(one.kept) >= now.had.get(one.demand.service, 0)))
-        if len(one.kept) >= one.most(inventory) or not one.more(purse):
+        if len(one.kept) >= one.most(cpus) or not one.more(purse):
             queue.remove(one)
     for one in taking:
         one.close()
@@ -64,11 +63,11 @@ class _Taking:
         self._has = {} if self._want is None else now.given.at[demand.service]
         self.kept = {min(self._has, default=0)}
 
-    def most(self, inventory: Inventory) -> int:
+    def most(self, cpus: float) -> int:
         """Without GPUs the host's CPUs are the measure."""
         if self._want is not None:
             return MOST
-        return min(MOST, max(1, int(cpus_left(inventory) / (self.demand.needs.cpus or 1) + 1e-9)))
+        return min(MOST, max(1, int(cpus / (self.demand.needs.cpus or 1) + 1e-9)))
 
     def more(self, purse: Purse) -> bool:
         """One worker more; those that have GPUs come before any that would have to find some."""

@@ -118,5 +118,11 @@ def same_user(peer: socket.socket, uid: int) -> bool:
     """Whether the process at the other end of a Unix socket runs as `uid` (or where the system cannot tell)."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return bool(struct.unpack("3i", credentials)[1] == uid)
+    return credentials(peer)[1] == uid
+
+
+def credentials(peer: socket.socket) -> tuple[int, int, int]:
+    """The process at the other end of a Unix socket, its user and its group. Raises OSError. Source: unix(7)."""
+    found = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, gid = struct.unpack("3i", found)
+    return pid, uid, gid
